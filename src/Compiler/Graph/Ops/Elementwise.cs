@@ -1,0 +1,105 @@
+using static Shardwright.Compiler.Graph.ScalarExpression;
+
+namespace Shardwright.Compiler.Graph.Ops;
+
+/// <summary>Any scalar function applied element by element, with broadcasting from the right: the arithmetic operators,
+/// Gelu and its kin, Where, and a user's own [Elementwise] functions are all of this one op.</summary>
+/// <param name="Function">Name for people.</param>
+/// <param name="Body">The function of as many arguments as the op has inputs.</param>
+public sealed record ElementwiseOp(string Function, ScalarExpression Body) : Op
+{
+    /// <summary>a + b.</summary>
+    public static ElementwiseOp Sum { get; } = new("Add", In(0) + In(1));
+
+    /// <inheritdoc/>
+    public override string Name => Function;
+
+    /// <inheritdoc/>
+    public override ImmutableArray<TensorType> Infer(ImmutableArray<TensorType> inputs)
+    {
+        int rank = inputs.Max(t => t.Rank);
+        var dims = new long[rank];
+        for (int dim = 0; dim < rank; dim++)
+        {
+            dims[dim] = 1;
+            foreach (TensorType t in inputs)
+            {
+                int own = dim - (rank - t.Rank);
+                long size = own < 0 ? 1 : t.Dims[own];
+                if (size != 1 && dims[dim] != 1 && size != dims[dim])
+                {
+                    throw new ShapeException($"{Name} of {string.Join(" and ", inputs.Select(i => i.ShapeText))}: dim {dim} is {dims[dim]} on one side and {size} on the other; sizes must be equal, or 1 on one side");
+                }
+
+                dims[dim] = Math.Max(dims[dim], size);
+            }
+        }
+
+        return ImmutableArray.Create(new TensorType(inputs[0].Element, EquatableArray.Of(dims)));
+    }
+
+    /// <inheritdoc/>
+    public override FactorRule Factors(OperandTypes types)
+    {
+        var rule = new FactorRuleBuilder();
+        TensorType output = types.Outputs[0];
+        int[] factors = output.Dims.Select((size, dim) => rule.Factor("d" + dim, size)).ToArray();
+        foreach (TensorType input in types.Inputs)
+        {
+            rule.Input(input.Dims.Select((size, dim) => size == 1 && output.Dims[dim + output.Rank - input.Rank] != 1 ? -1 : factors[dim + output.Rank - input.Rank]).ToArray());
+        }
+
+        rule.Output(factors);
+        int count = types.Inputs.Count;
+        for (int i = 0; i < count; i++)
+        {
+            if (ScalarAlgebra.IsLinear(Body, ImmutableArray.Create(i)))
+            {
+                rule.LinearIn(i);
+            }
+        }
+
+        if (count > 1)
+        {
+            ImmutableArray<int> all = Enumerable.Range(0, count).ToImmutableArray();
+            if (ScalarAlgebra.IsLinear(Body, all))
+            {
+                rule.LinearIn(all.ToArray());
+            }
+        }
+
+        return rule.Build();
+    }
+
+    /// <inheritdoc/>
+    public override void Differentiate(GradientContext context)
+    {
+        if (context.OutputGradient() is not { } dy)
+        {
+            return;
+        }
+
+        int count = context.Node.Inputs.Length;
+        for (int i = 0; i < count; i++)
+        {
+            if (!context.Needs(i))
+            {
+                continue;
+            }
+
+            ScalarExpression derivative = ScalarAlgebra.Differentiate(Body, i);
+            if (derivative is Constant { Value: 0 })
+            {
+                continue;
+            }
+
+            // Keep only the operands that the derivative mentions; the incoming gradient is the last.
+            var used = Enumerable.Range(0, count).Where(j => ScalarAlgebra.Uses(derivative, j)).ToList();
+            ScalarExpression body = ScalarAlgebra.Substitute(derivative, j => In(used.IndexOf(j))) * In(used.Count);
+            Value gradient = body == In(0) && used.Count == 0
+                ? dy
+                : context.Graph.Add(new ElementwiseOp(Function + "Gradient", body), used.Select(context.Input).Append(dy).ToArray());
+            context.Add(i, SumOp.To(context.Graph, gradient, context.Input(i).Type));
+        }
+    }
+}
