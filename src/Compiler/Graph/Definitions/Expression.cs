@@ -80,8 +80,8 @@ public abstract record Statement
     /// <summary>Sets a local variable, declared or not.</summary>
     public sealed record Assign(string Local, Expression Value) : Statement;
 
-    /// <summary>Takes a tuple apart; an empty name discards.</summary>
-    public sealed record Deconstruct(EquatableArray<string> Locals, Expression Value) : Statement;
+    /// <summary>Takes a tuple or an array apart; an empty name discards.</summary>
+    public sealed record TakeApart(EquatableArray<string> Locals, Expression Value) : Statement;
 
     /// <summary>Evaluates for its effect: AddLoss.</summary>
     public sealed record Evaluate(Expression Value) : Statement;
