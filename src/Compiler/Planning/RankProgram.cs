@@ -1,0 +1,293 @@
+using Shardwright.Compiler.Graph;
+
+namespace Shardwright.Compiler.Planning;
+
+/// <summary>An integer that a rank computes from its coordinates: constant + Σ coordinate(axis) · step. Axis "" stands for the micro-batch.</summary>
+/// <param name="Constant">The part that is the same for all ranks.</param>
+/// <param name="Terms">Axis names with steps; no zero steps.</param>
+public sealed record Offset(long Constant, EquatableArray<(string Axis, long Step)> Terms)
+{
+    /// <summary>Zero.</summary>
+    public static Offset Zero { get; } = new(0, EquatableArray<(string, long)>.Empty);
+
+    /// <summary>Whether it is the same number on every rank and micro-batch.</summary>
+    public bool IsConstant => Terms.Count == 0;
+
+    /// <summary>Whether it depends on the micro-batch.</summary>
+    public bool UsesMicroBatch => Terms.Any(t => t.Axis.Length == 0);
+}
+
+/// <summary>What a buffer holds; the categories of the memory report.</summary>
+public enum MemoryCategory
+{
+    /// <summary>Trained tensors.</summary>
+    Parameters,
+
+    /// <summary>Their gradients.</summary>
+    Gradients,
+
+    /// <summary>What the optimizer keeps.</summary>
+    OptimizerState,
+
+    /// <summary>Inputs, and values that live within a step.</summary>
+    Activations,
+
+    /// <summary>Sources and targets of collectives that cannot work in place.</summary>
+    Communication,
+
+    /// <summary>Scratch of kernels, one block per thread.</summary>
+    Workspace,
+}
+
+/// <summary>A named piece of the arena.</summary>
+/// <param name="Id">Position in the program's list.</param>
+/// <param name="Name">Unique C# identifier in camelCase: <c>hiddenPreActivation</c>.</param>
+/// <param name="Element">Element type.</param>
+/// <param name="Offset">Bytes from the start of the arena.</param>
+/// <param name="Length">Elements of one slot.</param>
+/// <param name="Stride">Bytes from slot to slot.</param>
+/// <param name="Slots">1 for plain buffers; for a stack, one per layer (plus one where a carried value is kept), or 2 for a ring. The index is taken modulo this count.</param>
+/// <param name="Category">For the memory report.</param>
+/// <param name="Comment">Local shape and placements, for the reader: <c>[2048, 128], rows split over dp</c>.</param>
+public sealed record BufferPlan(int Id, string Name, DType Element, long Offset, long Length, long Stride, int Slots, MemoryCategory Category, string Comment)
+{
+    /// <summary>Whether it is indexed by layer.</summary>
+    public bool IsStack => Slots > 1;
+
+    /// <summary>Bytes of all slots.</summary>
+    public long Bytes => Slots == 1 ? Length * (Element is DType.BFloat16 or DType.Float16 ? 2 : 4) : Stride * Slots;
+}
+
+/// <summary>Which slot of a stack a statement means.</summary>
+public enum SlotIndex
+{
+    /// <summary>The buffer is no stack.</summary>
+    None,
+
+    /// <summary>The slot of the current layer.</summary>
+    Layer,
+
+    /// <summary>The slot after the current layer's: what a layer leaves for the next.</summary>
+    NextLayer,
+
+    /// <summary>Slot 0: where a loop starts.</summary>
+    First,
+
+    /// <summary>The slot that a loop's last iteration has written: number of layers.</summary>
+    Last,
+
+    /// <summary>Backward: counts from the far end; iteration = layers − 1 − layer reads this slot.</summary>
+    Iteration,
+
+    /// <summary>Backward: the slot that the next iteration reads.</summary>
+    NextIteration,
+}
+
+/// <summary>A buffer, or a part of it, as an argument.</summary>
+/// <param name="Buffer">Id of the buffer.</param>
+/// <param name="Slot">Which slot of a stack.</param>
+/// <param name="Start">First element within the slot, where the part depends on the rank or micro-batch; null for the whole slot.</param>
+/// <param name="Length">Elements.</param>
+/// <param name="Layers">Number of layers of the stack that the slot belongs to; 0 for none.</param>
+public sealed record OperandPlan(int Buffer, SlotIndex Slot, Offset? Start, long Length, int Layers);
+
+/// <summary>The tensor behind a kernel's argument, as the kernel's text needs it.</summary>
+/// <param name="Name">Name of the parameter in the kernel's method; unique within the kernel.</param>
+/// <param name="Element">Element type.</param>
+/// <param name="Local">Local sizes.</param>
+/// <param name="Logical">Logical sizes.</param>
+/// <param name="Start">Logical position of the first local element, for each dim.</param>
+/// <param name="IsOutput">Whether the kernel writes it.</param>
+public sealed record KernelTensor(string Name, DType Element, EquatableArray<long> Local, EquatableArray<long> Logical, EquatableArray<Offset> Start, bool IsOutput);
+
+/// <summary>One argument of a fused body.</summary>
+/// <param name="Tensor">Position in <see cref="KernelPlan.Tensors"/>; −1 for the tile of a product that the body is the epilogue of.</param>
+/// <param name="Strides">Elements to step for each dim of the body; 0 where the argument is broadcast. The last is 1 or 0.</param>
+public sealed record FusedInput(int Tensor, EquatableArray<long> Strides);
+
+/// <summary>Elementwise work on one index space: what an elementwise kernel, or the epilogue of a product, does for each element.</summary>
+/// <param name="Dims">Sizes of the index space, outermost first; dims along which all arguments are contiguous are already merged.</param>
+/// <param name="Inputs">Arguments.</param>
+/// <param name="Steps">Values in order: <c>Input(i)</c> for i below the number of inputs is that argument, above it the step i − inputs.</param>
+/// <param name="StepNames">A name for each step.</param>
+/// <param name="Outputs">For each result: the tensor it goes to and the value that it is: same numbering as <c>Input</c>. Results are contiguous over Dims. Tensor −1: back to the product's own tile.</param>
+public sealed record FusedBody(
+    EquatableArray<long> Dims,
+    EquatableArray<FusedInput> Inputs,
+    EquatableArray<ScalarExpression> Steps,
+    EquatableArray<string> StepNames,
+    EquatableArray<(int Tensor, int Value)> Outputs);
+
+/// <summary>A kernel: one emitted method, used by every statement that needs the same work on the same sizes.</summary>
+/// <param name="Name">C# identifier in PascalCase, unique: <c>FeedForwardUpGelu</c>.</param>
+/// <param name="Tensors">Parameters of the method, inputs first, then outputs (an operand that is both stands once, as output).</param>
+/// <param name="Ops">What was fused: names of the ops, for the doc comment.</param>
+/// <param name="Sources">Quoted expressions that it computes.</param>
+/// <param name="Flops">Floating-point operations.</param>
+/// <param name="BytesMoved">Bytes read and written once.</param>
+/// <param name="BytesSaved">Bytes that fusion keeps out of memory.</param>
+/// <param name="UsesMicroBatch">Whether the method takes the micro-batch.</param>
+/// <param name="UsesLayer">Whether the method takes the layer.</param>
+public abstract record KernelPlan(string Name, EquatableArray<KernelTensor> Tensors, EquatableArray<string> Ops, EquatableArray<string> Sources, long Flops, long BytesMoved, long BytesSaved, bool UsesMicroBatch, bool UsesLayer);
+
+/// <summary>An elementwise kernel.</summary>
+public sealed record ElementwiseKernel(string Name, EquatableArray<KernelTensor> Tensors, FusedBody Body, EquatableArray<string> Ops, EquatableArray<string> Sources, long Flops, long BytesMoved, long BytesSaved)
+    : KernelPlan(Name, Tensors, Ops, Sources, Flops, BytesMoved, BytesSaved, false, false);
+
+/// <summary>A matrix product C = A·B over row-major operands, with an optional epilogue.</summary>
+/// <param name="A">Position of A in Tensors.</param>
+/// <param name="B">Position of B.</param>
+/// <param name="C">Position of C.</param>
+/// <param name="Batch">Number of products; 1 for a plain one. Operands of a batch lie one after another.</param>
+/// <param name="TransposeA">A is stored [k, m].</param>
+/// <param name="TransposeB">B is stored [n, k].</param>
+/// <param name="AccumulatesMicroBatches">C += from the second micro-batch on (a gradient that is accumulated); the method then takes the micro-batch.</param>
+/// <param name="Epilogue">Body over [m, n] (only with batch 1); null for none.</param>
+public sealed record GemmKernel(string Name, EquatableArray<KernelTensor> Tensors, int A, int B, int C, long Batch, long M, long N, long K, bool TransposeA, bool TransposeB, bool AccumulatesMicroBatches, FusedBody? Epilogue, EquatableArray<string> Ops, EquatableArray<string> Sources, long Flops, long BytesMoved, long BytesSaved)
+    : KernelPlan(Name, Tensors, Ops, Sources, Flops, BytesMoved, BytesSaved, AccumulatesMicroBatches, false);
+
+/// <summary>A kernel that is one block of the runtime, called with constant sizes: norms, softmax, attention, embedding, cross-entropy, movement of data.
+/// Its text follows from the op, the operand types and the starts.</summary>
+/// <param name="Op">The op; operands in its own order: first InputCount tensors, then outputs.</param>
+public sealed record OpKernel(string Name, EquatableArray<KernelTensor> Tensors, Op Op, int InputCount, EquatableArray<string> Ops, EquatableArray<string> Sources, long Flops, long BytesMoved, bool UsesMicroBatch, bool UsesLayer)
+    : KernelPlan(Name, Tensors, Ops, Sources, Flops, BytesMoved, 0, UsesMicroBatch, UsesLayer);
+
+/// <summary>Collective operations.</summary>
+public enum CollectiveKind
+{
+    /// <summary>Sum in place.</summary>
+    AllReduce,
+
+    /// <summary>Maximum in place.</summary>
+    AllReduceMax,
+
+    /// <summary>Equal pieces of all ranks, in rank order.</summary>
+    AllGather,
+
+    /// <summary>Sum, of which each rank keeps its piece.</summary>
+    ReduceScatter,
+
+    /// <summary>Piece i of rank j goes to rank i as piece j.</summary>
+    AllToAll,
+}
+
+/// <summary>One line of a program.</summary>
+public abstract record ProgramStatement
+{
+    /// <summary>Runs a kernel on the compute lane.</summary>
+    /// <param name="Kernel">Position in the program's kernels.</param>
+    /// <param name="Operands">One for each tensor of the kernel.</param>
+    /// <param name="Comment">Result, shape and placement.</param>
+    /// <param name="OnlyFirstMicroBatch">Runs for micro-batch 0 only (a gradient that is the same for all).</param>
+    public sealed record Run(int Kernel, EquatableArray<OperandPlan> Operands, string Comment, bool OnlyFirstMicroBatch) : ProgramStatement;
+
+    /// <summary>Starts a collective on a group's lane.</summary>
+    /// <param name="Ticket">Name of the ticket variable, unique in its method.</param>
+    /// <param name="Axes">Axes of the group.</param>
+    /// <param name="Source">Source, or the buffer of an in-place one.</param>
+    /// <param name="Target">Target; null for in-place ones.</param>
+    /// <param name="Bytes">Bytes that one rank sends.</param>
+    /// <param name="Reason">What it is for: placement change and value.</param>
+    public sealed record Start(string Ticket, CollectiveKind Kind, EquatableArray<string> Axes, OperandPlan Source, OperandPlan? Target, long Bytes, string Reason) : ProgramStatement;
+
+    /// <summary>Waits for a collective.</summary>
+    public sealed record Wait(string Ticket, EquatableArray<string> Axes) : ProgramStatement;
+
+    /// <summary>Calls a method once, or once per layer.</summary>
+    /// <param name="Method">Position in the entry's methods.</param>
+    /// <param name="Layers">0 for once.</param>
+    /// <param name="Reversed">From the last layer to the first.</param>
+    public sealed record Call(int Method, int Layers, bool Reversed) : ProgramStatement;
+
+    /// <summary>Zeroes a buffer that is not wholly this rank's (a padded or kept-first partial value).</summary>
+    /// <param name="UnlessFirstOf">Only on ranks whose coordinate on this axis is not 0 (or micro-batches other than 0 where empty).</param>
+    public sealed record Zero(OperandPlan Operand, string? UnlessFirstOf, string Comment) : ProgramStatement;
+
+    /// <summary>Copies a model input's rows of this rank and micro-batch into the arena.</summary>
+    /// <param name="Input">Position in the entry's inputs.</param>
+    public sealed record Load(int Input, OperandPlan Operand) : ProgramStatement;
+
+    /// <summary>Adds factor × a scalar to the step's loss sum (or weight).</summary>
+    /// <param name="IntoWeight">Whether it is added to the weight.</param>
+    /// <param name="UnlessFirstOf">Axes whose first rank alone counts it: the value is the same on all of them. An empty name stands for the micro-batches.</param>
+    /// <param name="ReduceAxes">Axes along which it is a sum of terms.</param>
+    public sealed record AddLoss(OperandPlan Operand, double Factor, bool IntoWeight, EquatableArray<string> UnlessFirstOf, EquatableArray<string> ReduceAxes) : ProgramStatement;
+
+    /// <summary>Adds a contribution to an accumulated gradient: overwrites at micro-batch 0, adds afterwards.</summary>
+    public sealed record Accumulate(OperandPlan Gradient, OperandPlan Contribution, bool OnlyFirstMicroBatch, string Comment) : ProgramStatement;
+}
+
+/// <summary>A method of the program: a region of the graph.</summary>
+/// <param name="Name">C# identifier: <c>ForwardBlocks</c>.</param>
+/// <param name="Summary">What it does, for its doc comment.</param>
+/// <param name="TakesLayer">Whether it is called per layer.</param>
+public sealed record MethodPlan(string Name, string Summary, bool TakesLayer, EquatableArray<ProgramStatement> Statements);
+
+/// <summary>A model input of an entry.</summary>
+/// <param name="Name">Parameter name.</param>
+/// <param name="Element">Element type.</param>
+/// <param name="Logical">Logical sizes, of the whole step.</param>
+/// <param name="Local">Sizes that a rank reads per micro-batch.</param>
+/// <param name="Start">Logical position of the first element read, for each dim.</param>
+public sealed record InputPlan(string Name, DType Element, EquatableArray<long> Logical, EquatableArray<long> Local, EquatableArray<Offset> Start);
+
+/// <summary>An entry of the model: Train, Evaluate or Infer.</summary>
+/// <param name="Name">Train, Evaluate or Infer.</param>
+/// <param name="Main">Calls, per micro-batch.</param>
+/// <param name="Methods">One for each region.</param>
+/// <param name="Result">Operand that holds the inference result; null for others.</param>
+/// <param name="ResultDims">Its sizes.</param>
+/// <param name="MicroBatches">Number of micro-batches.</param>
+public sealed record EntryPlan(string Name, EquatableArray<InputPlan> Inputs, EquatableArray<ProgramStatement> Main, EquatableArray<MethodPlan> Methods, OperandPlan? Result, EquatableArray<long> ResultDims, int MicroBatches);
+
+/// <summary>A parameter on a rank.</summary>
+/// <param name="Path">Logical path; <c>{0}</c> for the layer.</param>
+/// <param name="Layers">0 outside of stacks.</param>
+/// <param name="Value">Buffer of the parameter.</param>
+/// <param name="Gradient">Buffer of its gradient, laid out alike.</param>
+/// <param name="Placements">Axis and placement, in order: <c>tp: S(1)</c>.</param>
+public sealed record ParameterPlan(string Path, int Layers, int Value, int Gradient, EquatableArray<long> Logical, EquatableArray<long> Local, EquatableArray<Offset> Start, Initializer Init, bool NoDecay, EquatableArray<(string Axis, Placement Placement)> Placements);
+
+/// <summary>Neighbouring parameters that are reduced, measured and updated together: they lie one after another in the parameter region, and
+/// their gradients and optimizer states lie alike.</summary>
+/// <param name="Name">For the reader: <c>decayed, split over tp</c>.</param>
+/// <param name="Parameters">Its piece of the parameter region (a plain buffer over all of it).</param>
+/// <param name="Gradients">The same piece of the gradient region.</param>
+/// <param name="States">The same piece of each state region: 2 for AdamW, 1 for momentum, 0 for SGD.</param>
+/// <param name="ReduceAxes">Axes along which gradients are sums of terms and the parameters whole: reduced once per step.</param>
+/// <param name="NormAxes">Axes that split the parameters: their squares are summed over these.</param>
+/// <param name="NoDecay">Whether weight decay leaves them alone.</param>
+/// <param name="Bytes">Bytes that one rank sends for the reduction.</param>
+public sealed record ParameterGroup(string Name, OperandPlan Parameters, OperandPlan Gradients, EquatableArray<OperandPlan> States, EquatableArray<string> ReduceAxes, EquatableArray<string> NormAxes, bool NoDecay, long Bytes);
+
+/// <summary>The whole program of a rank: all ranks of a mesh run the same one, and differ in their coordinates.</summary>
+/// <param name="Model">Full name of the model class.</param>
+/// <param name="Namespace">Namespace of the model; empty for the global one.</param>
+/// <param name="NestedName">Name of the nested class: OnLab.</param>
+/// <param name="MeshName">Short name of the mesh.</param>
+/// <param name="Axes">All axes of the mesh with sizes, outermost first.</param>
+/// <param name="Optimizer">AdamW, Momentum or Sgd.</param>
+/// <param name="ScratchOffset">Bytes from the start of the arena to the kernels' scratch.</param>
+/// <param name="ScratchBytesPerThread">Scratch of one thread.</param>
+/// <param name="MaxThreads">Threads that scratch is planned for.</param>
+/// <param name="ArenaBytes">Size of the arena.</param>
+/// <param name="GradientReshards">Statements that bring gradients whose placement differs from their parameter's to it, after the last micro-batch.</param>
+/// <param name="ScalarBuffer">Buffer of the step's scalars for collectives: 16 floats.</param>
+public sealed record RankProgram(
+    string Model,
+    string Namespace,
+    string NestedName,
+    string MeshName,
+    EquatableArray<(string Name, int Size)> Axes,
+    string Optimizer,
+    EquatableArray<BufferPlan> Buffers,
+    EquatableArray<KernelPlan> Kernels,
+    EquatableArray<EntryPlan> Entries,
+    EquatableArray<ParameterPlan> Parameters,
+    EquatableArray<ParameterGroup> Groups,
+    EquatableArray<ProgramStatement> GradientReshards,
+    int ScalarBuffer,
+    long ScratchOffset,
+    long ScratchBytesPerThread,
+    int MaxThreads,
+    long ArenaBytes);
