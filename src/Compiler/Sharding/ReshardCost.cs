@@ -1,0 +1,57 @@
+using Shardwright.Compiler.Graph;
+
+namespace Shardwright.Compiler.Sharding;
+
+/// <summary>Price of changing a placement on one axis, in femtoseconds; ties break on small fixed numbers, so results never wobble.</summary>
+public static class ReshardCost
+{
+    /// <summary>More than any sum of real costs; still safe to add many times.</summary>
+    public const long Impossible = 1L << 54;
+
+    /// <summary>Added for every change of placement, free ones too: of two plans that take equally long the one with fewer changes wins.</summary>
+    public const long Step = 1_000_000;
+
+    /// <summary>Predicted time of a collective: α per hop and bytes over β (ring).</summary>
+    /// <param name="axis">The axis.</param>
+    /// <param name="from">Placement before.</param>
+    /// <param name="to">Placement after.</param>
+    /// <param name="bytes">Bytes of the tensor before this axis slices it.</param>
+    public static long Of(ShardAxis axis, Placement from, Placement to, long bytes)
+    {
+        if (from == to || axis.Parts == 1)
+        {
+            return 0;
+        }
+
+        if (axis.IsMicroBatch)
+        {
+            return from.IsBroadcast ? Step : Impossible;
+        }
+
+        double hops = axis.Parts - 1, share = hops / axis.Parts;
+        double seconds = (from.Kind, to.Kind) switch
+        {
+            (PlacementKind.Split, PlacementKind.Split) => hops * axis.LatencySeconds + share * bytes / axis.Parts / axis.BytesPerSecond,
+            (PlacementKind.Split, PlacementKind.Broadcast) => hops * axis.LatencySeconds + share * bytes / axis.BytesPerSecond,
+            (PlacementKind.Partial, PlacementKind.Split) => hops * axis.LatencySeconds + share * bytes / axis.BytesPerSecond,
+            (PlacementKind.Split, PlacementKind.Partial) => 1e6,
+            (PlacementKind.Partial, PlacementKind.Broadcast) => 2 * (hops * axis.LatencySeconds + share * bytes / axis.BytesPerSecond),
+            _ => 0,
+        };
+        return (long)Math.Min(seconds * 1e15, Impossible / 1024) + Step;
+    }
+
+    /// <summary>Bytes that one rank sends.</summary>
+    public static long BytesPerRank(ShardAxis axis, Placement from, Placement to, long bytes)
+    {
+        long p = axis.Parts;
+        return (from.Kind, to.Kind) switch
+        {
+            (PlacementKind.Split, PlacementKind.Split) => bytes / p / p * (p - 1),
+            (PlacementKind.Split, PlacementKind.Broadcast) => bytes / p * (p - 1),
+            (PlacementKind.Partial, PlacementKind.Split) => bytes / p * (p - 1),
+            (PlacementKind.Partial, PlacementKind.Broadcast) => 2 * (bytes / p * (p - 1)),
+            _ => 0,
+        };
+    }
+}
