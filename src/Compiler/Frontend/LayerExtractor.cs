@@ -1,0 +1,295 @@
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp;
+using Microsoft.CodeAnalysis.CSharp.Syntax;
+using Microsoft.CodeAnalysis.Operations;
+using Shardwright.Compiler.Graph;
+using Shardwright.Compiler.Graph.Definitions;
+
+namespace Shardwright.Compiler.Frontend;
+
+/// <summary>Turns a layer or model class into a <see cref="LayerDefinition"/>.</summary>
+public sealed class LayerExtractor
+{
+    private readonly LayerContext _context;
+    private readonly BodyTranslator _translator;
+    private readonly List<INamedTypeSymbol> _layers = new();
+
+    private LayerExtractor(INamedTypeSymbol type, Compilation compilation, CancellationToken cancellation)
+    {
+        _context = new LayerContext(type, compilation, new SiteTable(Names.Of(type)), cancellation);
+        _translator = new BodyTranslator(_context);
+    }
+
+    /// <summary>Extracts one type; never throws on user code.</summary>
+    public static Extraction Extract(INamedTypeSymbol type, Compilation compilation, CancellationToken cancellation) =>
+        new LayerExtractor(type, compilation, cancellation).Run();
+
+    private Extraction Run()
+    {
+        INamedTypeSymbol type = _context.Type;
+        CheckDeclaration(type);
+        var constructor = _context.Constructor is null ? default : _context.Constructor.Parameters.Select(Parameter).ToEquatable();
+        var fields = new List<FieldDefinition>();
+        foreach (IFieldSymbol field in type.GetMembers().OfType<IFieldSymbol>().Where(f => !f.IsStatic && !f.IsConst && !f.IsImplicitlyDeclared)
+            .OrderBy(f => f.DeclaringSyntaxReferences.FirstOrDefault()?.SyntaxTree.FilePath, StringComparer.Ordinal).ThenBy(f => f.DeclaringSyntaxReferences.FirstOrDefault()?.Span.Start ?? 0))
+        {
+            if (Field(field) is { } made)
+            {
+                fields.Add(made);
+            }
+        }
+
+        bool model = type.GetAttributes().Any(a => Names.Is(a, "ShardedOn"));
+        var entries = type.GetMembers().OfType<IMethodSymbol>().Where(m => m.MethodKind == MethodKind.Ordinary && !m.IsStatic && (m.Name == "Forward" || (model && m.Name == "Loss"))).ToList();
+        CheckEntries(type, model, entries);
+        foreach (IMethodSymbol entry in entries)
+        {
+            _context.Request(entry);
+        }
+
+        var methods = new List<MethodDefinition>();
+        for (int i = 0; i < _context.Methods.Count; i++)
+        {
+            methods.Add(Method(_context.Methods[i]));
+        }
+
+        CheckUnused(fields);
+        var definition = new LayerDefinition(
+            Names.Of(type), constructor, _context.Constants, fields.ToEquatable(), methods.ToEquatable(),
+            type.GetAttributes().Any(a => Names.Is(a, "NoDecay")), type.GetAttributes().Any(a => Names.Is(a, "Recompute")));
+        return new Extraction(definition, _context.Sites.Findings, _context.Sites.Locations, _layers.Distinct<INamedTypeSymbol>(SymbolEqualityComparer.Default).ToImmutableArray());
+    }
+
+    private int TypeSite(INamedTypeSymbol type) =>
+        type.DeclaringSyntaxReferences.FirstOrDefault()?.GetSyntax(_context.Cancellation) is TypeDeclarationSyntax declaration
+            ? _context.Sites.Add(declaration.Identifier.GetLocation())
+            : -1;
+
+    private void CheckDeclaration(INamedTypeSymbol type)
+    {
+        for (INamedTypeSymbol? t = type; t is not null; t = t.ContainingType)
+        {
+            if (t.DeclaringSyntaxReferences.FirstOrDefault()?.GetSyntax(_context.Cancellation) is TypeDeclarationSyntax declaration && !declaration.Modifiers.Any(SyntaxKind.PartialKeyword))
+            {
+                string role = ReferenceEquals(t, type) ? "a sharded class" : $"it contains the sharded class '{type.Name}', so it";
+                _context.Sites.Report("SW0001", _context.Sites.Add(declaration.Identifier.GetLocation()), $"'{t.Name}' must be partial: {role} gets a generated part; write 'partial class {t.Name}'");
+            }
+        }
+
+        if (type.IsGenericType)
+        {
+            _context.Sites.Report("SW0002", TypeSite(type), $"'{type.Name}' is generic, which a layer cannot be: its graph is made once; pass what differs to the constructor");
+        }
+    }
+
+    private void CheckEntries(INamedTypeSymbol type, bool model, List<IMethodSymbol> entries)
+    {
+        string wanted = model ? "Loss" : "Forward";
+        int count = entries.Count(e => e.Name == wanted);
+        if (count != 1)
+        {
+            _context.Sites.Report("SW0005", TypeSite(type), count == 0
+                ? $"'{type.Name}' has no method {wanted}: {(model ? "a model needs one 'public Tensor Loss(…)', its training entry" : "a layer needs one 'public Tensor Forward(…)'")}"
+                : $"'{type.Name}' has {count} methods {wanted}: a {(model ? "model" : "layer")} has exactly one; make the others private helpers of another name");
+        }
+    }
+
+    private void CheckUnused(List<FieldDefinition> fields)
+    {
+        foreach (FieldDefinition field in fields)
+        {
+            if (!_context.Used.Contains(field.Name) && _context.Sites.Findings.All(f => f.Id != "SW0002" && f.Id != "SW0005"))
+            {
+                _context.Sites.Report("SW0006", field.Site, $"'{field.Name}' is never used by Forward or Loss: it would take memory and never learn; remove it");
+            }
+        }
+    }
+
+    private FieldDefinition? Field(IFieldSymbol field)
+    {
+        var declarator = field.DeclaringSyntaxReferences.FirstOrDefault()?.GetSyntax(_context.Cancellation) as VariableDeclaratorSyntax;
+        bool noDecay = field.GetAttributes().Any(a => Names.Is(a, "NoDecay"));
+        if (Names.Is(field.Type, "Tensor"))
+        {
+            int site = declarator is null ? -1 : _context.Sites.Add(declarator.Identifier.GetLocation());
+            if (Unwrap(_context.Initializer(field)) is not IInvocationOperation { TargetMethod: { Name: "Parameter", ContainingType: { } ops } } call || !Names.Is(ops, "Ops"))
+            {
+                if (declarator is not null && !_context.HasErrors(declarator))
+                {
+                    _context.Sites.Report("SW0002", site, $"'{field.Name}' is not a parameter: initialise it in place with Parameter(sizes…, Init…)");
+                }
+
+                return null;
+            }
+
+            return ParameterField(field, call, noDecay, site);
+        }
+
+        if (field.Type is INamedTypeSymbol { IsGenericType: true } stack && Names.Is(stack, "LayerStack"))
+        {
+            return StackField(field, stack, noDecay, declarator);
+        }
+
+        if (field.Type is INamedTypeSymbol { TypeKind: TypeKind.Class } layer && Names.IsLayer(layer))
+        {
+            int site = declarator is null ? -1 : _context.Sites.Add(declarator.Identifier.GetLocation());
+            if (Unwrap(_context.Initializer(field)) is not IObjectCreationOperation creation)
+            {
+                if (declarator is not null && !_context.HasErrors(declarator))
+                {
+                    _context.Sites.Report("SW0002", site, $"'{field.Name}' must be initialised in place: readonly {layer.Name} {field.Name} = new(…)");
+                }
+
+                return null;
+            }
+
+            _layers.Add(layer);
+            return new FieldDefinition.Layer(field.Name, Names.Of(layer), Arguments(creation), noDecay, Recompute(field), Attributes.Stages(field, _context, _translator), Placements(field), site);
+        }
+
+        return null;
+    }
+
+    private FieldDefinition ParameterField(IFieldSymbol field, IInvocationOperation call, bool noDecay, int site)
+    {
+        var shape = new List<Expression>();
+        string init = "Normal";
+        EquatableArray<Expression> initArguments = EquatableArray.Of<Expression>(new Expression.Number(0.02, -1));
+        foreach (IArgumentOperation argument in BodyTranslator.OrderedArguments(call).Where(a => a.ArgumentKind != ArgumentKind.DefaultValue))
+        {
+            IOperation value = Unwrap(argument.Value)!;
+            if (argument.Parameter is { } parameter && Names.Is(parameter.Type, "Init"))
+            {
+                switch (value)
+                {
+                    case IInvocationOperation i:
+                        init = i.TargetMethod.Name;
+                        initArguments = BodyTranslator.OrderedArguments(i).Select(a => _translator.Expression(a.Value)).ToEquatable();
+                        break;
+                    case IPropertyReferenceOperation p:
+                        init = p.Property.Name;
+                        initArguments = default;
+                        break;
+                    case IFieldReferenceOperation f:
+                        init = f.Field.Name;
+                        initArguments = default;
+                        break;
+                }
+            }
+            else if (_translator.Expression(value) is Expression.Sequence sizes)
+            {
+                shape.AddRange(sizes.Items);
+            }
+            else
+            {
+                shape.Add(Size(value));
+            }
+        }
+
+        return new FieldDefinition.Parameter(field.Name, shape.ToEquatable(), init, initArguments, noDecay, Placements(field), site);
+    }
+
+    /// <summary>A size must be computable at compile time: anything else is SW0004.</summary>
+    private Expression Size(IOperation value)
+    {
+        int before = _context.Sites.Findings.Length;
+        Expression size = _translator.Expression(value);
+        if (size is Expression.Unknown && _context.Sites.Findings.Length > before)
+        {
+            _context.Sites.Report("SW0004", _context.Sites.Add(value.Syntax), $"'{SiteTable.Quote(value.Syntax)}' is not a compile-time constant: sizes come from consts, constructor parameters and arithmetic on them");
+        }
+
+        return size;
+    }
+
+    private FieldDefinition? StackField(IFieldSymbol field, INamedTypeSymbol stack, bool noDecay, VariableDeclaratorSyntax? declarator)
+    {
+        int site = declarator is null ? -1 : _context.Sites.Add(declarator.Identifier.GetLocation());
+        IObjectCreationOperation? made = null;
+        if (Unwrap(_context.Initializer(field)) is IObjectCreationOperation { Arguments.Length: 2 } creation)
+        {
+            List<IArgumentOperation> arguments = creation.Arguments.OrderBy(a => a.Parameter?.Ordinal ?? 0).ToList();
+            if (Unwrap(arguments[1].Value) is IAnonymousFunctionOperation { Body.Operations: { } operations } && operations.OfType<IReturnOperation>().FirstOrDefault() is { ReturnedValue: { } returned })
+            {
+                made = Unwrap(returned) as IObjectCreationOperation;
+            }
+
+            if (made?.Type is INamedTypeSymbol layer && Names.IsLayer(layer))
+            {
+                _layers.Add(layer);
+                return new FieldDefinition.LayerStack(
+                    field.Name, Size(arguments[0].Value), Names.Of(layer), Arguments(made), noDecay, Recompute(field),
+                    Attributes.Stages(field, _context, _translator), Placements(field), site);
+            }
+        }
+
+        if (declarator is not null && !_context.HasErrors(declarator))
+        {
+            string name = stack.TypeArguments.FirstOrDefault()?.Name ?? "Layer";
+            _context.Sites.Report("SW0002", site, $"'{field.Name}' must be initialised in place: readonly LayerStack<{name}> {field.Name} = new(count, () => new {name}(…)), with {name} a [ShardedLayer]");
+        }
+
+        return null;
+    }
+
+    private static bool Recompute(IFieldSymbol field) => field.GetAttributes().Any(a => Names.Is(a, "Recompute"));
+
+    private EquatableArray<PlacementAttribute> Placements(ISymbol symbol) => Attributes.Placements(symbol.GetAttributes(), _context, _translator);
+
+    private EquatableArray<Argument> Arguments(IObjectCreationOperation creation) => creation.Arguments
+        .Where(a => a.ArgumentKind != ArgumentKind.DefaultValue && a.Parameter is not null)
+        .Select(a => new Argument(a.Parameter!.Name, Size(a.Value))).ToEquatable();
+
+    private ParameterDefinition Parameter(IParameterSymbol parameter)
+    {
+        int site = parameter.DeclaringSyntaxReferences.FirstOrDefault()?.GetSyntax(_context.Cancellation) is ParameterSyntax syntax ? _context.Sites.Add(syntax.Identifier.GetLocation()) : -1;
+        Expression? initial = !parameter.HasExplicitDefaultValue ? null : parameter.ExplicitDefaultValue switch
+        {
+            int i => new Expression.Integer(i, site),
+            float f => new Expression.Number(f, site),
+            double d => new Expression.Number(d, site),
+            bool b => new Expression.Boolean(b, site),
+            _ => new Expression.Nothing(site),
+        };
+        string type = parameter.Type.SpecialType switch
+        {
+            SpecialType.System_Int32 => "int",
+            SpecialType.System_Single => "float",
+            SpecialType.System_Double => "double",
+            SpecialType.System_Boolean => "bool",
+            _ => Names.Is(parameter.Type, "Tensor") ? "Tensor" : Names.Is(parameter.Type, "TokenTensor") ? "TokenTensor" : Names.FullName(parameter.Type),
+        };
+        EquatableArray<Expression> shape = Attributes.Shape(parameter, _context, _translator);
+        return new ParameterDefinition(parameter.Name, type, initial, shape, Placements(parameter), site);
+    }
+
+    private MethodDefinition Method(IMethodSymbol method)
+    {
+        var declaration = method.DeclaringSyntaxReferences.FirstOrDefault()?.GetSyntax(_context.Cancellation) as MethodDeclarationSyntax;
+        int site = declaration is null ? -1 : _context.Sites.Add(declaration.Identifier.GetLocation());
+        EquatableArray<Statement> body = default;
+        if (declaration is not null && _context.Compilation.GetSemanticModel(declaration.SyntaxTree).GetOperation(declaration, _context.Cancellation) is IMethodBodyOperation operation)
+        {
+            body = _translator.Statements((operation.BlockBody ?? operation.ExpressionBody)?.Operations ?? ImmutableArray<IOperation>.Empty);
+        }
+
+        return new MethodDefinition(
+            method.Name, method.Parameters.Select(Parameter).ToEquatable(), body,
+            Attributes.Placements(method.GetReturnTypeAttributes(), _context, _translator), site);
+    }
+
+    private static IOperation? Unwrap(IOperation? operation)
+    {
+        while (operation is IConversionOperation or IDelegateCreationOperation or IParenthesizedOperation)
+        {
+            operation = operation switch
+            {
+                IConversionOperation c => c.Operand,
+                IDelegateCreationOperation d => d.Target,
+                _ => ((IParenthesizedOperation)operation).Operand,
+            };
+        }
+
+        return operation;
+    }
+}

@@ -1,0 +1,21 @@
+namespace Shardwright.Compiler.Graph;
+
+/// <summary>Something that is wrong with a model, as data. Analyzers turn it into a diagnostic; the generator into a surface that throws.</summary>
+/// <param name="Id">SWnnnn.</param>
+/// <param name="TypeName">Type whose source holds the place: full name with assembly.</param>
+/// <param name="Site">Location id within that type; −1 for the type itself.</param>
+/// <param name="Message">The whole message: thing, number, way out.</param>
+public sealed record Finding(string Id, string TypeName, int Site, string Message)
+{
+    /// <summary>Makes a finding at a place that is written as "Type#site".</summary>
+    public static Finding At(string id, string place, string message)
+    {
+        int hash = place.LastIndexOf('#');
+        return hash >= 0 && int.TryParse(place.Substring(hash + 1), out int site)
+            ? new Finding(id, place.Substring(0, hash), site, message)
+            : new Finding(id, place, -1, message);
+    }
+
+    /// <summary>Whether a plan can stand beside it.</summary>
+    public bool IsError => Id is not ("SW0006" or "SW1005" or "SW1006" or "SW1007" or "SW9001");
+}

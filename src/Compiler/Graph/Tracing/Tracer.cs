@@ -1,0 +1,359 @@
+using Shardwright.Compiler.Graph.Definitions;
+using Shardwright.Compiler.Graph.Ops;
+
+namespace Shardwright.Compiler.Graph.Tracing;
+
+/// <summary>What tracing yields: a graph, or why there is none.</summary>
+public sealed record TraceResult(ModelGraph? Graph, ImmutableArray<Finding> Findings);
+
+/// <summary>Runs the definitions of a model at compile time with bound sizes: what is left is the graph of its tensor ops.</summary>
+public sealed partial class Tracer
+{
+    private const int MaxNodes = 100_000;
+    private const int MaxSteps = 1_000_000;
+    private const int MaxDepth = 100;
+
+    private readonly ModelDefinition _model;
+    private readonly Func<string, LayerDefinition?> _layers;
+    private readonly IReadOnlyDictionary<string, long> _overrides;
+    private readonly CancellationToken _cancellation;
+    private readonly GraphBuilder _builder = new();
+    private readonly Dictionary<string, object?> _constants = new();
+    private readonly HashSet<string> _axes;
+    private readonly bool _training;
+    private int _steps;
+    private int _dropouts;
+    private int _depth;
+
+    private Tracer(ModelDefinition model, Func<string, LayerDefinition?> layers, bool training, IReadOnlyDictionary<string, long> overrides, CancellationToken cancellation)
+    {
+        _model = model;
+        _layers = layers;
+        _training = training;
+        _overrides = overrides;
+        _cancellation = cancellation;
+        _axes = new HashSet<string>(model.Meshes.SelectMany(m => m.Mesh.Axes).Select(a => a.Name));
+    }
+
+    private ModelGraph Graph => _builder.Graph;
+
+    /// <summary>Traces one entry.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="layers">Definitions by full name with assembly.</param>
+    /// <param name="entry">Loss or Forward.</param>
+    /// <param name="training">Whether dropout is on.</param>
+    /// <param name="overrides">Other numbers for constants, by name.</param>
+    /// <param name="cancellation">Ends the run.</param>
+    public static TraceResult Trace(ModelDefinition model, Func<string, LayerDefinition?> layers, string entry, bool training, IReadOnlyDictionary<string, long> overrides, CancellationToken cancellation)
+    {
+        var tracer = new Tracer(model, layers, training, overrides, cancellation);
+        try
+        {
+            tracer.Run(entry);
+            return new TraceResult(tracer.Graph, ImmutableArray<Finding>.Empty);
+        }
+        catch (TraceException end)
+        {
+            return new TraceResult(null, end.Finding is null ? ImmutableArray<Finding>.Empty : ImmutableArray.Create(end.Finding));
+        }
+        catch (OverflowException)
+        {
+            return new TraceResult(null, ImmutableArray.Create(new Finding("SW0003", model.Layer.Type, -1, $"sizes of '{model.Layer.ShortName}' overflow: a tensor would hold more than 2^63 elements")));
+        }
+    }
+
+    /// <summary>Evaluates a number of the model (a [ShardedOn] argument) with bound constants; null where it cannot be.</summary>
+    public static long? Number(ModelDefinition model, Expression expression, IReadOnlyDictionary<string, long> overrides)
+    {
+        var tracer = new Tracer(model, _ => null, false, overrides, CancellationToken.None);
+        try
+        {
+            return tracer.Evaluate(expression, new LayerInstance(model.Layer, "", new Dictionary<string, object?>()), new Dictionary<string, object?>()) is long value ? value : null;
+        }
+        catch (Exception error) when (error is TraceException or OverflowException)
+        {
+            return null;
+        }
+    }
+
+    private void Run(string entry)
+    {
+        LayerDefinition definition = _model.Layer;
+        MethodDefinition? method = definition.Methods.FirstOrDefault(m => m.Name == entry);
+        if (method is null)
+        {
+            throw new TraceException(null);
+        }
+
+        LayerInstance root = Instantiate(definition, "", new Dictionary<string, object?>(), noDecay: false, ImmutableArray<(PlacementAttribute, LayerInstance)>.Empty);
+        var locals = new Dictionary<string, object?>();
+        foreach (ParameterDefinition parameter in method.Parameters)
+        {
+            locals[parameter.Name] = Input(parameter, root);
+        }
+
+        object? result = Call(method, root, locals);
+        if (result is not Value value)
+        {
+            throw Fail("SW0005", definition, method.Site, $"{entry} of '{definition.ShortName}' returns no tensor on some path");
+        }
+
+        if (entry == "Forward")
+        {
+            Graph.Result = value;
+        }
+        else
+        {
+            Finish(value, definition, method);
+        }
+
+        DeadCode.Remove(Graph);
+    }
+
+    private void Finish(Value loss, LayerDefinition definition, MethodDefinition method)
+    {
+        if (loss.Type.Rank != 0)
+        {
+            throw Fail("SW0003", definition, method.Site, $"Loss of '{definition.ShortName}' returns {loss.Type.ShapeText}: a loss is a scalar; return CrossEntropy(…), Mean(…) or Sum(…)");
+        }
+
+        Graph.Losses.Insert(0, (loss, 1));
+        if (IsCrossEntropy(loss))
+        {
+            Graph.LossWeight = loss.Producer!.Outputs[1];
+        }
+    }
+
+    internal static bool IsCrossEntropy(Value value) => value is { Producer.Op: CrossEntropyOp, ProducerOutput: 0 };
+
+    private Value Input(ParameterDefinition parameter, LayerInstance root)
+    {
+        if (parameter.Type is not ("Tensor" or "TokenTensor"))
+        {
+            throw Fail("SW0002", root.Definition, parameter.Site, $"input '{parameter.Name}' of '{root.Definition.ShortName}' is a {parameter.Type}: model inputs are Tensor or TokenTensor");
+        }
+
+        if (parameter.Shape.Count == 0)
+        {
+            throw Fail("SW0004", root.Definition, parameter.Site, $"input '{parameter.Name}' of '{root.Definition.ShortName}' has no shape: write [Shape(Batch, …)] on it; dim 0 is the batch of one step");
+        }
+
+        long[] dims = parameter.Shape.Select(e => Size(e, root)).ToArray();
+        Value value = _builder.AddInput(parameter.Name, new TensorType(parameter.Type == "Tensor" ? DType.Float32 : DType.Int32, EquatableArray.Of(dims)));
+        foreach (PlacementAttribute attribute in parameter.Placements)
+        {
+            AddRequest(value, attribute, root, $"input '{parameter.Name}'");
+        }
+
+        return value;
+    }
+
+    private long Size(Expression expression, LayerInstance scope)
+    {
+        object? value = Evaluate(expression, scope, new Dictionary<string, object?>());
+        if (value is not long size)
+        {
+            throw Fail("SW0004", scope.Definition, expression.Site, $"a size in '{scope.Definition.ShortName}' is not a whole number known at compile time");
+        }
+
+        return size >= 1 ? size : throw Fail("SW0003", scope.Definition, expression.Site, $"a size in '{scope.Definition.ShortName}' is {size}: sizes are 1 or more");
+    }
+
+    private LayerInstance Instantiate(LayerDefinition definition, string path, IReadOnlyDictionary<string, object?> arguments, bool noDecay, ImmutableArray<(PlacementAttribute Attribute, LayerInstance Holder)> held)
+    {
+        if (++_depth > MaxDepth)
+        {
+            throw Fail("SW0002", definition, -1, $"layers are nested more than {MaxDepth} deep at '{path}': does '{definition.ShortName}' hold itself?");
+        }
+
+        var instance = new LayerInstance(definition, path, arguments);
+        noDecay |= definition.NoDecay;
+        foreach (FieldDefinition field in definition.Fields)
+        {
+            Step();
+            switch (field)
+            {
+                case FieldDefinition.Parameter parameter:
+                    instance.Fields[field.Name] = AddParameter(parameter, instance, noDecay || parameter.NoDecay, held);
+                    break;
+                case FieldDefinition.Layer layer:
+                    LayerDefinition inner = Find(layer.Type, definition, field);
+                    instance.Fields[field.Name] = Instantiate(inner, instance.PathOf(field), Bind(inner, layer.Arguments, instance), noDecay || layer.NoDecay, Held(layer.Placements, inner, instance, held, field.Name));
+                    break;
+                case FieldDefinition.LayerStack stack:
+                    var made = new StackInstance(stack, instance, (int)Math.Min(int.MaxValue, Size(stack.Count, instance)));
+                    instance.Fields[field.Name] = made;
+                    if (_builder.Region.Stack is not null)
+                    {
+                        LayerDefinition body = Find(stack.Type, definition, field);
+                        for (int i = 0; i < made.Layers; i++)
+                        {
+                            made.Unrolled.Add(Instantiate(body, instance.PathOf(field) + "." + i, Bind(body, stack.Arguments, instance), noDecay || stack.NoDecay, Held(stack.Placements, body, instance, held, field.Name)));
+                        }
+                    }
+
+                    break;
+            }
+        }
+
+        _depth--;
+        return instance;
+    }
+
+    private LayerDefinition Find(string type, LayerDefinition holder, FieldDefinition field) =>
+        _layers(type) ?? throw new TraceException(null);
+
+    /// <summary>Placements that the field holding a layer gives to the layer's parameters; what a still outer field says comes first.</summary>
+    private ImmutableArray<(PlacementAttribute, LayerInstance)> Held(EquatableArray<PlacementAttribute> own, LayerDefinition layer, LayerInstance holder, ImmutableArray<(PlacementAttribute Attribute, LayerInstance Holder)> outer, string fieldName)
+    {
+        var result = ImmutableArray.CreateBuilder<(PlacementAttribute, LayerInstance)>();
+        foreach ((PlacementAttribute attribute, LayerInstance from) in outer)
+        {
+            if (attribute.Parameter.StartsWith(fieldName + ".", StringComparison.Ordinal))
+            {
+                result.Add((attribute with { Parameter = attribute.Parameter.Substring(fieldName.Length + 1) }, from));
+            }
+        }
+
+        foreach (PlacementAttribute attribute in own)
+        {
+            string name = attribute.Parameter;
+            var parameters = layer.Fields.OfType<FieldDefinition.Parameter>().ToList();
+            if (name.Length == 0)
+            {
+                name = parameters.Count == 1
+                    ? parameters[0].Name
+                    : throw Fail("SW1004", holder.Definition, attribute.Site, $"[{attribute.Kind}(\"{attribute.Axis}\")] on '{fieldName}': layer '{layer.ShortName}' has {parameters.Count} parameters ({string.Join(", ", parameters.Select(p => p.Name))}); say which with Parameter = nameof(…)");
+            }
+
+            if (!name.Contains(".") && parameters.All(p => p.Name != name))
+            {
+                throw Fail("SW1004", holder.Definition, attribute.Site, $"layer '{layer.ShortName}' has no parameter '{name}': it has {(parameters.Count == 0 ? "none" : string.Join(", ", parameters.Select(p => p.Name)))}");
+            }
+
+            result.Add((attribute with { Parameter = name }, holder));
+        }
+
+        return result.ToImmutable();
+    }
+
+    private Dictionary<string, object?> Bind(LayerDefinition layer, EquatableArray<Argument> arguments, LayerInstance scope)
+    {
+        var result = new Dictionary<string, object?>();
+        var none = new Dictionary<string, object?>();
+        foreach (Argument argument in arguments)
+        {
+            result[argument.Name] = Evaluate(argument.Value, scope, none);
+        }
+
+        foreach (ParameterDefinition parameter in layer.ConstructorParameters.Where(p => p.Default is not null && !result.ContainsKey(p.Name)))
+        {
+            result[parameter.Name] = Evaluate(parameter.Default!, scope, none);
+        }
+
+        return result;
+    }
+
+    private Value AddParameter(FieldDefinition.Parameter field, LayerInstance owner, bool noDecay, ImmutableArray<(PlacementAttribute Attribute, LayerInstance Holder)> held)
+    {
+        var none = new Dictionary<string, object?>();
+        long[] dims = field.Shape.Select(e => Size(e, owner)).ToArray();
+        float[] numbers = field.InitArguments.Select(e => (float)ToDouble(Evaluate(e, owner, none))).ToArray();
+        Initializer init = field.Init switch
+        {
+            "Uniform" => new Initializer(InitKind.Uniform, numbers.ElementAtOrDefault(0), numbers.ElementAtOrDefault(1)),
+            "Zeros" => new Initializer(InitKind.Constant, 0, 0),
+            "Ones" => new Initializer(InitKind.Constant, 1, 0),
+            "Constant" => new Initializer(InitKind.Constant, numbers.ElementAtOrDefault(0), 0),
+            _ => new Initializer(InitKind.Normal, numbers.ElementAtOrDefault(1), numbers.Length > 0 ? numbers[0] : 0.02f),
+        };
+        string path = owner.PathOf(field);
+        Value value = _builder.AddParameter(field.PathName, new TensorType(DType.Float32, EquatableArray.Of(dims)), new ParameterInfo(path, init, noDecay));
+        foreach ((PlacementAttribute attribute, LayerInstance holder) in held.Where(h => h.Attribute.Parameter == field.Name))
+        {
+            AddRequest(value, attribute, holder, $"parameter '{path}'");
+        }
+
+        foreach (PlacementAttribute attribute in field.Placements)
+        {
+            // What the holder of a layer says about an axis takes the place of what the layer itself says.
+            if (held.All(h => h.Attribute.Parameter != field.Name || h.Attribute.Axis != attribute.Axis))
+            {
+                AddRequest(value, attribute, owner, $"parameter '{path}'");
+            }
+        }
+
+        return value;
+    }
+
+    private void AddRequest(Value value, PlacementAttribute attribute, LayerInstance scope, string what)
+    {
+        Placement placement = attribute.Kind switch
+        {
+            "Split" => Placement.Split((int)Math.Max(int.MinValue, Math.Min(int.MaxValue, ToLong(Evaluate(attribute.Dim!, scope, new Dictionary<string, object?>()))))),
+            "Partial" => Placement.Partial,
+            _ => Placement.Broadcast,
+        };
+        AddRequest(value, attribute.Axis, placement, scope.Definition.Type + "#" + attribute.Site, what);
+    }
+
+    private void AddRequest(Value value, string axis, Placement placement, string place, string what)
+    {
+        if (_axes.Count > 0 && !_axes.Contains(axis))
+        {
+            string nearest = _axes.OrderBy(a => Distance(a, axis)).ThenBy(a => a, StringComparer.Ordinal).First();
+            throw new TraceException(Finding.At("SW1001", place, $"no mesh of '{_model.Layer.ShortName}' has an axis '{axis}': {what} names it; did you mean '{nearest}'?"));
+        }
+
+        if (placement.IsSplit && (placement.Dim < 0 || placement.Dim >= value.Type.Rank))
+        {
+            throw new TraceException(Finding.At("SW1002", place, $"dim {placement.Dim} of {what} does not exist: its shape is {value.Type.ShapeText}, so dims are 0 to {value.Type.Rank - 1}"));
+        }
+
+        if (placement.IsPartial && value.Kind is ValueKind.Parameter or ValueKind.Input && placement.IsPartial)
+        {
+            throw new TraceException(Finding.At("SW1004", place, $"{what} cannot be partial on '{axis}': a partial value is a sum that ranks have computed; use Split or Broadcast"));
+        }
+
+        if (value.Requests.FirstOrDefault(r => r.Axis == axis && r.Placement != placement) is { } other)
+        {
+            throw new TraceException(Finding.At("SW1004", place, $"{what} is {other.Placement} and {placement} on axis '{axis}': a tensor has one placement on an axis; keep either"));
+        }
+
+        if (value.Requests.All(r => r.Axis != axis))
+        {
+            value.Requests.Add(new PlacementRequest(axis, placement, place));
+        }
+    }
+
+    private static int Distance(string a, string b)
+    {
+        int[] row = Enumerable.Range(0, b.Length + 1).ToArray();
+        for (int i = 1; i <= a.Length; i++)
+        {
+            int diagonal = row[0];
+            row[0] = i;
+            for (int j = 1; j <= b.Length; j++)
+            {
+                (diagonal, row[j]) = (row[j], Math.Min(Math.Min(row[j] + 1, row[j - 1] + 1), diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)));
+            }
+        }
+
+        return row[b.Length];
+    }
+
+    private void Step()
+    {
+        _cancellation.ThrowIfCancellationRequested();
+        if (++_steps > MaxSteps || Graph.Values.Count > MaxNodes)
+        {
+            throw new TraceException(new Finding("SW0002", _model.Layer.Type, -1, $"'{_model.Layer.ShortName}' is too large to compile: more than {MaxSteps:N0} steps or {MaxNodes:N0} values; put repeated layers into a LayerStack, which is compiled once"));
+        }
+    }
+
+    private static TraceException Fail(string id, LayerDefinition definition, int site, string message) => new(new Finding(id, definition.Type, site, message));
+
+    private static double ToDouble(object? value) => value switch { long l => l, double d => d, bool b => b ? 1 : 0, _ => throw new TraceException(null) };
+
+    private static long ToLong(object? value) => value switch { long l => l, _ => throw new TraceException(null) };
+}
