@@ -1,0 +1,42 @@
+using Shardwright.Compiler.Graph.Ops;
+using Shardwright.Compiler.Sharding;
+
+namespace Shardwright.Compiler.Fusion;
+
+/// <summary>One step of a rank after fusion: a collective, one op, or a cluster.</summary>
+public sealed class FusedStep
+{
+    internal FusedStep(LocalStep.Collective collective) => Collective = collective;
+
+    internal FusedStep(LocalStep.Compute first) => Ops = new List<LocalStep.Compute> { first };
+
+    /// <summary>Set for a collective.</summary>
+    public LocalStep.Collective? Collective { get; }
+
+    /// <summary>The ops of the cluster, in order; the first may be a product, all others are elementwise.</summary>
+    public List<LocalStep.Compute> Ops { get; } = new();
+
+    /// <summary>Whether the cluster begins with a matrix product.</summary>
+    public bool IsGemm => Collective is null && Ops[0].Op is MatMulOp or WeightGradientOp;
+
+    /// <summary>Whether everything in it is elementwise.</summary>
+    public bool IsElementwise => Collective is null && Ops[0].Op is ElementwiseOp;
+
+    /// <summary>Everything it reads that it does not make itself.</summary>
+    public IEnumerable<LocalTensor> Inputs
+    {
+        get
+        {
+            if (Collective is { } collective)
+            {
+                return new[] { collective.Input };
+            }
+
+            var made = new HashSet<LocalTensor>(Ops.SelectMany(o => o.Outputs));
+            return Ops.SelectMany(o => o.Inputs).Where(t => !made.Contains(t)).Distinct();
+        }
+    }
+
+    /// <summary>Everything it makes, needed outside or not.</summary>
+    public IEnumerable<LocalTensor> Outputs => Collective is { } collective ? new[] { collective.Output } : Ops.SelectMany(o => o.Outputs);
+}

@@ -1,0 +1,31 @@
+using Shardwright.Compiler.Fusion;
+using Shardwright.Compiler.Graph;
+
+namespace Shardwright.Compiler.Planning;
+
+/// <summary>Hands out buffer ids and unique names; offsets may be set once the layout is known.</summary>
+internal sealed class BufferTable
+{
+    private readonly List<BufferPlan> _buffers = new();
+    private readonly HashSet<string> _names = new(StringComparer.Ordinal);
+
+    public EquatableArray<BufferPlan> Buffers => _buffers.ToEquatable();
+
+    public BufferPlan this[int id] => _buffers[id];
+
+    public int Add(string name, DType element, long offset, long length, long stride, int slots, MemoryCategory category, string comment)
+    {
+        string identifier = KernelBuilder.Identifier(name), unique = identifier;
+        for (int n = 2; !_names.Add(unique); n++)
+        {
+            unique = identifier + n;
+        }
+
+        _buffers.Add(new BufferPlan(_buffers.Count, unique, element, offset, length, stride, slots, category, comment));
+        return _buffers.Count - 1;
+    }
+
+    public void Move(int id, long offset) => _buffers[id] = _buffers[id] with { Offset = offset };
+
+    public OperandPlan Whole(int id) => new(id, SlotIndex.None, null, _buffers[id].Length, 0);
+}
