@@ -1,0 +1,152 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using Shardwright.Execution;
+
+namespace Shardwright.Kernels;
+
+/// <summary>Reductions over a middle dim: x [outer, count, inner] → y [outer, inner].</summary>
+public static unsafe class Reduce
+{
+    /// <summary>Sum; rows are added in rising order.</summary>
+    public static void Sum(ThreadTeam team, long outer, long count, long inner, ref float x, ref float y)
+    {
+        float* px = (float*)Unsafe.AsPointer(ref x), py = (float*)Unsafe.AsPointer(ref y);
+        if (inner == 1)
+        {
+            Elementwise.Rows(team, outer, count, new RowSums { Count = count, X = px, Y = py });
+        }
+        else
+        {
+            long parts = (inner + 63) / 64;
+            team.Run((int)(outer * parts), new ColumnBody { Count = count, Inner = inner, Parts = parts, X = px, Y = py });
+        }
+    }
+
+    /// <summary>Largest or smallest element.</summary>
+    public static void Extreme(ThreadTeam team, long outer, long count, long inner, bool max, ref float x, ref float y) =>
+        Elementwise.Rows(team, outer, count * inner, new ExtremeBody { Count = count, Inner = inner, Max = max, X = (float*)Unsafe.AsPointer(ref x), Y = (float*)Unsafe.AsPointer(ref y) });
+
+    /// <summary>Gradient of <see cref="Extreme"/>: elements that tie share it equally.</summary>
+    public static void ExtremeBackward(ThreadTeam team, long outer, long count, long inner, ref float x, ref float y, ref float dy, ref float dx) =>
+        Elementwise.Rows(team, outer, count * inner, new ExtremeGradient { Count = count, Inner = inner, X = (float*)Unsafe.AsPointer(ref x), Y = (float*)Unsafe.AsPointer(ref y), Dy = (float*)Unsafe.AsPointer(ref dy), Dx = (float*)Unsafe.AsPointer(ref dx) });
+
+    /// <summary>Σ x² in double precision, in blocks of fixed size.</summary>
+    public static double SumOfSquares(long count, ref float x)
+    {
+        float* p = (float*)Unsafe.AsPointer(ref x);
+        double total = 0;
+        for (long start = 0; start < count; start += 4096)
+        {
+            int n = (int)Math.Min(4096, count - start);
+            Vector512<double> low = default, high = default;
+            int i = 0;
+            for (; i <= n - 16; i += 16)
+            {
+                (Vector512<double> a, Vector512<double> b) = Vector512.Widen(Vector512.Load(p + start + i));
+                low += a * a;
+                high += b * b;
+            }
+
+            double tail = 0;
+            for (; i < n; i++)
+            {
+                tail += (double)p[start + i] * p[start + i];
+            }
+
+            total += Vector512.Sum(low + high) + tail;
+        }
+
+        return total;
+    }
+
+    private struct RowSums : IRangeBody
+    {
+        public long Count;
+        public float* X, Y;
+
+        public void Run(long from, long to)
+        {
+            for (long row = from; row < to; row++)
+            {
+                double sum = 0;
+                for (long start = 0; start < Count; start += 4096)
+                {
+                    sum += RowMath.Sum(X + row * Count + start, (int)Math.Min(4096, Count - start));
+                }
+
+                Y[row] = (float)sum;
+            }
+        }
+    }
+
+    private struct ColumnBody : IParallelBody
+    {
+        public long Count, Inner, Parts;
+        public float* X, Y;
+
+        public void Run(int part, int thread)
+        {
+            long outer = part / Parts, from = part % Parts * 64;
+            int width = (int)Math.Min(64, Inner - from);
+            float* y = Y + outer * Inner + from;
+            new Span<float>(y, width).Clear();
+            for (long row = 0; row < Count; row++)
+            {
+                RowMath.AddTo(X + (outer * Count + row) * Inner + from, y, width);
+            }
+        }
+    }
+
+    private struct ExtremeBody : IRangeBody
+    {
+        public long Count, Inner;
+        public bool Max;
+        public float* X, Y;
+
+        public void Run(long from, long to)
+        {
+            for (long o = from; o < to; o++)
+            {
+                for (long i = 0; i < Inner; i++)
+                {
+                    float best = X[o * Count * Inner + i];
+                    for (long n = 1; n < Count; n++)
+                    {
+                        float value = X[(o * Count + n) * Inner + i];
+                        best = Max ? MathF.Max(best, value) : MathF.Min(best, value);
+                    }
+
+                    Y[o * Inner + i] = best;
+                }
+            }
+        }
+    }
+
+    private struct ExtremeGradient : IRangeBody
+    {
+        public long Count, Inner;
+        public float* X, Y, Dy, Dx;
+
+        public void Run(long from, long to)
+        {
+            for (long o = from; o < to; o++)
+            {
+                for (long i = 0; i < Inner; i++)
+                {
+                    float best = Y[o * Inner + i];
+                    int ties = 0;
+                    for (long n = 0; n < Count; n++)
+                    {
+                        ties += X[(o * Count + n) * Inner + i] == best ? 1 : 0;
+                    }
+
+                    for (long n = 0; n < Count; n++)
+                    {
+                        long at = (o * Count + n) * Inner + i;
+                        Dx[at] = X[at] == best ? Dy[o * Inner + i] / ties : 0;
+                    }
+                }
+            }
+        }
+    }
+}

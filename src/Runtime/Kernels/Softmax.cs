@@ -1,0 +1,60 @@
+using System.Runtime.CompilerServices;
+using Shardwright.Execution;
+
+namespace Shardwright.Kernels;
+
+/// <summary>Softmax of rows and its logarithm.</summary>
+public static unsafe class Softmax
+{
+    /// <summary>y = softmax(x), or its logarithm; both [rows, n].</summary>
+    public static void Forward(ThreadTeam team, int rows, int n, bool logarithm, ref float x, ref float y) =>
+        Elementwise.Rows(team, rows, n, new ForwardBody { N = n, Logarithm = logarithm, X = (float*)Unsafe.AsPointer(ref x), Y = (float*)Unsafe.AsPointer(ref y) });
+
+    /// <summary>dx from y and dy; all [rows, n].</summary>
+    public static void Backward(ThreadTeam team, int rows, int n, bool logarithm, ref float y, ref float dy, ref float dx) =>
+        Elementwise.Rows(team, rows, n, new BackwardBody { N = n, Logarithm = logarithm, Y = (float*)Unsafe.AsPointer(ref y), Dy = (float*)Unsafe.AsPointer(ref dy), Dx = (float*)Unsafe.AsPointer(ref dx) });
+
+    private struct ForwardBody : IRangeBody
+    {
+        public int N;
+        public bool Logarithm;
+        public float* X, Y;
+
+        public void Run(long from, long to)
+        {
+            for (long row = from; row < to; row++)
+            {
+                float* x = X + row * N, y = Y + row * N;
+                float max = RowMath.Max(x, N);
+                if (Logarithm)
+                {
+                    NormMath.Center(x, max + MathF.Log(RowMath.ExpSum(x, max, N)), y, N);
+                }
+                else
+                {
+                    RowMath.Scale(y, 1 / RowMath.ExpSum(x, max, y, N), y, N);
+                }
+            }
+        }
+    }
+
+    private struct BackwardBody : IRangeBody
+    {
+        public int N;
+        public bool Logarithm;
+        public float* Y, Dy, Dx;
+
+        public void Run(long from, long to)
+        {
+            for (long row = from; row < to; row++)
+            {
+                float* y = Y + row * N, dy = Dy + row * N, dx = Dx + row * N;
+                float sum = Logarithm ? RowMath.Sum(dy, N) : RowMath.Dot(y, dy, N);
+                for (int i = 0; i < N; i++)
+                {
+                    dx[i] = Logarithm ? dy[i] - MathF.Exp(y[i]) * sum : y[i] * (dy[i] - sum);
+                }
+            }
+        }
+    }
+}
