@@ -1,0 +1,132 @@
+using Shardwright.Execution;
+
+namespace Shardwright.Worlds;
+
+/// <summary>A group of ranks that are threads of this process.</summary>
+internal sealed unsafe class InProcessGroup : ProcessGroup
+{
+    private readonly Shared _shared;
+
+    public InProcessGroup(Shared shared, int member)
+    {
+        _shared = shared;
+        Rank = member;
+    }
+
+    /// <summary>What the members share: a lane for collectives, and one for each directed edge.</summary>
+    internal sealed class Shared
+    {
+        private readonly World _world;
+        private readonly Exchange?[] _edges;
+
+        public Shared(World world, string name, int[] ranks)
+        {
+            _world = world;
+            Name = name;
+            Ranks = ranks;
+            Collectives = world.Register(new Exchange(world, name, ranks));
+            _edges = new Exchange[ranks.Length * ranks.Length];
+        }
+
+        public string Name { get; }
+
+        public int[] Ranks { get; }
+
+        public Exchange Collectives { get; }
+
+        public Exchange Edge(int from, int to)
+        {
+            lock (_edges)
+            {
+                return _edges[from * Ranks.Length + to] ??= _world.Register(new Exchange(_world, $"{Name}, edge {Ranks[from]} to {Ranks[to]}", [Ranks[from], Ranks[to]]));
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public override int Size => _shared.Ranks.Length;
+
+    /// <inheritdoc/>
+    public override int Rank { get; }
+
+    /// <inheritdoc/>
+    public override string Name => _shared.Name;
+
+    /// <inheritdoc/>
+    public override Ticket StartAllReduce(Arena arena, Slice<float> buffer, ReduceKind kind = ReduceKind.Sum) =>
+        Start(kind == ReduceKind.Sum ? Operation.AllReduce : Operation.AllReduceMax, (byte*)arena.Pointer(buffer), (byte*)arena.Pointer(buffer), buffer.Length, sizeof(float), 0);
+
+    /// <inheritdoc/>
+    public override Ticket StartReduceScatter(Arena arena, Slice<float> source, Slice<float> target)
+    {
+        CheckParts("ReduceScatter", source.Length, target.Length);
+        return Start(Operation.ReduceScatter, (byte*)arena.Pointer(source), (byte*)arena.Pointer(target), target.Length, sizeof(float), 0);
+    }
+
+    /// <inheritdoc/>
+    public override Ticket StartAllGather<T>(Arena arena, Slice<T> source, Slice<T> target)
+    {
+        CheckParts("AllGather", target.Length, source.Length);
+        return Start(Operation.AllGather, (byte*)arena.Pointer(source), (byte*)arena.Pointer(target), source.Length, sizeof(T), 0);
+    }
+
+    /// <inheritdoc/>
+    public override Ticket StartAllToAll<T>(Arena arena, Slice<T> source, Slice<T> target)
+    {
+        CheckParts("AllToAll", source.Length, source.Length / Size);
+        return Start(Operation.AllToAll, (byte*)arena.Pointer(source), (byte*)arena.Pointer(target), source.Length / Size, sizeof(T), 0);
+    }
+
+    /// <inheritdoc/>
+    public override Ticket StartBroadcast<T>(Arena arena, Slice<T> buffer, int root) =>
+        Start(Operation.Broadcast, (byte*)arena.Pointer(buffer), (byte*)arena.Pointer(buffer), buffer.Length, sizeof(T), root);
+
+    /// <inheritdoc/>
+    public override Ticket StartSend<T>(Arena arena, Slice<T> buffer, int to) =>
+        new(_shared.Edge(Rank, to).Start(0, Operation.SendReceive, (byte*)arena.Pointer(buffer), null, buffer.Length, sizeof(T), 0), 1 + 2 * to);
+
+    /// <inheritdoc/>
+    public override Ticket StartReceive<T>(Arena arena, Slice<T> buffer, int from) =>
+        new(_shared.Edge(from, Rank).Start(1, Operation.SendReceive, null, (byte*)arena.Pointer(buffer), buffer.Length, sizeof(T), 0), 2 + 2 * from);
+
+    /// <inheritdoc/>
+    public override void Wait(Ticket ticket)
+    {
+        if (ticket.Lane == 0)
+        {
+            if (Size > 1)
+            {
+                _shared.Collectives.Wait(Rank, ticket.Sequence);
+            }
+
+            return;
+        }
+
+        int other = (ticket.Lane - 1) / 2;
+        bool sends = ticket.Lane % 2 == 1;
+        (sends ? _shared.Edge(Rank, other) : _shared.Edge(other, Rank)).Wait(sends ? 0 : 1, ticket.Sequence);
+    }
+
+    private Ticket Start(Operation operation, byte* source, byte* target, long length, int elementBytes, int root)
+    {
+        if (Size == 1)
+        {
+            if (source != target)
+            {
+                Buffer.MemoryCopy(source, target, length * elementBytes, length * elementBytes);
+            }
+
+            return default;
+        }
+
+        return new Ticket(_shared.Collectives.Start(Rank, operation, source, target, length, elementBytes, root), 0);
+    }
+
+    private void CheckParts(string operation, long whole, long part)
+    {
+        if (whole != part * Size)
+        {
+            throw new ArgumentException($"{operation} in group '{Name}': {whole} elements are not {Size} parts of {part}.");
+        }
+    }
+}

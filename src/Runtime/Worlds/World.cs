@@ -1,0 +1,267 @@
+using System.Diagnostics;
+using Shardwright.Worlds;
+
+namespace Shardwright;
+
+/// <summary>How a world runs.</summary>
+public sealed record WorldOptions
+{
+    /// <summary>Threads of each rank; by default the machine's cores are shared out, one at least.</summary>
+    public int ThreadsPerRank { get; init; }
+}
+
+/// <summary>A rank failed; the whole world has ended.</summary>
+public sealed class RankFailedException : Exception
+{
+    internal RankFailedException(int rank, string coordinates, string stragglers, Exception inner)
+        : base($"Rank {rank} ({coordinates}) failed: {inner.Message}{stragglers}", inner) => Rank = rank;
+
+    /// <summary>The rank that failed first.</summary>
+    public int Rank { get; }
+}
+
+/// <summary>Ranks called different collectives at one point.</summary>
+public sealed class CollectiveMismatchException : Exception
+{
+    internal CollectiveMismatchException(string message)
+        : base(message)
+    {
+    }
+}
+
+/// <summary>The ranks of a mesh, here as threads of this process. Waiting ranks park.</summary>
+public sealed class World : IDisposable
+{
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(1.5);
+    private readonly Dictionary<string, InProcessGroup[]> _groups = [];
+    private readonly List<Exchange> _exchanges = [];
+    private readonly object _gate = new();
+    private readonly bool[] _ended;
+    private Exception? _failure;
+    private int _failedRank = -1;
+    private volatile bool _stopping;
+
+    private World(Mesh mesh, WorldOptions options)
+    {
+        Mesh = mesh;
+        ThreadsPerRank = options.ThreadsPerRank > 0 ? options.ThreadsPerRank : Math.Max(1, Environment.ProcessorCount / mesh.Ranks);
+        _ended = new bool[mesh.Ranks];
+    }
+
+    /// <summary>The mesh.</summary>
+    public Mesh Mesh { get; }
+
+    /// <summary>Threads of each rank.</summary>
+    public int ThreadsPerRank { get; }
+
+    /// <summary>Is told what rank 0 reports.</summary>
+    public event Action<StepResult>? Reported;
+
+    internal bool Stopping => _stopping;
+
+    /// <summary>A world whose ranks are threads of this process: no installation, no network.</summary>
+    public static World InProcess(Mesh mesh, WorldOptions? options = null) => new(mesh, options ?? new WorldOptions());
+
+    /// <summary>Runs a body on every rank and returns when all have ended.</summary>
+    /// <param name="body">What a rank does.</param>
+    /// <param name="cancellation">Ends the world.</param>
+    /// <exception cref="RankFailedException">A rank threw: the first in time; all others have ended, within two seconds.</exception>
+    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    public void Run(Action<RankContext> body, CancellationToken cancellation = default)
+    {
+        if (_failure is not null)
+        {
+            throw new InvalidOperationException("This world has failed before; make a new one.", _failure);
+        }
+
+        Array.Clear(_ended);
+        using CancellationTokenRegistration registration = cancellation.Register(Stop);
+        var threads = new Thread[Mesh.Ranks];
+        for (int i = 0; i < threads.Length; i++)
+        {
+            int rank = i;
+            threads[i] = new Thread(() => RunRank(rank, body), 16 << 20) { IsBackground = true, Name = $"Shardwright rank {rank}" };
+            threads[i].Start();
+        }
+
+        var since = new Stopwatch();
+        foreach (Thread thread in threads)
+        {
+            while (!thread.Join(50))
+            {
+                if (_stopping && !since.IsRunning)
+                {
+                    since.Start();
+                }
+
+                if (since.Elapsed > s_patience)
+                {
+                    break;
+                }
+            }
+        }
+
+        string stragglers = string.Join(", ", Enumerable.Range(0, Mesh.Ranks).Where(r => !Volatile.Read(ref _ended[r])));
+        if (_failure is { } failure and not RankInterruptedException)
+        {
+            throw new RankFailedException(_failedRank, Mesh.Describe(_failedRank), stragglers.Length == 0 ? "" : $" (still running, left behind: {stragglers})", failure);
+        }
+
+        if (_stopping)
+        {
+            _stopping = false;
+            _failure = null;
+            _exchanges.ForEach(e => e.Reset());
+            cancellation.ThrowIfCancellationRequested();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Stop();
+
+    internal void Report(int rank, StepResult result)
+    {
+        if (rank == 0)
+        {
+            Reported?.Invoke(result);
+        }
+    }
+
+    internal bool HasEnded(int rank) => Volatile.Read(ref _ended[rank]);
+
+    internal InProcessGroup Group(int rank, string[] axes)
+    {
+        string[] ordered = [.. Mesh.Axes.Select(a => a.Name).Where(axes.Contains)];
+        string key = string.Join("+", ordered);
+        lock (_gate)
+        {
+            if (!_groups.TryGetValue(key, out InProcessGroup[]? groups))
+            {
+                groups = new InProcessGroup[Mesh.Ranks];
+                _groups[key] = groups;
+            }
+
+            if (groups[rank] is null)
+            {
+                int[] members = Mesh.Group(rank, ordered);
+                var shared = new InProcessGroup.Shared(this, key.Length == 0 ? "self" : key, members);
+                for (int i = 0; i < members.Length; i++)
+                {
+                    groups[members[i]] = new InProcessGroup(shared, i);
+                }
+            }
+
+            return groups[rank];
+        }
+    }
+
+    internal Exchange Register(Exchange exchange)
+    {
+        lock (_gate)
+        {
+            _exchanges.Add(exchange);
+        }
+
+        return exchange;
+    }
+
+    private void RunRank(int rank, Action<RankContext> body)
+    {
+        try
+        {
+            body(new RankContext(this, rank));
+        }
+        catch (Exception error)
+        {
+            if (error is not RankInterruptedException)
+            {
+                lock (_gate)
+                {
+                    if (_failure is null)
+                    {
+                        _failure = error;
+                        _failedRank = rank;
+                    }
+                }
+
+                Stop();
+            }
+        }
+        finally
+        {
+            Volatile.Write(ref _ended[rank], true);
+            Wake();
+        }
+    }
+
+    private void Stop()
+    {
+        _stopping = true;
+        Wake();
+    }
+
+    private void Wake()
+    {
+        Exchange[] all;
+        lock (_gate)
+        {
+            all = [.. _exchanges];
+        }
+
+        foreach (Exchange exchange in all)
+        {
+            exchange.Wake();
+        }
+    }
+}
+
+/// <summary>Ends a rank because another one has failed, or the run was cancelled.</summary>
+public sealed class RankInterruptedException : OperationCanceledException
+{
+    internal RankInterruptedException()
+        : base("The world has ended: another rank failed, or the run was cancelled.")
+    {
+    }
+}
+
+/// <summary>What a rank knows of its world.</summary>
+public sealed class RankContext
+{
+    private readonly World _world;
+
+    internal RankContext(World world, int rank)
+    {
+        _world = world;
+        Rank = rank;
+    }
+
+    /// <summary>Number of the rank, from 0.</summary>
+    public int Rank { get; }
+
+    /// <summary>The mesh.</summary>
+    public Mesh Mesh => _world.Mesh;
+
+    /// <summary>Threads that the rank may use.</summary>
+    public int Threads => _world.ThreadsPerRank;
+
+    /// <summary>Whether the world is ending; long work outside of generated code should look at it.</summary>
+    public bool IsStopping => _world.Stopping;
+
+    /// <summary>Coordinate along an axis; 0 where the mesh lacks it.</summary>
+    public int Coordinate(string axis) => Mesh.Coordinate(Rank, axis);
+
+    /// <summary>The group of ranks along axes that this rank belongs to.</summary>
+    public ProcessGroup Group(params string[] axes) => _world.Group(Rank, axes);
+
+    /// <summary>Tells the world a result; rank 0's reach <see cref="World.Reported"/>.</summary>
+    public void Report(StepResult result) => _world.Report(Rank, result);
+
+    /// <summary>Ends this rank where the world is ending.</summary>
+    public void ThrowIfStopping()
+    {
+        if (_world.Stopping)
+        {
+            throw new RankInterruptedException();
+        }
+    }
+}
