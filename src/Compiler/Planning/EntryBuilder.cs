@@ -351,7 +351,7 @@ internal sealed class EntryBuilder
 
         bool perLayer = root.Stack >= 0 && _uses.TryGetValue(root, out List<(int Region, int Position)>? uses) && uses.Any(u => u.Region != root.Region);
         int layers = perLayer ? Logical.Stacks[root.Stack].Layers : 0;
-        var storage = new Storage(root.Name, root.Local, Math.Max(1, layers), Comment(root) + (perLayer ? "; kept for backward" : ""));
+        var storage = new Storage(root.Region < 0 ? root.Name + "Local" : root.Name, root.Local, Math.Max(1, layers), Comment(root) + (perLayer ? "; kept for backward" : ""));
         if (root.Layout.IsEmpty && root.Name.EndsWith("Pieces", StringComparison.Ordinal))
         {
             storage.Category = MemoryCategory.Communication;

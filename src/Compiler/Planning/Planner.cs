@@ -19,8 +19,6 @@ public sealed class Planner
     /// <summary>Scratch of one thread, as Shardwright.Execution.ThreadTeam.ScratchBytes.</summary>
     public const long ScratchBytesPerThread = 2 << 20;
 
-    private const int ScalarSlots = 64;
-
     private readonly ModelDefinition _model;
     private readonly Func<string, LayerDefinition?> _layers;
     private readonly ShardedOnDefinition _on;
@@ -79,8 +77,12 @@ public sealed class Planner
         var buffers = new BufferTable();
         ParameterLayout parameters = ParameterLayout.Make(trainLocal, buffers, _on.Optimizer);
         long offset = parameters.Bytes;
-        int scalars = buffers.Add("stepScalars", DType.Float32, offset, ScalarSlots, ScalarSlots * 4, 1, MemoryCategory.Communication, "loss, weight and squared norms, packed for their collectives");
-        offset += ArenaLayout.Align(ScalarSlots * 4);
+
+        // Doubles of this rank and of all ranks of a group: sum and weight of the loss, a squared norm for each parameter group.
+        int ranks = _on.Mesh.Axes.Aggregate(1, (product, axis) => checked(product * axis.Size));
+        long scalarFloats = ArenaLayout.Align(8L * (parameters.Groups.Length + 4) * (ranks + 1)) / 4;
+        int scalars = buffers.Add("stepScalars", DType.Float32, offset, scalarFloats, scalarFloats * 4, 1, MemoryCategory.Communication, "loss, weight and squared norms, packed for their collectives");
+        offset += scalarFloats * 4;
         long scratch = offset;
         int threads = Math.Max(1, _on.Mesh.Device.MaxThreads);
         buffers.Add("scratch", DType.Float32, scratch, ScratchBytesPerThread / 4 * threads, ScratchBytesPerThread * threads, 1, MemoryCategory.Workspace, $"kernels' scratch, {threads} threads");

@@ -217,7 +217,7 @@ public sealed class Lowering
 
     private LocalTensor AllReduce(CollectiveKind kind, int axis, LocalTensor input, string reason)
     {
-        LocalTensor output = new(_local.Tensors.Count, input.Name, input.Local, input.Logical, input.Start, input.Layout.SetItem(axis, Placement.Broadcast), _region.Region.Id, StackOf(_region)) { AliasOf = input };
+        LocalTensor output = new(_local.Tensors.Count, input.Name, input.Local, input.Logical, input.Start, input.Layout.IsEmpty ? input.Layout : input.Layout.SetItem(axis, Placement.Broadcast), _region.Region.Id, StackOf(_region)) { AliasOf = input };
         _local.Tensors.Add(output);
         _region.Steps.Add(new LocalStep.Collective(kind, Axes[axis], input, output, ReshardCost.BytesPerRank(Axes[axis], Placement.Partial, Placement.Broadcast, input.Local.Bytes), reason));
         return output;

@@ -10,6 +10,24 @@ namespace Shardwright.Kernels;
 /// <param name="Operation">Hash of the name of the operation.</param>
 public readonly record struct RandomKey(ulong Seed, uint Step, ulong Operation)
 {
+    /// <summary>Hash of a name followed by a number's decimal digits, without making the string.</summary>
+    public static ulong HashOrdinal(string name, int ordinal)
+    {
+        ulong hash = Hash(name);
+        int divisor = 1;
+        while (ordinal / divisor >= 10)
+        {
+            divisor *= 10;
+        }
+
+        for (; divisor > 0; divisor /= 10)
+        {
+            hash = unchecked((hash ^ (char)('0' + ordinal / divisor % 10)) * 1099511628211);
+        }
+
+        return hash;
+    }
+
     /// <summary>FNV-1a, 64 bits, of the UTF-16 code units.</summary>
     public static ulong Hash(string name)
     {

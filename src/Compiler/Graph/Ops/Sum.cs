@@ -58,7 +58,25 @@ public sealed record SumOp(EquatableArray<int> Dims, bool KeepDims) : Op
         int lead = gradient.Type.Rank - type.Rank;
         EquatableArray<int> dims = Enumerable.Range(0, gradient.Type.Rank)
             .Where(dim => dim < lead || (type.Dims[dim - lead] == 1 && gradient.Type.Dims[dim] != 1)).ToEquatable();
-        Value sum = dims.Count == 0 ? gradient : graph.Add(new SumOp(dims, KeepDims: false), gradient);
+        Value sum = Over(graph, gradient, dims);
         return sum.Type.Dims == type.Dims ? sum : graph.Add(new ReshapeOp(type.Dims), sum);
+    }
+
+    /// <summary>Sums over any dims and drops them, one run of neighbouring dims at a time: a kernel reduces one run.</summary>
+    public static Value Over(GraphBuilder graph, Value x, EquatableArray<int> dims)
+    {
+        for (int last = dims.Count - 1; last >= 0;)
+        {
+            int first = last;
+            while (first > 0 && dims[first - 1] == dims[first] - 1)
+            {
+                first--;
+            }
+
+            x = graph.Add(new SumOp(Enumerable.Range(dims[first], last - first + 1).ToEquatable(), KeepDims: false), x);
+            last = first - 1;
+        }
+
+        return x;
     }
 }

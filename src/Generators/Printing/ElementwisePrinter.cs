@@ -1,0 +1,188 @@
+using Shardwright.Compiler.Fusion;
+using Shardwright.Compiler.Graph;
+
+namespace Shardwright.Generators.Printing;
+
+/// <summary>Prints elementwise bodies as vector loops.</summary>
+internal static class ElementwisePrinter
+{
+    private const string Vector = "Vector512<float>";
+
+    public static void Call(IndentedWriter w, ElementwiseKernel kernel)
+    {
+        string body = $"new {kernel.Name}Body(arena{string.Concat(kernel.Tensors.Select(t => ", " + t.Name))})";
+        EquatableArray<long> dims = kernel.Body.Dims;
+        w.Line(dims.Count == 1
+            ? $"Blocks.Elementwise.Run(team, {dims[0]}, {body});"
+            : $"Blocks.Elementwise.Rows(team, {dims.Take(dims.Count - 1).Aggregate(1L, (a, b) => a * b)}, {dims[dims.Count - 1]}, {body});");
+    }
+
+    /// <summary>The struct whose Run works on a run of elements, or of rows where arguments are broadcast.</summary>
+    public static void Body(IndentedWriter w, ElementwiseKernel kernel)
+    {
+        FusedBody body = kernel.Body;
+        Head(w, kernel, kernel.Name + "Body", "IRangeBody");
+        w.Open("public void Run(long from, long to)");
+        if (body.Dims.Count == 1)
+        {
+            Refs(w, kernel, body, i => null, _ => null);
+            Loop(w, kernel, body, "from", "to", -1);
+        }
+        else
+        {
+            w.Open("for (long row = from; row < to; row++)");
+            int last = body.Dims.Count - 1;
+            string rest = "row";
+            for (int d = last - 1; d > 0; d--)
+            {
+                w.Line($"long i{d} = {rest} % {body.Dims[d]};");
+                w.Line($"long r{d} = {rest} / {body.Dims[d]};");
+                rest = "r" + d;
+            }
+
+            string Index(int d) => d == 0 ? rest : "i" + d;
+            string? Offset(IReadOnlyList<long> strides)
+            {
+                var terms = Enumerable.Range(0, last).Where(d => strides[d] != 0).Select(d => strides[d] == 1 ? Index(d) : $"{Index(d)} * {strides[d]}").ToList();
+                return terms.Count == 0 ? null : string.Join(" + ", terms);
+            }
+
+            Refs(w, kernel, body, i => Offset(body.Inputs[i].Strides), _ => $"row * {body.Dims[last]}");
+            Loop(w, kernel, body, "0", Text.Number(body.Dims[last]), -1);
+            w.Close();
+        }
+
+        w.Close();
+        w.Close();
+        w.Line();
+    }
+
+    /// <summary>The struct whose Apply works on a finished tile of a product.</summary>
+    public static void Epilogue(IndentedWriter w, GemmKernel kernel)
+    {
+        FusedBody body = kernel.Epilogue!;
+        Head(w, kernel, kernel.Name + "Epilogue", "IEpilogue");
+        w.Open("public void Apply(int row, int column, int rows, int columns)");
+        w.Open("for (int r = row; r < row + rows; r++)");
+        string Whole(IReadOnlyList<long> strides) => strides.Count == 1
+            ? strides[0] == 0 ? "" : $"(long)r * {kernel.N} + column"
+            : (strides[0] == 0 ? "" : $"(long)r * {strides[0]} + ") + (strides[1] == 0 ? "0" : "column");
+        Refs(w, kernel, body, i => Whole(body.Inputs[i].Strides) is { Length: > 0 } text ? text : null, _ => $"(long)r * {kernel.N} + column");
+        Loop(w, kernel, body, "0", "columns", kernel.C);
+        w.Close();
+        w.Close();
+        w.Close();
+        w.Line();
+    }
+
+    private static void Head(IndentedWriter w, KernelPlan kernel, string name, string contract)
+    {
+        w.Open($"private readonly struct {name} : {contract}");
+        w.Line("private readonly Arena arena;");
+        foreach (KernelTensor t in kernel.Tensors)
+        {
+            w.Line($"private readonly Slice<float> {t.Name};");
+        }
+
+        w.Line();
+        w.Open($"public {name}(Arena arena{string.Concat(kernel.Tensors.Select(t => ", Slice<float> " + t.Name))})");
+        w.Line("this.arena = arena;");
+        foreach (KernelTensor t in kernel.Tensors)
+        {
+            w.Line($"this.{t.Name} = {t.Name};");
+        }
+
+        w.Close();
+        w.Line();
+    }
+
+    private static int TensorOf(KernelPlan kernel, int tensor) => tensor >= 0 ? tensor : ((GemmKernel)kernel).C;
+
+    private static void Refs(IndentedWriter w, KernelPlan kernel, FusedBody body, Func<int, string?> inputOffset, Func<int, string?> outputOffset)
+    {
+        string At(int tensor, string? offset)
+        {
+            string start = $"ref arena.Ref({kernel.Tensors[TensorOf(kernel, tensor)].Name})";
+            return offset is null ? start : $"ref Unsafe.Add({start}, (nint)({offset}))";
+        }
+
+        for (int i = 0; i < body.Inputs.Count; i++)
+        {
+            w.Line($"ref float in{i} = {At(body.Inputs[i].Tensor, inputOffset(i))};");
+        }
+
+        for (int o = 0; o < body.Outputs.Count; o++)
+        {
+            w.Line($"ref float out{o} = {At(body.Outputs[o].Tensor, outputOffset(o))};");
+        }
+    }
+
+    /// <summary>A vector loop and its tail, which computes the same vectors on what is left: an element's bits do not depend on where it lies.</summary>
+    private static void Loop(IndentedWriter w, KernelPlan kernel, FusedBody body, string from, string to, int tile)
+    {
+        w.Line($"long i = {from};");
+        w.Open($"for (; i <= {to} - 16; i += 16)");
+        Inner(w, body, part: false);
+        w.Close();
+        w.Line();
+        w.Open($"if (i < {to})");
+        w.Line($"int left = (int)({to} - i);");
+        Inner(w, body, part: true);
+        w.Close();
+    }
+
+    private static void Inner(IndentedWriter w, FusedBody body, bool part)
+    {
+        for (int i = 0; i < body.Inputs.Count; i++)
+        {
+            bool scalar = body.Inputs[i].Strides[body.Inputs[i].Strides.Count - 1] == 0;
+            w.Line($"{Vector} x{i} = " + (scalar ? $"Vector512.Create(in{i});" : part ? $"VectorMath.LoadPart(ref in{i}, i, left);" : $"Vector512.LoadUnsafe(ref in{i}, (nuint)i);"));
+        }
+
+        for (int s = 0; s < body.Steps.Count; s++)
+        {
+            w.Line($"{Vector} v{s} = {Expression(body.Steps[s], body.Inputs.Count)}; // {body.StepNames[s]}");
+        }
+
+        for (int o = 0; o < body.Outputs.Count; o++)
+        {
+            string value = Name(body.Outputs[o].Value, body.Inputs.Count);
+            w.Line(part ? $"VectorMath.StorePart({value}, ref out{o}, i, left);" : $"{value}.StoreUnsafe(ref out{o}, (nuint)i);");
+        }
+    }
+
+    private static string Name(int value, int inputs) => value < inputs ? "x" + value : "v" + (value - inputs);
+
+    private static string Expression(ScalarExpression e, int inputs)
+    {
+        string Sub(ScalarExpression part) => Expression(part, inputs);
+        switch (e)
+        {
+            case ScalarExpression.Constant c:
+                return $"Vector512.Create({Text.Float(c.Value)})";
+            case ScalarExpression.Input i:
+                return Name(i.Index, inputs);
+            case ScalarExpression.Unary u:
+                return u.Kind == UnaryKind.Negate ? $"(-{Sub(u.Operand)})" : $"VectorMath.{u.Kind}({Sub(u.Operand)})";
+            case ScalarExpression.Select s:
+                return $"VectorMath.Select({Sub(s.Condition)}, {Sub(s.IfTrue)}, {Sub(s.IfFalse)})";
+            case ScalarExpression.Binary b:
+                string l = Sub(b.Left), r = Sub(b.Right);
+                return b.Kind switch
+                {
+                    BinaryKind.Add => $"({l} + {r})",
+                    BinaryKind.Subtract => $"({l} - {r})",
+                    BinaryKind.Multiply => $"({l} * {r})",
+                    BinaryKind.Divide => $"({l} / {r})",
+                    BinaryKind.Min => $"Vector512.Min({l}, {r})",
+                    BinaryKind.Max => $"Vector512.Max({l}, {r})",
+                    BinaryKind.Power => $"VectorMath.Power({l}, {r})",
+                    BinaryKind.Less => $"VectorMath.Flag(Vector512.LessThan({l}, {r}))",
+                    BinaryKind.LessOrEqual => $"VectorMath.Flag(Vector512.LessThanOrEqual({l}, {r}))",
+                    _ => $"VectorMath.Flag(Vector512.Equals({l}, {r}))",
+                };
+            default:
+                throw new InvalidOperationException($"no text for {e.GetType().Name}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+using Shardwright.Compiler.Fusion;
+using Shardwright.Compiler.Planning;
+
+namespace Shardwright.Generators.Printing;
+
+/// <summary>Prints the interface of a model's kernels: what the program calls, and each backend implements.</summary>
+internal static class KernelInterfacePrinter
+{
+    public static string Print(RankProgram program, TypeShell shell)
+    {
+        var w = new IndentedWriter();
+        Text.Header(w, program, "the kernels that the program calls");
+        w.Line("using Shardwright;");
+        w.Line("using Shardwright.Execution;");
+        w.Line();
+        shell.Open(w);
+        w.Open($"public static partial class {program.NestedName}");
+        w.Summary("The kernels of this model on this mesh; sizes are those of one rank and one micro-batch.");
+        w.Open("internal interface IKernels");
+        foreach (KernelPlan kernel in program.Kernels)
+        {
+            Document(w, kernel);
+            w.Line($"void {kernel.Name}({Parameters(kernel)});");
+            w.Line();
+        }
+
+        w.Summary("Overwrites a gradient at the first micro-batch, adds to it afterwards.");
+        w.Line("void Accumulate(Slice<float> contribution, Slice<float> gradient, int microBatch);");
+        w.Line();
+        w.Summary("Squared norm, in double precision.");
+        w.Line("double SumOfSquares(Slice<float> gradient);");
+        w.Line();
+        w.Summary("One pass of the optimizer over parameters that lie side by side; the gradient is scaled on the way.");
+        w.Line(Optimizer(program) + ";");
+        w.Close();
+        w.Close();
+        shell.Close(w);
+        return w.ToString();
+    }
+
+    public static string Optimizer(RankProgram program) => program.Optimizer switch
+    {
+        "AdamW" => "void AdamW(Slice<float> parameters, Slice<float> gradients, Slice<float> first, Slice<float> second, float scale, AdamWSettings settings, float decay, int step)",
+        "Momentum" => "void Momentum(Slice<float> parameters, Slice<float> gradients, Slice<float> velocity, float scale, MomentumSettings settings, float decay)",
+        _ => "void Sgd(Slice<float> parameters, Slice<float> gradients, float scale, SgdSettings settings, float decay)",
+    };
+
+    public static string Parameters(KernelPlan kernel)
+    {
+        IEnumerable<string> parameters = kernel.Tensors.Select(t => $"Slice<{Text.Element(t.Element)}> {t.Name}");
+        if (kernel.UsesLayer)
+        {
+            parameters = parameters.Append("int layer");
+        }
+
+        if (kernel.UsesMicroBatch)
+        {
+            parameters = parameters.Append("int microBatch");
+        }
+
+        return string.Join(", ", parameters);
+    }
+
+    public static void Document(IndentedWriter w, KernelPlan kernel)
+    {
+        string saved = kernel.BytesSaved > 0 ? $" Fusion keeps {Text.Size(kernel.BytesSaved)} out of memory." : "";
+        w.Line($"/// <summary>{IndentedWriter.Escape(string.Join(" + ", kernel.Ops))}: {IndentedWriter.Escape(string.Join(", ", kernel.Tensors.Select(t => $"{t.Name} [{string.Join(", ", t.Local)}]")))}.{saved}");
+        foreach (string source in kernel.Sources.Where(s => s.Length > 0 && s != "loss"))
+        {
+            w.Line($"/// <c>{IndentedWriter.Escape(source)}</c>");
+        }
+
+        w.Line("/// </summary>");
+    }
+}

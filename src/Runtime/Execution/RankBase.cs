@@ -1,0 +1,296 @@
+using System.ComponentModel;
+using System.Diagnostics;
+using System.Reflection;
+using Shardwright.Kernels;
+using Shardwright.Worlds;
+
+namespace Shardwright.Execution;
+
+/// <summary>Seed and step that random kernels depend on; shared by all kernels of a rank.</summary>
+public sealed class RandomState
+{
+    /// <summary>Seed of the run.</summary>
+    public ulong Seed { get; init; }
+
+    /// <summary>Number of the current step.</summary>
+    public uint Step { get; set; }
+}
+
+/// <summary>A parameter as emitted code describes it.</summary>
+/// <param name="Path">Logical path, {0} for the layer.</param>
+/// <param name="Value">Its slots, one for each layer.</param>
+/// <param name="Gradient">Those of its gradient.</param>
+/// <param name="Logical">Logical sizes.</param>
+/// <param name="Local">Sizes on this rank.</param>
+/// <param name="Start">Logical position of the first local element.</param>
+/// <param name="Init">Normal, Uniform or Constant.</param>
+/// <param name="A">Mean, lower bound or value.</param>
+/// <param name="B">Deviation or upper bound.</param>
+[EditorBrowsable(EditorBrowsableState.Never)]
+public sealed record ParameterSlot(string Path, SliceStack<float> Value, SliceStack<float> Gradient, long[] Logical, long[] Local, long[] Start, string Init, float A, float B);
+
+/// <summary>A parameter of a rank: its piece of the logical tensor, and where that piece lies.</summary>
+public sealed class ParameterView
+{
+    private readonly Arena _arena;
+    private readonly Slice<float> _value;
+    private readonly Slice<float> _gradient;
+
+    internal ParameterView(Arena arena, string path, Slice<float> value, Slice<float> gradient, long[] logical, long[] local, long[] start)
+    {
+        _arena = arena;
+        _value = value;
+        _gradient = gradient;
+        Path = path;
+        LogicalShape = logical;
+        LocalShape = local;
+        Map = new IndexMap(local, logical, start);
+    }
+
+    /// <summary>Logical path: <c>blocks.3.attention.query</c>.</summary>
+    public string Path { get; }
+
+    /// <summary>Sizes of the logical tensor.</summary>
+    public IReadOnlyList<long> LogicalShape { get; }
+
+    /// <summary>Sizes on this rank.</summary>
+    public IReadOnlyList<long> LocalShape { get; }
+
+    /// <summary>Logical index of each local element.</summary>
+    public IndexMap Map { get; }
+
+    /// <summary>This rank's elements.</summary>
+    public Span<float> Value => _arena.Span(_value);
+
+    /// <summary>Gradient of this rank's elements: of the loss sum, as the last step left it, reduced over ranks.</summary>
+    public ReadOnlySpan<float> Gradient => _arena.Span(_gradient);
+}
+
+/// <summary>What all generated ranks share: the arena, the threads, parameters by path, the way in for data and the way out for results.</summary>
+public abstract class RankBase : IDisposable
+{
+    private static int s_debugWarning;
+    private readonly List<ParameterView> _parameters = [];
+    private readonly double[] _lossSums;
+    private readonly double[] _lossWeights;
+    private bool _disposed;
+
+    /// <summary>Allocates the arena and fills the parameters.</summary>
+    /// <param name="context">The rank.</param>
+    /// <param name="seed">Seed of parameters and dropout.</param>
+    /// <param name="arenaBytes">The plan's figure.</param>
+    /// <param name="scratchOffset">Where scratch lies.</param>
+    /// <param name="maxThreads">Threads that scratch is planned for.</param>
+    /// <param name="scalars">Buffer of the step's scalars.</param>
+    /// <param name="parameters">Parameters.</param>
+    /// <param name="lossSets">Number of sets of axes that losses are summed over.</param>
+    protected RankBase(RankContext context, ulong seed, long arenaBytes, long scratchOffset, int maxThreads, Slice<double> scalars, ParameterSlot[] parameters, int lossSets)
+    {
+        if (context.Threads > maxThreads)
+        {
+            throw new ArgumentException($"Rank {context.Rank} has {context.Threads} threads, and its plan has scratch for {maxThreads}: lower WorldOptions.ThreadsPerRank, or raise MaxThreads of the mesh's device.");
+        }
+
+        Context = context;
+        Scalars = scalars;
+        Random = new RandomState { Seed = seed };
+        Arena = new Arena(arenaBytes, context.Rank);
+        Team = new ThreadTeam(context.Threads, ref Arena.Ref(new Slice<byte>(scratchOffset, (long)maxThreads * ThreadTeam.ScratchBytes)));
+        _lossSums = new double[lossSets];
+        _lossWeights = new double[lossSets];
+        foreach (ParameterSlot slot in parameters)
+        {
+            for (int layer = 0; layer < slot.Value.Count; layer++)
+            {
+                string path = slot.Path.Replace("{0}", layer.ToString(System.Globalization.CultureInfo.InvariantCulture), StringComparison.Ordinal);
+                var view = new ParameterView(Arena, path, slot.Value[layer], slot.Gradient[layer], slot.Logical, slot.Local, slot.Start);
+                _parameters.Add(view);
+                Initialize.Fill(ref Arena.Ref(slot.Value[layer]), view.Map, seed, path, slot.Init, slot.A, slot.B);
+            }
+        }
+
+        WarnOnce(GetType().Assembly);
+    }
+
+    /// <summary>The rank in its world.</summary>
+    public RankContext Context { get; }
+
+    /// <summary>Number of training steps done.</summary>
+    public int Step { get; private set; }
+
+    /// <summary>Bytes of the arena: the one native allocation of this rank.</summary>
+    public long AllocatedBytes => Arena.Bytes;
+
+    /// <summary>All parameters, each layer's its own.</summary>
+    public IReadOnlyList<ParameterView> Parameters => _parameters;
+
+    /// <summary>The arena.</summary>
+    protected Arena Arena { get; }
+
+    /// <summary>The threads.</summary>
+    protected ThreadTeam Team { get; }
+
+    /// <summary>Seed and step.</summary>
+    protected RandomState Random { get; }
+
+    /// <summary>Buffer of the step's scalars.</summary>
+    protected Slice<double> Scalars { get; }
+
+    /// <summary>Sets a parameter from its logical elements; this rank takes its piece.</summary>
+    /// <param name="path">Logical path.</param>
+    /// <param name="logical">All elements, row-major.</param>
+    /// <exception cref="ArgumentException">There is no such parameter, or the number of elements is wrong.</exception>
+    public void LoadParameter(string path, ReadOnlySpan<float> logical)
+    {
+        ParameterView view = _parameters.FirstOrDefault(p => p.Path == path) ?? throw new ArgumentException($"There is no parameter '{path}': {string.Join(", ", _parameters.Take(8).Select(p => p.Path))}, … exist.");
+        long count = view.LogicalShape.Aggregate(1L, (product, size) => product * size);
+        if (logical.Length != count)
+        {
+            throw new ArgumentException($"Parameter '{path}' has {count} elements, not {logical.Length}.");
+        }
+
+        Span<float> value = view.Value;
+        for (int i = 0; i < value.Length; i++)
+        {
+            value[i] = logical[(int)view.Map[i]];
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (!_disposed)
+        {
+            _disposed = true;
+            Team.Dispose();
+            Arena.Dispose();
+        }
+
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Begins a step.</summary>
+    protected void Begin(bool training)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        Context.ThrowIfStopping();
+        Random.Step = (uint)Step;
+        Array.Clear(_lossSums);
+        Array.Clear(_lossWeights);
+    }
+
+    /// <summary>Copies this rank's piece of a model input into the arena.</summary>
+    protected void Load(TokenTensor input, string name, long[] logical, ReadOnlySpan<long> local, ReadOnlySpan<long> start, Slice<int> target)
+    {
+        CheckShape(input.Shape, name, logical);
+        CopyPiece(input.Data, logical, local, start, Arena.Span(target));
+    }
+
+    /// <summary>Copies this rank's piece of a model input into the arena.</summary>
+    protected void Load(Tensor input, string name, long[] logical, ReadOnlySpan<long> local, ReadOnlySpan<long> start, Slice<float> target)
+    {
+        CheckShape(input.Shape, name, logical);
+        CopyPiece(input.Data, logical, local, start, Arena.Span(target));
+    }
+
+    /// <summary>Adds a term to the loss.</summary>
+    public void AddLoss(int set, float value, double factor) => _lossSums[set] += value * factor;
+
+    /// <summary>Adds to what the loss is divided by.</summary>
+    public void AddWeight(int set, float value) => _lossWeights[set] += value;
+
+    /// <summary>Sums values over a group in rank order, in double precision: every rank gets the same bits.</summary>
+    protected void SumOver(ProcessGroup group, Span<double> values)
+    {
+        if (group.Size == 1)
+        {
+            return;
+        }
+
+        Slice<double> own = Scalars.Part(0, values.Length), all = new(Scalars.Offset + values.Length * sizeof(double), values.Length * group.Size);
+        values.CopyTo(Arena.Span(own));
+        group.Wait(group.StartAllGather(Arena, own, all));
+        Span<double> gathered = Arena.Span(all);
+        for (int i = 0; i < values.Length; i++)
+        {
+            values[i] = 0;
+            for (int rank = 0; rank < group.Size; rank++)
+            {
+                values[i] += gathered[rank * values.Length + i];
+            }
+        }
+    }
+
+    /// <summary>Sum and weight of a set of losses, over its group.</summary>
+    protected (double Sum, double Weight) Loss(int set, ProcessGroup? group)
+    {
+        Span<double> pair = [_lossSums[set], _lossWeights[set]];
+        if (group is not null)
+        {
+            SumOver(group, pair);
+        }
+
+        return (pair[0], pair[1]);
+    }
+
+    /// <summary>Factor on the gradients: 1/weight, and the clip factor where the norm exceeds the limit.</summary>
+    /// <param name="squares">Squared norm of the gradient of the loss sum.</param>
+    /// <param name="weight">What the loss is divided by.</param>
+    /// <param name="clipNorm">Limit; 0 for none.</param>
+    /// <param name="norm">Norm of the gradient of the mean loss.</param>
+    protected static float GradientScale(double squares, double weight, float clipNorm, out double norm)
+    {
+        norm = Math.Sqrt(squares) / weight;
+        double clip = clipNorm > 0 && norm > clipNorm ? clipNorm / norm : 1;
+        return (float)(clip / weight);
+    }
+
+    /// <summary>Ends a training step.</summary>
+    protected StepResult End(double lossSum, double weight, double norm, bool skipped)
+    {
+        Step++;
+        return new StepResult(lossSum, weight, norm, skipped);
+    }
+
+    /// <summary>A result as a host tensor.</summary>
+    protected Tensor Read(Slice<float> slice, params int[] shape) => Tensor.Of(Arena.Span(slice).ToArray(), shape);
+
+    private static void CheckShape(Shape shape, string name, long[] logical)
+    {
+        bool same = shape.Rank == logical.Length;
+        for (int dim = 0; same && dim < logical.Length; dim++)
+        {
+            same = shape[dim] == logical[dim];
+        }
+
+        if (!same)
+        {
+            throw new ArgumentException($"Input '{name}' has shape {shape}; the model takes [{string.Join(", ", logical)}], the whole batch of a step on every rank.");
+        }
+    }
+
+    private static void CopyPiece<T>(T[] source, long[] logical, ReadOnlySpan<long> local, ReadOnlySpan<long> start, Span<T> target)
+    {
+        if (local.Length == 0)
+        {
+            target[0] = source[0];
+            return;
+        }
+
+        var map = new IndexMap(local, logical, start);
+        int width = (int)map.RowLength;
+        for (int row = 0; row < target.Length / width; row++)
+        {
+            source.AsSpan((int)map[(long)row * width], width).CopyTo(target.Slice(row * width, width));
+        }
+    }
+
+    private static void WarnOnce(Assembly assembly)
+    {
+        bool debug = assembly.GetCustomAttribute<DebuggableAttribute>() is { IsJITOptimizerDisabled: true };
+        if (debug && Interlocked.Exchange(ref s_debugWarning, 1) == 0)
+        {
+            Console.Error.WriteLine($"Shardwright: {assembly.GetName().Name} is a Debug build; its generated kernels run 10 to 25 times slower. Use -c Release to train.");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+
+namespace Shardwright;
+
+/// <summary>A collective of a step.</summary>
+/// <param name="Op">AllReduce, AllGather, ReduceScatter, AllToAll.</param>
+/// <param name="Axis">Axes of its group.</param>
+/// <param name="BytesPerRank">Bytes that one rank sends, each time.</param>
+/// <param name="Times">How often it runs per step.</param>
+/// <param name="Where">Method, or where in the step.</param>
+/// <param name="Reason">What it is for.</param>
+public sealed record PlanCollective(string Op, string Axis, long BytesPerRank, long Times, string Where, string Reason);
+
+/// <summary>A parameter of the plan.</summary>
+/// <param name="Path">Logical path, {0} for the layer.</param>
+/// <param name="Layers">Layers of its stack; 0 outside of stacks.</param>
+/// <param name="Logical">Logical sizes.</param>
+/// <param name="Local">Sizes on a rank.</param>
+/// <param name="Placement">Placement on each axis: <c>dp: B, tp: S(1)</c>.</param>
+public sealed record PlanParameter(string Path, int Layers, IReadOnlyList<long> Logical, IReadOnlyList<long> Local, string Placement);
+
+/// <summary>A kernel of the plan.</summary>
+/// <param name="Name">Its method.</param>
+/// <param name="Ops">What it fuses.</param>
+/// <param name="Flops">Floating-point operations of one call.</param>
+/// <param name="Bytes">Bytes read and written.</param>
+/// <param name="Saved">Bytes that fusion keeps out of memory.</param>
+public sealed record PlanKernel(string Name, string Ops, long Flops, long Bytes, long Saved);
+
+/// <summary>What the compiler decided for one model on one mesh: plain data, printable. Every rank of the mesh has the same plan.</summary>
+public sealed class Plan
+{
+    /// <summary>Version of the plan document that this reader understands.</summary>
+    public const int Version = 1;
+
+    private Plan(JsonElement root)
+    {
+        Model = root.GetProperty("model").GetString()!;
+        Mesh = root.GetProperty("mesh").GetString()!;
+        Axes = [.. root.GetProperty("axes").EnumerateArray().Select(a => new MeshAxisInfo(a.GetProperty("name").GetString()!, a.GetProperty("size").GetInt32()))];
+        MicroBatches = root.GetProperty("microBatches").GetInt32();
+        Stages = root.GetProperty("stages").GetInt32();
+        Optimizer = root.GetProperty("optimizer").GetString()!;
+        Flops = root.GetProperty("flops").GetInt64();
+        TotalBytes = root.GetProperty("totalBytes").GetInt64();
+        Memory = root.GetProperty("memory").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetInt64());
+        Parameters = [.. root.GetProperty("parameters").EnumerateArray().Select(p => new PlanParameter(p.GetProperty("path").GetString()!, p.GetProperty("layers").GetInt32(), Numbers(p.GetProperty("logical")), Numbers(p.GetProperty("local")), p.GetProperty("placement").GetString()!))];
+        Collectives = [.. root.GetProperty("collectives").EnumerateArray().Select(c => new PlanCollective(c.GetProperty("op").GetString()!, c.GetProperty("axis").GetString()!, c.GetProperty("bytesPerRank").GetInt64(), c.GetProperty("times").GetInt64(), c.GetProperty("where").GetString()!, c.GetProperty("reason").GetString()!))];
+        Kernels = [.. root.GetProperty("kernels").EnumerateArray().Select(k => new PlanKernel(k.GetProperty("name").GetString()!, k.GetProperty("ops").GetString()!, k.GetProperty("flops").GetInt64(), k.GetProperty("bytes").GetInt64(), k.GetProperty("saved").GetInt64()))];
+    }
+
+    /// <summary>Full name of the model.</summary>
+    public string Model { get; }
+
+    /// <summary>Name of the mesh.</summary>
+    public string Mesh { get; }
+
+    /// <summary>Axes of the mesh, outermost first.</summary>
+    public IReadOnlyList<MeshAxisInfo> Axes { get; }
+
+    /// <summary>Number of micro-batches of a step.</summary>
+    public int MicroBatches { get; }
+
+    /// <summary>Number of pipeline stages.</summary>
+    public int Stages { get; }
+
+    /// <summary>Optimizer of the step.</summary>
+    public string Optimizer { get; }
+
+    /// <summary>Floating-point operations of a rank's training step.</summary>
+    public long Flops { get; }
+
+    /// <summary>Bytes of a rank's arena: what it allocates, to the byte.</summary>
+    public long TotalBytes { get; }
+
+    /// <summary>Bytes by category; they add up to <see cref="TotalBytes"/>.</summary>
+    public IReadOnlyDictionary<string, long> Memory { get; }
+
+    /// <summary>Parameters with their placements.</summary>
+    public IReadOnlyList<PlanParameter> Parameters { get; }
+
+    /// <summary>Collectives of a training step.</summary>
+    public IReadOnlyList<PlanCollective> Collectives { get; }
+
+    /// <summary>Kernels.</summary>
+    public IReadOnlyList<PlanKernel> Kernels { get; }
+
+    /// <summary>Number of trained elements of the logical model.</summary>
+    public long ParameterCount => Parameters.Sum(p => Math.Max(1, p.Layers) * p.Logical.Aggregate(1L, (a, b) => a * b));
+
+    /// <summary>Reads a plan document.</summary>
+    /// <exception cref="FormatException">The text is no plan, or of a newer version.</exception>
+    public static Plan Parse(string json)
+    {
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(json);
+            int version = document.RootElement.GetProperty("version").GetInt32();
+            return version <= Version
+                ? new Plan(document.RootElement)
+                : throw new FormatException($"This plan has format {version}, and this runtime reads up to {Version}: update the Shardwright package.");
+        }
+        catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException)
+        {
+            throw new FormatException($"This text is no plan document: {error.Message}", error);
+        }
+    }
+
+    /// <summary>The plan as an aligned table.</summary>
+    public override string ToString()
+    {
+        var text = new StringBuilder();
+        CultureInfo c = CultureInfo.InvariantCulture;
+        string mesh = Axes.Count == 0 ? "one rank" : string.Join(" × ", Axes.Select(a => $"{a.Name} {a.Size}"));
+        text.AppendLine(c, $"{Model} on {Mesh}: {mesh}; {MicroBatches} micro-batch(es), {Stages} stage(s), {Optimizer}");
+        text.AppendLine(c, $"{ParameterCount:N0} parameters; {Flops / 1e9:N2} GFLOP per rank and step");
+        text.AppendLine();
+        text.AppendLine("Memory of a rank");
+        foreach ((string name, long bytes) in Memory)
+        {
+            text.AppendLine(c, $"  {name,-16} {Size(bytes),12}");
+        }
+
+        text.AppendLine(c, $"  {"total",-16} {Size(TotalBytes),12}");
+        text.AppendLine();
+        text.AppendLine("Parameters");
+        int width = Parameters.Select(p => p.Path.Length).DefaultIfEmpty(4).Max();
+        foreach (PlanParameter p in Parameters)
+        {
+            text.AppendLine(c, $"  {p.Path.PadRight(width)}  {(p.Layers > 0 ? p.Layers + " × " : ""),6}{"[" + string.Join(", ", p.Logical) + "]",-16} {p.Placement}");
+        }
+
+        text.AppendLine();
+        text.AppendLine(Collectives.Count == 0 ? "No collectives" : "Collectives of a step");
+        foreach (PlanCollective collective in Collectives)
+        {
+            text.AppendLine(c, $"  {collective.Times,4} × {collective.Op,-13} {collective.Axis,-6} {Size(collective.BytesPerRank),12}  {collective.Where}: {collective.Reason}");
+        }
+
+        return text.ToString();
+    }
+
+    private static string Size(long bytes) => bytes switch
+    {
+        < 1 << 10 => $"{bytes} B",
+        < 1 << 20 => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1024.0:N1} KiB"),
+        < 1 << 30 => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1048576.0:N2} MiB"),
+        _ => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1073741824.0:N2} GiB"),
+    };
+
+    private static long[] Numbers(JsonElement array) => [.. array.EnumerateArray().Select(n => n.GetInt64())];
+}
