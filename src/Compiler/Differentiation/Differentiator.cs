@@ -97,6 +97,7 @@ public sealed class Differentiator
         {
             if (gradients.TryGetValue(input, out Value? gradient) && gradient.Id >= firstNew && input.Name.Length > 0)
             {
+                gradient.HasDefaultName = false;
                 gradient.Name = "d" + char.ToUpperInvariant(input.Name[0]) + input.Name.Substring(1);
             }
         }

@@ -76,16 +76,25 @@ public sealed class GraphBuilder
     public Node AddNode(Op op, params Value[] inputs)
     {
         ImmutableArray<TensorType> types = op.Infer(inputs.Select(v => v.Type).ToImmutableArray());
-        ImmutableArray<Value> outputs = types.Select(t => New(op.Name.ToLowerInvariant(), t, ValueKind.Computed, Region.Id, Region.Stack?.Id ?? -1)).ToImmutableArray();
+        ImmutableArray<Value> outputs = types.Select((t, i) => New(DefaultName(op, i), t, ValueKind.Computed, Region.Id, Region.Stack?.Id ?? -1)).ToImmutableArray();
         var node = new Node(_nextNode++, op, inputs.ToImmutableArray(), outputs, Origin, Source, Site, Region.IsBackward);
         for (int i = 0; i < outputs.Length; i++)
         {
             outputs[i].Producer = node;
             outputs[i].ProducerOutput = i;
+            outputs[i].HasDefaultName = true;
         }
 
         Region.Nodes.Add(node);
         return node;
+    }
+
+    /// <summary>Layer, op, and what the output is: <c>attentionNormLayerNormMean</c>.</summary>
+    private string DefaultName(Op op, int output)
+    {
+        string layer = Origin.Split('.').LastOrDefault(p => p.Length > 0 && p[0] != '{' && !char.IsDigit(p[0])) ?? "";
+        string name = layer.Length == 0 || op.Name.StartsWith(layer, StringComparison.OrdinalIgnoreCase) ? op.Name : layer + op.Name;
+        return char.ToLowerInvariant(name[0]) + name.Substring(1) + (output < op.OutputNames.Length ? op.OutputNames[output] : output == 0 ? "" : output.ToString(System.Globalization.CultureInfo.InvariantCulture));
     }
 
     private Value New(string name, TensorType type, ValueKind kind, int region, int stack)

@@ -62,6 +62,9 @@ public sealed class Value
     /// <summary>Name for people: of the local variable, the parameter or the op; not unique.</summary>
     public string Name { get; set; }
 
+    /// <summary>Whether nobody gave it a name yet.</summary>
+    public bool HasDefaultName { get; set; }
+
     /// <summary>Logical (global) shape of one micro-batched step: of the whole step, before micro-batches and axes divide it.</summary>
     public TensorType Type { get; }
 

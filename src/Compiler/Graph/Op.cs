@@ -35,6 +35,9 @@ public abstract record Op
     /// <summary>Floating-point operations, 2 for a multiply-add, on given (local) types.</summary>
     public virtual long Flops(OperandTypes types) => types.Outputs.Aggregate(0L, (sum, t) => sum + t.Count);
 
+    /// <summary>Names of its outputs, for the reader of emitted code; the first is named after the op itself.</summary>
+    public virtual ImmutableArray<string> OutputNames => ImmutableArray<string>.Empty;
+
     /// <summary>Whether its cost is that of matrix products, so that running it on every rank of an axis is worth avoiding.</summary>
     public virtual bool IsHeavy => false;
 }

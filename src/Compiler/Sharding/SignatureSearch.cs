@@ -272,7 +272,9 @@ public sealed class SignatureSearch
             return gradient.IsSplit ? ReshardCost.Impossible : 0;
         }
 
-        return layers * Cost(axis, pair.Gradient, gradient, parameter);
+        // The reduction of all gradients waits for the end of the step, where it is one large collective instead of many small ones.
+        long cost = layers * Cost(axis, pair.Gradient, gradient, parameter);
+        return gradient.IsPartial && parameter.IsBroadcast ? Math.Max(0, cost - 2 * layers * ReshardCost.Step) : cost;
     }
 
     /// <summary>How often an edge is paid per step: once per layer of its stack.</summary>

@@ -35,13 +35,14 @@ internal static class SurfacePrinter
         w.Line("public static Plan Plan => throw NoPlan();");
         w.Line();
         w.Summary("The rank.");
-        w.Open("public sealed class Rank : IDisposable");
-        w.Line("public Rank(RankContext rank, ulong seed) => throw NoPlan();");
-        w.Line("public RankContext Context => throw NoPlan();");
-        w.Line("public int Step => throw NoPlan();");
-        w.Line("public long AllocatedBytes => throw NoPlan();");
-        w.Line("public IReadOnlyList<ParameterView> Parameters => throw NoPlan();");
-        w.Line("public void LoadParameter(string path, ReadOnlySpan<float> logical) => throw NoPlan();");
+        w.Open("public sealed class Rank : RankBase");
+        w.Summary("Throws: there is no valid plan.");
+        w.Line("public Rank(RankContext rank, ulong seed)");
+        w.Line("    : base(Fail(), seed, 0, 0, 0, default, Array.Empty<ParameterSlot>(), 0)");
+        w.Open();
+        w.Close();
+        w.Line();
+        w.Line("private static RankContext Fail() => throw NoPlan();");
         foreach (MethodDefinition method in model.Layer.Methods.Where(m => m.Name is "Loss" or "Forward"))
         {
             string inputs = string.Join(", ", method.Parameters.Where(p => p.Type is "Tensor" or "TokenTensor").Select(p => $"{p.Type} @{p.Name}"));
@@ -56,7 +57,6 @@ internal static class SurfacePrinter
             }
         }
 
-        w.Line("public void Dispose() => throw NoPlan();");
         w.Close();
         w.Close();
         shell.Close(w);

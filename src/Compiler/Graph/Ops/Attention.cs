@@ -14,6 +14,9 @@ public sealed record AttentionOp(bool Causal, float Scale, bool HasSegments) : O
     public override bool IsHeavy => true;
 
     /// <inheritdoc/>
+    public override ImmutableArray<string> OutputNames => ImmutableArray.Create("", "LogSumExp");
+
+    /// <inheritdoc/>
     public override ImmutableArray<TensorType> Infer(ImmutableArray<TensorType> inputs)
     {
         TensorType q = inputs[0], k = inputs[1], v = inputs[2];

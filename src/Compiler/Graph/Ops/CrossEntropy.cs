@@ -10,6 +10,9 @@ public sealed record CrossEntropyOp(int IgnoreIndex, bool HasWeights) : Op
     public override string Name => "CrossEntropy";
 
     /// <inheritdoc/>
+    public override ImmutableArray<string> OutputNames => ImmutableArray.Create("Sum", "Weight", "LogSumExp");
+
+    /// <inheritdoc/>
     public override ImmutableArray<TensorType> Infer(ImmutableArray<TensorType> inputs)
     {
         TensorType logits = inputs[0], targets = inputs[1];

@@ -7,6 +7,9 @@ public sealed record LayerNormOp(float Epsilon) : Op
     public override string Name => "LayerNorm";
 
     /// <inheritdoc/>
+    public override ImmutableArray<string> OutputNames => ImmutableArray.Create("", "Mean", "ReciprocalDeviation");
+
+    /// <inheritdoc/>
     public override ImmutableArray<TensorType> Infer(ImmutableArray<TensorType> inputs)
     {
         RowRule.CheckVector(Name, "scale", inputs[0], inputs[1]);
@@ -69,6 +72,9 @@ public sealed record RmsNormOp(float Epsilon) : Op
 {
     /// <inheritdoc/>
     public override string Name => "RmsNorm";
+
+    /// <inheritdoc/>
+    public override ImmutableArray<string> OutputNames => ImmutableArray.Create("", "Reciprocal");
 
     /// <inheritdoc/>
     public override ImmutableArray<TensorType> Infer(ImmutableArray<TensorType> inputs)

@@ -95,9 +95,10 @@ public sealed partial class Tracer
             return;
         }
 
-        if (value is Value { Kind: ValueKind.Computed, Producer: { } producer } tensor && tensor.Name == producer.Op.Name.ToLowerInvariant())
+        if (value is Value { HasDefaultName: true } tensor)
         {
             tensor.Name = name;
+            tensor.HasDefaultName = false;
         }
 
         locals[name] = value;

@@ -1,0 +1,42 @@
+using Microsoft.CodeAnalysis;
+
+namespace Shardwright.Analyzers;
+
+/// <summary>All diagnostics: one place for IDs, titles and severities. Messages are made where the fault is found.</summary>
+public static class Descriptors
+{
+    private const string Category = "Shardwright";
+
+    private static readonly Dictionary<string, DiagnosticDescriptor> s_all = new[]
+    {
+        Error("SW0001", "Sharded class must be partial"),
+        Error("SW0002", "Not supported in Forward"),
+        Error("SW0003", "Shapes do not match"),
+        Error("SW0004", "Size is not a compile-time constant"),
+        Error("SW0005", "No single Forward or Loss"),
+        Warning("SW0006", "Parameter or layer is never used"),
+        Error("SW0007", "Layer has no graph"),
+        Error("SW0008", "Not differentiable between parameter and loss"),
+        Error("SW0009", "Two meshes would give one nested class"),
+        Error("SW0010", "Graph was written by a newer version"),
+        Error("SW1001", "Unknown mesh axis"),
+        Error("SW1002", "Dim out of range"),
+        Error("SW1003", "Dim not divisible by axis"),
+        Error("SW1004", "Contradicting placements on one axis"),
+        Error("SW2003", "Schedule cannot run with these counts"),
+    }.ToDictionary(d => d.Id);
+
+    /// <summary>All descriptors.</summary>
+    public static ImmutableArray<DiagnosticDescriptor> All { get; } = s_all.Values.OrderBy(d => d.Id, StringComparer.Ordinal).ToImmutableArray();
+
+    /// <summary>The descriptor of an ID.</summary>
+    public static DiagnosticDescriptor Of(string id) => s_all[id];
+
+    // An error leaves no valid plan: it cannot be configured away.
+    private static DiagnosticDescriptor Error(string id, string title) => Make(id, title, DiagnosticSeverity.Error, WellKnownDiagnosticTags.NotConfigurable);
+
+    private static DiagnosticDescriptor Warning(string id, string title) => Make(id, title, DiagnosticSeverity.Warning);
+
+    private static DiagnosticDescriptor Make(string id, string title, DiagnosticSeverity severity, params string[] tags) =>
+        new(id, title, "{0}", Category, severity, isEnabledByDefault: true, helpLinkUri: $"docs/rules/{id}.md", customTags: tags);
+}
