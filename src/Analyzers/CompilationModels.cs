@@ -75,7 +75,7 @@ internal sealed class CompilationModels
             {
                 if (!SymbolEqualityComparer.Default.Equals(layer.ContainingAssembly, _compilation.Assembly))
                 {
-                    if (LayerLibrary.Read(layer, definitions, cancellation) is { } error)
+                    if (LayerLibrary.Read(layer, definitions, _compilation, cancellation) is { } error)
                     {
                         FieldDefinition? field = holder.Definition.Fields.FirstOrDefault(f => f is FieldDefinition.Layer l && l.Type == Names.Of(layer) || f is FieldDefinition.LayerStack s && s.Type == Names.Of(layer));
                         findings.Add((new Finding(error.Id, holder.Definition.Type, field?.Site ?? -1, error.Message), ""));

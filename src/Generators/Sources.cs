@@ -36,7 +36,7 @@ internal static class SourceReader
         var referenced = new Dictionary<string, LayerDefinition>();
         foreach (INamedTypeSymbol layer in extraction.Layers.Where(l => !SymbolEqualityComparer.Default.Equals(l.ContainingAssembly, compilation.Assembly)))
         {
-            if (LayerLibrary.Read(layer, referenced, cancellation) is { } error)
+            if (LayerLibrary.Read(layer, referenced, compilation, cancellation) is { } error)
             {
                 errors.Add(error.Id + ": " + error.Message);
             }

@@ -10,9 +10,10 @@ public static class LayerLibrary
     /// <summary>Reads the definition of a type from metadata, and of all layers that it holds.</summary>
     /// <param name="type">A layer type that is not in source.</param>
     /// <param name="definitions">Where definitions go, by full name with assembly.</param>
+    /// <param name="compilation">The compilation that asks; its references are searched.</param>
     /// <param name="cancellation">Ends the walk.</param>
     /// <returns>SW0007 or SW0010 with its text where one could not be read; null otherwise.</returns>
-    public static (string Id, string Message)? Read(INamedTypeSymbol type, Dictionary<string, LayerDefinition> definitions, CancellationToken cancellation)
+    public static (string Id, string Message)? Read(INamedTypeSymbol type, Dictionary<string, LayerDefinition> definitions, Compilation compilation, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
         string name = Names.Of(type);
@@ -34,17 +35,45 @@ public static class LayerLibrary
         }
 
         definitions[name] = definition;
-        foreach (IFieldSymbol field in type.GetMembers().OfType<IFieldSymbol>())
+        // Private fields are not in metadata: the layers that it holds are found by the names in its definition.
+        foreach (string held in definition.Fields.Select(f => f switch { FieldDefinition.Layer l => l.Type, FieldDefinition.LayerStack s => s.Type, _ => "" }).Where(n => n.Length > 0 && !definitions.ContainsKey(n)))
         {
-            INamedTypeSymbol? held = field.Type as INamedTypeSymbol;
-            if (held is { IsGenericType: true } && Names.Is(held, "LayerStack"))
+            if (Find(held, type.ContainingAssembly, compilation) is not { } inner)
             {
-                held = held.TypeArguments[0] as INamedTypeSymbol;
+                return ("SW0007", $"layer '{type.Name}' holds '{held}', which no referenced assembly has: add a reference to that assembly");
             }
 
-            if (held is { TypeKind: TypeKind.Class } && Names.IsLayer(held) && Read(held, definitions, cancellation) is { } error)
+            if (Read(inner, definitions, compilation, cancellation) is { } error)
             {
                 return error;
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>A type by full name with assembly; nested types are separated by dots there.</summary>
+    private static INamedTypeSymbol? Find(string name, IAssemblySymbol own, Compilation compilation)
+    {
+        int comma = name.LastIndexOf(", ", StringComparison.Ordinal);
+        string full = name.Substring(0, comma), assembly = name.Substring(comma + 2);
+        foreach (IAssemblySymbol candidate in compilation.SourceModule.ReferencedAssemblySymbols.Append(own).Where(a => a.Name == assembly))
+        {
+            string metadata = full;
+            while (true)
+            {
+                if (candidate.GetTypeByMetadataName(metadata) is { } type)
+                {
+                    return type;
+                }
+
+                int dot = metadata.LastIndexOf('.');
+                if (dot < 0)
+                {
+                    break;
+                }
+
+                metadata = metadata.Substring(0, dot) + "+" + metadata.Substring(dot + 1);
             }
         }
 
