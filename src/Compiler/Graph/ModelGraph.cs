@@ -77,6 +77,9 @@ public sealed class Value
     /// <summary>Stack whose layers own one each; −1 outside of loops.</summary>
     public int Stack { get; internal set; } = -1;
 
+    /// <summary>For a parameter: whether the model reads it at all. One that it never reads is SW0006 where it is declared.</summary>
+    public bool IsRead { get; internal set; }
+
     /// <summary>Set for parameters.</summary>
     public ParameterInfo? Parameter { get; internal set; }
 

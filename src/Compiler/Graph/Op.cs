@@ -29,6 +29,9 @@ public abstract record Op
     /// <param name="parts">Size of the axis.</param>
     public virtual IEnumerable<Signature> ExtraSignatures(OperandTypes types, OperandTypes local, int parts) => Array.Empty<Signature>();
 
+    /// <summary>Whether a factor can still be split after the axes already applied: false where they have cut operands in a way of the op's own.</summary>
+    public virtual bool CanSplit(int factor, OperandTypes types, OperandTypes local) => true;
+
     /// <summary>Adds the gradients of the inputs, given those of the outputs.</summary>
     public abstract void Differentiate(GradientContext context);
 

@@ -18,7 +18,7 @@ public static class SignatureRules
         signatures.Add(new Signature(All(rule.Inputs.Count, Placement.Broadcast), All(rule.Outputs.Count, Placement.Broadcast)));
         for (int f = 0; f < rule.Factors.Count; f++)
         {
-            if (Refuse(rule, f, local, parts, appliedParts) is null)
+            if (Refuse(rule, f, local, parts, appliedParts) is null && op.CanSplit(f, types, local))
             {
                 signatures.Add(Split(rule, f));
             }

@@ -220,8 +220,8 @@ public sealed class SignatureSearch
         ShardAxis along = _sharded.Axes[axis];
         if (along.IsMicroBatch)
         {
-            // A value that could be cut into micro-batches is: repeating it for each would be wasted work.
-            return 0;
+            // What can be cut into micro-batches is cut, so that an op which cannot is the one that is named; less than a change of placement costs.
+            return signature.Inputs.Concat(signature.Outputs).All(p => p.IsBroadcast) ? ReshardCost.Step / 16 : 0;
         }
 
         long cost = 0;

@@ -64,6 +64,9 @@ public sealed record AttentionOp(bool Causal, float Scale, bool HasSegments) : O
     }
 
     /// <inheritdoc/>
+    public override bool CanSplit(int factor, OperandTypes types, OperandTypes local) => HeadsTogether(factor, types, local);
+
+    /// <inheritdoc/>
     public override void Differentiate(GradientContext context)
     {
         if (context.OutputGradient() is { } dO)
@@ -95,6 +98,13 @@ public sealed record AttentionOp(bool Causal, float Scale, bool HasSegments) : O
     /// else has split the heads.</summary>
     internal static bool CanSplitQueriesOnly(OperandTypes types, OperandTypes local, int parts) =>
         types.Inputs[1].Dims[1] % parts != 0 && local.Inputs[0].Dims[1] % parts == 0 && local.Inputs[1].Dims[1] == types.Inputs[1].Dims[1];
+
+    /// <summary>Once query heads were cut alone, they and the key heads no longer split together.</summary>
+    internal static bool HeadsTogether(int factor, OperandTypes types, OperandTypes local) =>
+        factor != HeadFactor || local.Inputs[0].Dims[1] * types.Inputs[1].Dims[1] == local.Inputs[1].Dims[1] * types.Inputs[0].Dims[1];
+
+    /// <summary>Number of the factor of the heads, as <see cref="Dims"/> declares it.</summary>
+    private const int HeadFactor = 1;
 
     internal static long Scores(OperandTypes types, bool causal)
     {
@@ -140,6 +150,9 @@ public sealed record AttentionGradientOp(bool Causal, float Scale, bool HasSegme
                 EquatableArray.Of(Placement.Split(1), Placement.Partial, Placement.Partial));
         }
     }
+
+    /// <inheritdoc/>
+    public override bool CanSplit(int factor, OperandTypes types, OperandTypes local) => AttentionOp.HeadsTogether(factor, types, local);
 
     /// <inheritdoc/>
     public override void Differentiate(GradientContext context) => throw new InvalidOperationException("a gradient is not differentiated again");

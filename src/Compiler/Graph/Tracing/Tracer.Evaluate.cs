@@ -154,7 +154,9 @@ public sealed partial class Tracer
             case Expression.RankOf rank:
                 return Evaluate(rank.Value, layer, locals) is Value ranked ? (long)ranked.Type.Rank : throw new TraceException(null);
             case Expression.ParameterReference p:
-                return Field(p.Field, layer) as Value ?? throw new TraceException(null);
+                Value parameter = Field(p.Field, layer) as Value ?? throw new TraceException(null);
+                parameter.IsRead = true;
+                return parameter;
             case Expression.PlacementValue p:
                 return (Axis: Evaluate(p.Axis, layer, locals) as string ?? "", Placement: p.Kind switch
                 {
