@@ -156,8 +156,8 @@ public static class VectorMath
         V n = Vector512.FusedMultiplyAdd(x, Vector512.Create(0.636619772f), Vector512.Create(12582912f));
         Vector512<int> quadrant = n.AsInt32() + quarter;
         n -= Vector512.Create(12582912f);
-        V r = Vector512.FusedMultiplyAdd(n, Vector512.Create(-1.5707963109016418f), x);
-        r = Vector512.FusedMultiplyAdd(n, Vector512.Create(-1.5893254712295857e-8f), r);
+        V r = Vector512.FusedMultiplyAdd(n, Vector512.Create(-1.57079637f), x);
+        r = Vector512.FusedMultiplyAdd(n, Vector512.Create(4.37113883e-8f), r);
         V z = r * r;
         V s = Vector512.FusedMultiplyAdd(Vector512.Create(-1.9515295891e-4f), z, Vector512.Create(8.3321608736e-3f));
         s = Vector512.FusedMultiplyAdd(s, z, Vector512.Create(-1.6666654611e-1f)) * z;

@@ -27,8 +27,9 @@ internal enum Operation
     SendReceive,
 }
 
-/// <summary>One ordered lane on which a fixed set of members meets, operation after operation. A member publishes its buffers when it starts; when it waits, and
-/// all have come, it does its share of the work on all buffers directly: nothing is staged.</summary>
+/// <summary>One ordered lane on which a fixed set of members meets, operation after operation. A member publishes its buffers when it starts. Once all have started,
+/// members that wait take shares of the work, directly on all buffers (nothing is staged), until none is left: an operation ends although some members, busy
+/// elsewhere, have not begun to wait for it.</summary>
 internal sealed unsafe class Exchange
 {
     private const int Slots = 64;
@@ -60,6 +61,7 @@ internal sealed unsafe class Exchange
         public readonly Entry[] Entries = new Entry[members];
         public long Sequence = sequence;
         public int Arrived;
+        public int Taken;
         public int Done;
         public int Left;
     }
@@ -91,21 +93,27 @@ internal sealed unsafe class Exchange
         return sequence;
     }
 
-    /// <summary>Does this member's share once all have come, and returns when all shares are done.</summary>
+    /// <summary>Takes shares of the work once all have started, and returns when all shares are done.</summary>
     public void Wait(int member, long sequence)
     {
         Slot slot = _slots[sequence % Slots];
         int members = _ranks.Length;
         Await(slot, sequence, 1, member);
         Check(slot, sequence);
-        Work(slot, member);
-        Interlocked.Increment(ref slot.Done);
-        Pulse();
+        for (int share; (share = Interlocked.Increment(ref slot.Taken) - 1) < members;)
+        {
+            Work(slot, share);
+            if (Interlocked.Increment(ref slot.Done) == members)
+            {
+                Pulse();
+            }
+        }
+
         Await(slot, sequence, 2, member);
         if (Interlocked.Increment(ref slot.Left) == members)
         {
             Array.Clear(slot.Entries);
-            slot.Arrived = slot.Done = slot.Left = 0;
+            slot.Arrived = slot.Taken = slot.Done = slot.Left = 0;
             Volatile.Write(ref slot.Sequence, sequence + Slots);
             Pulse();
         }
@@ -203,10 +211,15 @@ internal sealed unsafe class Exchange
             ref Entry entry = ref slot.Entries[i];
             if (entry.Operation != first.Operation || entry.Length != first.Length || entry.ElementBytes != first.ElementBytes || entry.Root != first.Root)
             {
-                string calls = string.Join("; ", Enumerable.Range(0, _ranks.Length).Select(m => $"rank {_ranks[m]}: {slot.Entries[m].Operation} of {slot.Entries[m].Length} elements"));
-                throw new CollectiveMismatchException($"Ranks of group '{_name}' disagree on operation {sequence}: {calls}. All ranks of a group must run the same operations in the same order.");
+                throw Mismatch(slot, sequence);
             }
         }
+    }
+
+    private CollectiveMismatchException Mismatch(Slot slot, long sequence)
+    {
+        string calls = string.Join("; ", slot.Entries.Select((entry, m) => $"rank {_ranks[m]}: {entry.Operation} of {entry.Length} elements"));
+        return new CollectiveMismatchException($"Ranks of group '{_name}' disagree on operation {sequence}: {calls}. All ranks of a group must run the same operations in the same order.");
     }
 
     private void Work(Slot slot, int member)

@@ -1,0 +1,245 @@
+using System.Diagnostics;
+using Shardwright.Execution;
+using Shardwright.Worlds;
+
+namespace Shardwright.Tests;
+
+public sealed class WorldTests
+{
+    private static Mesh Line(int ranks) => new("line", new MeshAxisInfo("dp", ranks));
+
+    private static float Value(int rank, int i) => MathF.Sin(rank * 17.3f + i * 0.37f) * (1 + i % 5);
+
+    [Theory]
+    [InlineData(1, 5)]
+    [InlineData(2, 1)]
+    [InlineData(3, 37)]
+    [InlineData(4, 100_003)]
+    public void SumsGoInRankOrderAndAreTheSameOnEveryRank(int ranks, int length)
+    {
+        float[] expected = [.. Enumerable.Range(0, length).Select(i => Enumerable.Range(1, ranks - 1).Aggregate(Value(0, i), (sum, r) => sum + Value(r, i)))];
+        using var world = World.InProcess(Line(ranks));
+        world.Run(context =>
+        {
+            using var arena = new Arena(length * 4L, context.Rank);
+            var buffer = new Slice<float>(0, length);
+            ProcessGroup group = context.Group("dp");
+            for (int round = 0; round < 3; round++)
+            {
+                for (int i = 0; i < length; i++)
+                {
+                    arena.Span(buffer)[i] = Value(context.Rank, i);
+                }
+
+                group.Wait(group.StartAllReduce(arena, buffer));
+                Assert.True(arena.Span(buffer).SequenceEqual(expected));
+            }
+        });
+    }
+
+    [Fact]
+    public void CollectivesMoveWhatTheyShould()
+    {
+        const int Ranks = 3, Part = 5;
+        using var world = World.InProcess(Line(Ranks));
+        world.Run(context =>
+        {
+            using var arena = new Arena(64 * 1024, context.Rank);
+            ProcessGroup group = context.Group("dp");
+            Slice<float> own = new(0, Part), all = new(1024, Part * Ranks), other = new(4096, Part * Ranks), part = new(8192, Part);
+            for (int i = 0; i < Part * Ranks; i++)
+            {
+                arena.Span(all)[i] = 100 * context.Rank + i;
+            }
+
+            // Two operations under way at once.
+            Ticket exchange = group.StartAllToAll(arena, all, other), scatter = group.StartReduceScatter(arena, all, part);
+            group.Wait(exchange);
+            group.Wait(scatter);
+            for (int i = 0; i < Part; i++)
+            {
+                Assert.Equal(300 + 3 * (context.Rank * Part + i), arena.Span(part)[i]);
+                for (int r = 0; r < Ranks; r++)
+                {
+                    Assert.Equal(100 * r + context.Rank * Part + i, arena.Span(other)[r * Part + i]);
+                }
+
+                arena.Span(own)[i] = context.Rank * 10 + i;
+            }
+
+            group.Wait(group.StartAllGather(arena, own, all));
+            Assert.Equal(Enumerable.Range(0, Part * Ranks).Select(i => (float)(i / Part * 10 + i % Part)), arena.Span(all).ToArray());
+            group.Wait(group.StartBroadcast(arena, own, 2));
+            Assert.Equal(20, arena.Span(own)[0]);
+            int next = (context.Rank + 1) % Ranks, previous = (context.Rank + Ranks - 1) % Ranks;
+            arena.Span(own)[0] = context.Rank;
+            Ticket send = group.StartSend(arena, own, next), receive = group.StartReceive(arena, part, previous);
+            group.Wait(send);
+            group.Wait(receive);
+            Assert.Equal(previous, arena.Span(part)[0]);
+        });
+    }
+
+    [Fact]
+    public void GroupsFollowTheAxes()
+    {
+        var mesh = new Mesh("grid", new MeshAxisInfo("dp", 2), new MeshAxisInfo("tp", 3));
+        Assert.Equal([1, 4], mesh.Group(4, ["dp"]));
+        Assert.Equal([3, 4, 5], mesh.Group(4, ["tp"]));
+        using var world = World.InProcess(mesh);
+        world.Run(context =>
+        {
+            using var arena = new Arena(64, context.Rank);
+            var one = new Slice<float>(0, 1);
+            arena.Span(one)[0] = context.Rank;
+            ProcessGroup dp = context.Group("dp"), all = context.Group("dp", "tp");
+            dp.Wait(dp.StartAllReduce(arena, one));
+            Assert.Equal(3 + 2 * context.Coordinate("tp"), arena.Span(one)[0]);
+            all.Wait(all.StartAllReduce(arena, one, ReduceKind.Max));
+            Assert.Equal(7, arena.Span(one)[0]);
+        });
+    }
+
+    [Fact]
+    public void ARankThatThrowsEndsTheWorldWithItsException()
+    {
+        var clock = Stopwatch.StartNew();
+        using var world = World.InProcess(Line(4));
+        var error = Assert.Throws<RankFailedException>(() => world.Run(context =>
+        {
+            using var arena = new Arena(64, context.Rank);
+            if (context.Rank == 2)
+            {
+                Thread.Sleep(50);
+                throw new InvalidOperationException("disk on fire");
+            }
+
+            ProcessGroup group = context.Group("dp");
+            group.Wait(group.StartAllReduce(arena, new Slice<float>(0, 1)));
+        }));
+        Assert.Equal(2, error.Rank);
+        Assert.IsType<InvalidOperationException>(error.InnerException);
+        Assert.Contains("disk on fire", error.Message, StringComparison.Ordinal);
+        Assert.InRange(clock.Elapsed.TotalSeconds, 0, 2);
+    }
+
+    [Fact]
+    public void DifferentOperationsAreNamed()
+    {
+        using var world = World.InProcess(Line(2));
+        var error = Assert.Throws<RankFailedException>(() => world.Run(context =>
+        {
+            using var arena = new Arena(1024, context.Rank);
+            ProcessGroup group = context.Group("dp");
+            group.Wait(group.StartAllReduce(arena, new Slice<float>(0, 3 + context.Rank)));
+        }));
+        Assert.IsType<CollectiveMismatchException>(error.InnerException);
+        Assert.Contains("rank 1: AllReduce of 4 elements", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void AMissingRankIsNamed()
+    {
+        using var world = World.InProcess(Line(2));
+        var error = Assert.Throws<RankFailedException>(() => world.Run(context =>
+        {
+            using var arena = new Arena(1024, context.Rank);
+            if (context.Rank == 0)
+            {
+                ProcessGroup group = context.Group("dp");
+                group.Wait(group.StartAllReduce(arena, new Slice<float>(0, 3)));
+            }
+        }));
+        Assert.Contains("rank 1 has ended without it", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void CancellationEndsWaitingRanksAndTheWorldCanRunAgain()
+    {
+        using var world = World.InProcess(Line(2));
+        using var stop = new CancellationTokenSource(100);
+        Assert.ThrowsAny<OperationCanceledException>(() => world.Run(
+            context =>
+            {
+                using var arena = new Arena(1024, context.Rank);
+                ProcessGroup group = context.Group("dp");
+                if (context.Rank == 0)
+                {
+                    group.Wait(group.StartAllReduce(arena, new Slice<float>(0, 3)));
+                }
+
+                while (true)
+                {
+                    Thread.Sleep(5);
+                    context.ThrowIfStopping();
+                }
+            },
+            stop.Token));
+        int ran = 0;
+        world.Run(_ => Interlocked.Increment(ref ran));
+        Assert.Equal(2, ran);
+    }
+
+    [Fact]
+    public void WaitingRanksUseNoProcessorAndSmallCollectivesAllocateNothing()
+    {
+        using var world = World.InProcess(Line(2));
+        world.Run(context =>
+        {
+            using var arena = new Arena(4096, context.Rank);
+            ProcessGroup group = context.Group("dp");
+            var buffer = new Slice<float>(0, 256);
+            for (int i = 0; i < 2000; i++)
+            {
+                group.Wait(group.StartAllReduce(arena, buffer));
+            }
+
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            for (int i = 0; i < 2000; i++)
+            {
+                group.Wait(group.StartAllReduce(arena, buffer));
+            }
+
+            Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+            if (context.Rank == 0)
+            {
+                Thread.Sleep(600);
+            }
+            else
+            {
+                TimeSpan used = Process.GetCurrentProcess().TotalProcessorTime;
+                group.Wait(group.StartAllReduce(arena, buffer));
+                Assert.InRange((Process.GetCurrentProcess().TotalProcessorTime - used).TotalMilliseconds, 0, 400);
+                return;
+            }
+
+            group.Wait(group.StartAllReduce(arena, buffer));
+        });
+    }
+
+    [Fact]
+    public void CorpusErrorsAreOneClearLine()
+    {
+        Assert.Contains("does not exist", Assert.Throws<CorpusException>(() => ByteCorpus.Load("/no/such/place", 8, 2)).Message, StringComparison.Ordinal);
+        Assert.Contains("is empty", Assert.Throws<CorpusException>(() => new ByteCorpus([], "text", 8, 2)).Message, StringComparison.Ordinal);
+        Assert.Contains("shorter than one batch", Assert.Throws<CorpusException>(() => new ByteCorpus(new byte[20], "text", 8, 2)).Message, StringComparison.Ordinal);
+        var corpus = new ByteCorpus([.. Enumerable.Range(0, 1000).Select(i => (byte)i)], "text", 8, 4);
+        int[] ids = new int[32], targets = new int[32], again = new int[32];
+        corpus.Fill(1, 5, ids, targets);
+        corpus.Fill(1, 5, again, targets);
+        Assert.Equal(ids, again);
+        Assert.Equal(ids[1], targets[0]);
+    }
+
+    [Fact]
+    public void SchedulesFollowTheirFormulas()
+    {
+        LearningRateSchedule cosine = LearningRateSchedule.WarmupCosine(1, 10, 110, 0.1f), linear = LearningRateSchedule.WarmupLinear(1, 10, 110);
+        Assert.Equal(0.1f, cosine.At(0), 1e-6f);
+        Assert.Equal(1f, cosine.At(10), 1e-6f);
+        Assert.Equal(0.55f, cosine.At(60), 1e-6f);
+        Assert.Equal(0.1f, cosine.At(500), 1e-6f);
+        Assert.Equal(0.5f, linear.At(60), 1e-6f);
+        Assert.Throws<ArgumentException>(() => LearningRateSchedule.WarmupCosine(1, 20, 10));
+    }
+}
