@@ -184,6 +184,12 @@ public sealed class Region
 /// <param name="Gradient">Its gradient, of the same logical shape; for a parameter of a stack, the value of one layer.</param>
 public sealed record ParameterGradient(Value Parameter, Value Gradient);
 
+/// <summary>A value that depends on parameters and whose gradient a node cannot give.</summary>
+/// <param name="Node">The forward node.</param>
+/// <param name="Input">The value.</param>
+/// <param name="Reason">Why not, for people.</param>
+public sealed record GradientObstacle(Node Node, Value Input, string Reason);
+
 /// <summary>A whole model with bound sizes: forward regions, then (after Differentiation) backward regions.</summary>
 public sealed class ModelGraph
 {
@@ -213,6 +219,9 @@ public sealed class ModelGraph
 
     /// <summary>Filled by Differentiation.</summary>
     public List<ParameterGradient> Gradients { get; } = new();
+
+    /// <summary>Filled by Differentiation: where a gradient would be missing (SW0008).</summary>
+    public List<GradientObstacle> Obstacles { get; } = new();
 
     /// <summary>Size of the batch: dim 0 of every input.</summary>
     public long Batch => Inputs.Count == 0 ? 1 : Inputs[0].Type.Dims[0];

@@ -79,6 +79,9 @@ public sealed class GradientContext
     /// <summary>Gradient of an output, or null where nothing depends on it.</summary>
     public Value? OutputGradient(int index = 0) => _gradients.TryGetValue(Node.Outputs[index], out Value? gradient) ? gradient : null;
 
+    /// <summary>Says that an input which needs a gradient gets none from this node: the planner refuses the model rather than training it wrongly.</summary>
+    public void Refuse(int input, string reason) => Graph.Graph.Obstacles.Add(new GradientObstacle(Node, Node.Inputs[input], reason));
+
     /// <summary>Adds a term to the gradient of an input; it must have that input's shape.</summary>
     public void Add(int input, Value gradient)
     {

@@ -39,6 +39,10 @@ public static class ScalarAlgebra
         };
     }
 
+    /// <summary>A choice, simplified: equal branches need no condition.</summary>
+    public static ScalarExpression Make(ScalarExpression condition, ScalarExpression ifTrue, ScalarExpression ifFalse) =>
+        ifTrue == ifFalse ? ifTrue : new Select(condition, ifTrue, ifFalse);
+
     /// <summary>Derivative with respect to one argument. Kinks take the derivative that PyTorch takes: 0 for relu at 0, half each for a tie of min or max.</summary>
     public static ScalarExpression Differentiate(ScalarExpression e, int input)
     {
@@ -55,7 +59,7 @@ public static class ScalarAlgebra
                 return Differentiate(b, input);
             case Select s:
                 ScalarExpression t = Differentiate(s.IfTrue, input), f = Differentiate(s.IfFalse, input);
-                return t == f ? t : new Select(s.Condition, t, f);
+                return Make(s.Condition, t, f);
             default:
                 throw new InvalidOperationException($"no derivative for {e.GetType().Name}");
         }
@@ -117,7 +121,7 @@ public static class ScalarAlgebra
         Input i => inputs(i.Index),
         Unary u => Make(u.Kind, Substitute(u.Operand, inputs)),
         Binary b => Make(b.Kind, Substitute(b.Left, inputs), Substitute(b.Right, inputs)),
-        Select s => new Select(Substitute(s.Condition, inputs), Substitute(s.IfTrue, inputs), Substitute(s.IfFalse, inputs)),
+        Select s => Make(Substitute(s.Condition, inputs), Substitute(s.IfTrue, inputs), Substitute(s.IfFalse, inputs)),
         _ => e,
     };
 

@@ -67,6 +67,11 @@ public sealed class Planner
             _findings.Add(new Finding("SW0008", _model.Layer.Type, -1, $"parameter '{lost.Parameter!.Path}' has no differentiable path to the loss of '{_model.Layer.ShortName}': it would never learn; use its values in Loss, or remove it"));
         }
 
+        foreach (GradientObstacle obstacle in train.Obstacles)
+        {
+            _findings.Add(Finding.At("SW0008", obstacle.Node.Site.Length > 0 ? obstacle.Node.Site : Place, $"'{obstacle.Input.Name}' depends on a parameter, but gets no gradient here: {obstacle.Reason}"));
+        }
+
         DeadCode.Remove(train);
         if (_findings.Any(f => f.IsError) || Lower(train, microBatches) is not { } trainLocal)
         {

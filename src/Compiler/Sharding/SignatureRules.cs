@@ -39,7 +39,7 @@ public static class SignatureRules
             }
         }
 
-        return signatures.ToImmutable();
+        return signatures.Where(s => PartialsAreFloats(s, types)).ToImmutableArray();
     }
 
     /// <summary>The signature that splits one factor: operands that carry it are split at their dim, outputs that lack it are partial.</summary>
@@ -83,6 +83,10 @@ public static class SignatureRules
 
         return null;
     }
+
+    /// <summary>A sum of integers that is not yet summed has no use and no collective.</summary>
+    private static bool PartialsAreFloats(Signature signature, OperandTypes types) =>
+        !signature.Inputs.Zip(types.Inputs, (p, t) => p.IsPartial && !t.IsFloat).Concat(signature.Outputs.Zip(types.Outputs, (p, t) => p.IsPartial && !t.IsFloat)).Any(wrong => wrong);
 
     private static int At(EquatableArray<int> dims, int factor) => dims.Items.IndexOf(factor);
 

@@ -137,7 +137,7 @@ public sealed record AttentionGradientOp(bool Causal, float Scale, bool HasSegme
             rule.Input(segments);
         }
 
-        return rule.Output(q).Output(k).Output(k).Build();
+        return rule.Output(q).Output(k).Output(k).LinearIn(5).Build();
     }
 
     /// <inheritdoc/>

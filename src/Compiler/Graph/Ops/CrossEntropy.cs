@@ -69,6 +69,10 @@ public sealed record CrossEntropyOp(int IgnoreIndex, bool HasWeights) : Op
             }
 
             context.Add(0, context.Graph.Add(new CrossEntropyGradientOp(IgnoreIndex, HasWeights), inputs.ToArray()));
+            if (HasWeights && context.Needs(2))
+            {
+                context.Refuse(2, "the weights of CrossEntropy are counts, by which the loss is divided: they cannot depend on parameters");
+            }
         }
     }
 

@@ -50,25 +50,31 @@ public sealed record ElementwiseOp(string Function, ScalarExpression Body) : Op
         }
 
         rule.Output(factors);
-        int count = types.Inputs.Count;
-        for (int i = 0; i < count; i++)
+        foreach (ImmutableArray<int> set in Sets(types.Inputs.Count))
         {
-            if (ScalarAlgebra.IsLinear(Body, ImmutableArray.Create(i)))
+            if (ScalarAlgebra.IsLinear(Body, set))
             {
-                rule.LinearIn(i);
-            }
-        }
-
-        if (count > 1)
-        {
-            ImmutableArray<int> all = Enumerable.Range(0, count).ToImmutableArray();
-            if (ScalarAlgebra.IsLinear(Body, all))
-            {
-                rule.LinearIn(all.ToArray());
+                rule.LinearIn(set.ToArray());
             }
         }
 
         return rule.Build();
+    }
+
+    /// <summary>Sets of operands that may be partial together, small ones first: where(c, P, P), P · B + P. Of ops with many operands only single ones, pairs and all
+    /// are tried: their number must not grow with 2 to the power of the operands.</summary>
+    private static IEnumerable<ImmutableArray<int>> Sets(int count)
+    {
+        const int Few = 5;
+        ImmutableArray<int> all = Enumerable.Range(0, count).ToImmutableArray();
+        if (count <= Few)
+        {
+            return Enumerable.Range(1, (1 << count) - 1).Select(bits => all.Where(i => (bits >> i & 1) != 0).ToImmutableArray()).OrderBy(set => set.Length);
+        }
+
+        return all.Select(i => ImmutableArray.Create(i))
+            .Concat(all.SelectMany(i => all.Skip(i + 1).Select(j => ImmutableArray.Create(i, j))))
+            .Append(all);
     }
 
     /// <inheritdoc/>

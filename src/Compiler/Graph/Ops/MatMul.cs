@@ -26,6 +26,11 @@ public sealed record MatMulOp(bool TransposeA = false, bool TransposeB = false) 
             throw new ShapeException($"MatMul of {a.ShapeText} and {b.ShapeText}: the right operand must have 2 dims, or as many as the left ({a.Rank})");
         }
 
+        if (TransposeA && b.Rank == 2 && a.Rank > 2)
+        {
+            throw new ShapeException($"MatMul of transposed {a.ShapeText} and {b.ShapeText}: where all leading dims share the right operand, the left cannot be stored transposed; permute it first");
+        }
+
         long k = a.Dims[TransposeA ? a.Rank - 2 : a.Rank - 1];
         long kB = b.Dims[TransposeB ? b.Rank - 1 : b.Rank - 2];
         if (k != kB)

@@ -74,7 +74,8 @@ public sealed record FillOp(EquatableArray<long> Dims, double Value) : Op
     public override string Name => "Fill";
 
     /// <inheritdoc/>
-    public override ImmutableArray<TensorType> Infer(ImmutableArray<TensorType> inputs) => ImmutableArray.Create(new TensorType(DType.Float32, Dims));
+    public override ImmutableArray<TensorType> Infer(ImmutableArray<TensorType> inputs) =>
+        Dims.Any(size => size < 1) ? throw new ShapeException($"Fill of {Dims}: sizes must be 1 or more") : ImmutableArray.Create(new TensorType(DType.Float32, Dims));
 
     /// <inheritdoc/>
     public override FactorRule Factors(OperandTypes types)

@@ -12,6 +12,11 @@ public sealed record ReshapeOp(EquatableArray<long> Dims) : Op
     public override ImmutableArray<TensorType> Infer(ImmutableArray<TensorType> inputs)
     {
         TensorType x = inputs[0], y = x.With(Dims);
+        if (Dims.Any(size => size < 1))
+        {
+            throw new ShapeException($"Reshape of {x.ShapeText} to {y.ShapeText}: sizes must be 1 or more");
+        }
+
         if (y.Count != x.Count)
         {
             throw new ShapeException($"Reshape of {x.ShapeText} to {y.ShapeText}: {x.Count} elements do not make {y.Count}");

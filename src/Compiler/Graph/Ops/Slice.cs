@@ -80,6 +80,11 @@ public sealed record ConcatOp(int Dim) : Op
         TensorType first = inputs[0];
         foreach (TensorType x in inputs)
         {
+            if (x.Element != first.Element)
+            {
+                throw new ShapeException($"Concat of {first} and {x}: all parts need one element type; use Cast first");
+            }
+
             if (Dim < 0 || Dim >= first.Rank || x.Rank != first.Rank || x.Dims.Where((size, dim) => dim != Dim && size != first.Dims[dim]).Any())
             {
                 throw new ShapeException($"Concat of {string.Join(" and ", inputs.Select(i => i.ShapeText))} along dim {Dim}: all other dims must be equal");
