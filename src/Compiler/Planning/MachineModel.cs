@@ -19,7 +19,7 @@ internal static class MachineModel
         axes.Add(new ShardAxis("", microBatches, 0, 1));
         foreach (MeshAxisDefinition axis in mesh.Axes.Where(a => a.Role != "Pipeline"))
         {
-            axes.Add(new ShardAxis(axis.Name, axis.Size, axis.Link.LatencyMicroseconds * 1e-6, Math.Max(1, axis.Link.BandwidthGBs * 1e9 * LinkEfficiency)));
+            axes.Add(new ShardAxis(axis.Name, axis.Size, axis.Link.LatencyMicroseconds * 1e-6, Math.Max(1, axis.Link.BandwidthGBs * 1e9 * LinkEfficiency), axis.Role == "Data"));
         }
 
         return axes.ToImmutable();

@@ -5,7 +5,8 @@ namespace Shardwright.Compiler.Sharding;
 /// <param name="Parts">Number of ranks along it.</param>
 /// <param name="LatencySeconds">Time to start a message.</param>
 /// <param name="BytesPerSecond">Bandwidth of a rank's link, one way.</param>
-public sealed record ShardAxis(string Name, int Parts, double LatencySeconds, double BytesPerSecond)
+/// <param name="IsData">Whether it splits the batch: what it has split is gathered only where an op cannot do without.</param>
+public sealed record ShardAxis(string Name, int Parts, double LatencySeconds, double BytesPerSecond, bool IsData = false)
 {
     /// <summary>Whether it stands for the micro-batches of a step.</summary>
     public bool IsMicroBatch => Name.Length == 0;

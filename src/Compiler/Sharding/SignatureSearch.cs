@@ -9,15 +9,21 @@ public sealed class SignatureSearch
     /// <summary>Keeps a parameter where its annotation put it: moving it is possible, never attractive.</summary>
     private const long MoveParameter = 1_000_000_000_000_000;
 
+    /// <summary>Keeps what a data axis split as it is: gathering a small batch, so that every rank computes all of it, would save a reduction of
+    /// gradients, and is not what a data axis is for.</summary>
+    private const long LeaveBatch = MoveParameter / 1024;
+
     private readonly ShardedGraph _sharded;
     private readonly double _flopsPerSecond;
     private readonly CancellationToken _cancellation;
+    private readonly HashSet<Value> _gradients;
 
     private SignatureSearch(ShardedGraph sharded, double flopsPerSecond, CancellationToken cancellation)
     {
         _sharded = sharded;
         _flopsPerSecond = flopsPerSecond;
         _cancellation = cancellation;
+        _gradients = new HashSet<Value>(sharded.Graph.Gradients.Select(g => g.Gradient));
     }
 
     /// <summary>Places a graph on axes.</summary>
@@ -258,6 +264,10 @@ public sealed class SignatureSearch
         if (value.Kind == ValueKind.Parameter && from.IsSplit && cost < ReshardCost.Impossible)
         {
             cost += MoveParameter / 1024;
+        }
+        else if (along.IsData && from.IsSplit && cost < ReshardCost.Impossible && !_gradients.Contains(value))
+        {
+            cost += LeaveBatch;
         }
 
         return cost;
