@@ -23,6 +23,13 @@ public sealed record LocalSliceOp(int Dim, Offset Start) : LocalOp
     public override string Name => "LocalSlice";
 }
 
+/// <summary>S → P: this rank's piece of a dim at its place, zeros around it: x [.., n/p, ..] → [.., n, ..] from position Start.</summary>
+public sealed record LocalPadOp(int Dim, Offset Start) : LocalOp
+{
+    /// <inheritdoc/>
+    public override string Name => "LocalPad";
+}
+
 /// <summary>B → P: the first rank of the axis (or the first micro-batch, where the name is empty) keeps the value, the others hold zeros.</summary>
 public sealed record KeepFirstOp(string Axis) : LocalOp
 {

@@ -163,8 +163,11 @@ public sealed class Lowering
             }
             else if (from.IsSplit)
             {
-                bool exchange = to.IsSplit && !conflicted[axis] && InnermostOf(current.Layout, from.Dim, axis) && InnermostOf(current.Layout, to.Dim, axis) && !PendingOuter(current.Layout, target, to.Dim, axis);
-                current = exchange ? AllToAll(axis, current, from.Dim, to.Dim, value) : AllGather(axis, current, from.Dim, value);
+                bool innermost = !conflicted[axis] && InnermostOf(current.Layout, from.Dim, axis);
+                bool exchange = innermost && to.IsSplit && InnermostOf(current.Layout, to.Dim, axis) && !PendingOuter(current.Layout, target, to.Dim, axis);
+                current = exchange ? AllToAll(axis, current, from.Dim, to.Dim, value)
+                    : to.IsPartial && innermost ? Pad(axis, current, from.Dim, value)
+                    : AllGather(axis, current, from.Dim, value);
             }
         }
 
@@ -212,8 +215,11 @@ public sealed class Lowering
     private static bool InnermostOf(ImmutableArray<Placement> layout, int dim, int axis) =>
         !layout.Where((p, a) => a > axis && p.IsSplit && p.Dim == dim).Any();
 
+    /// <summary>Whether an outer slice of the dim has still to come or to go: an inner one made now would lie elsewhere.</summary>
     private static bool PendingOuter(ImmutableArray<Placement> current, ImmutableArray<Placement> target, int dim, int axis) =>
-        target.Where((p, a) => a < axis && p.IsSplit && p.Dim == dim && current[a] != p).Any();
+        Enumerable.Range(0, axis).Any(a => current[a] != target[a] && (Slices(current[a], dim) || Slices(target[a], dim)));
+
+    private static bool Slices(Placement placement, int dim) => placement.IsSplit && placement.Dim == dim;
 
     private LocalTensor AllReduce(CollectiveKind kind, int axis, LocalTensor input, string reason)
     {
@@ -283,6 +289,14 @@ public sealed class Lowering
             _region.Steps.Add(new LocalStep.Compute(null, new LocalSliceOp(dim, start), ImmutableArray.Create(input), ImmutableArray.Create(output)));
         }
 
+        return output;
+    }
+
+    private LocalTensor Pad(int axis, LocalTensor input, int dim, Value value)
+    {
+        LocalTensor output = With(input, axis, Placement.Partial, value);
+        var start = new Offset(0, EquatableArray.Of((Axes[axis].Name, input.Local.Dims[dim])));
+        _region.Steps.Add(new LocalStep.Compute(null, new LocalPadOp(dim, start), ImmutableArray.Create(input), ImmutableArray.Create(output)));
         return output;
     }
 

@@ -34,7 +34,6 @@ public static class ReshardCost
             (PlacementKind.Split, PlacementKind.Split) => hops * axis.LatencySeconds + share * bytes / axis.Parts / axis.BytesPerSecond,
             (PlacementKind.Split, PlacementKind.Broadcast) => hops * axis.LatencySeconds + share * bytes / axis.BytesPerSecond,
             (PlacementKind.Partial, PlacementKind.Split) => hops * axis.LatencySeconds + share * bytes / axis.BytesPerSecond,
-            (PlacementKind.Split, PlacementKind.Partial) => 1e6,
             (PlacementKind.Partial, PlacementKind.Broadcast) => 2 * (hops * axis.LatencySeconds + share * bytes / axis.BytesPerSecond),
             _ => 0,
         };

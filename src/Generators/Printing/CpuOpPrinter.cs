@@ -123,6 +123,10 @@ internal static class CpuOpPrinter
             case LocalSliceOp op:
                 Copy(w, T(1).Local, Strides(x), Strides(T(1).Local), $"ref Unsafe.Add({R(0)}, ({Text.Offset(op.Start)}) * {Strides(x)[op.Dim]})", R(1));
                 break;
+            case LocalPadOp op:
+                w.Line($"Blocks.Fill.Value({Count(T(1).Local)}, {R(1)}, 0);");
+                Copy(w, x, Strides(x), Strides(T(1).Local), R(0), $"ref Unsafe.Add({R(1)}, ({Text.Offset(op.Start)}) * {Strides(T(1).Local)[op.Dim]})");
+                break;
             case PadOp op:
                 w.Line($"Blocks.Fill.Value({Count(T(1).Local)}, {R(1)}, 0);");
                 Copy(w, x, Strides(x), Strides(T(1).Local), R(0), $"ref Unsafe.Add({R(1)}, {op.Before * Strides(T(1).Local)[op.Dim]})");
