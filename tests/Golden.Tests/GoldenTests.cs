@@ -25,7 +25,7 @@ public sealed class GoldenTests
             Type type = on.GetNestedType("Rank")!;
             using var rank = (RankBase)Activator.CreateInstance(type, context, 1UL)!;
             Load(rank, s_ops.GetProperty(name));
-            var result = (StepResult)type.GetMethod("TrainStep")!.Invoke(rank, [new AdamWSettings(0)])!;
+            var result = (StepResult)type.GetMethod("TrainStep")!.Invoke(rank, [.. Arguments(model, s_ops.GetProperty(name)), new AdamWSettings(0)])!;
             Check(rank, s_ops.GetProperty(name), result);
         });
     }
@@ -41,7 +41,7 @@ public sealed class GoldenTests
             session.Set(p.Name, Numbers(p.Value));
         }
 
-        var loss = (Tensor)model.GetType().GetMethod("Loss")!.Invoke(model, null)!;
+        var loss = (Tensor)model.GetType().GetMethod("Loss")!.Invoke(model, Arguments(model.GetType(), s_ops.GetProperty(name)))!;
         Close(s_ops.GetProperty(name).GetProperty("loss").GetDouble(), session.Objective(loss), 1e-5);
     }
 
@@ -85,6 +85,14 @@ public sealed class GoldenTests
             Check(rank, s_gpt, step(rank, ids, targets, weights));
         });
     }
+
+    /// <summary>Inputs of a case, by the names of Loss's parameters.</summary>
+    private static object[] Arguments(Type model, JsonElement golden) => [.. model.GetMethod("Loss")!.GetParameters().Select(p =>
+    {
+        JsonElement input = golden.GetProperty("inputs").GetProperty(p.Name!), values = input.GetProperty("values");
+        int[] shape = [.. input.GetProperty("shape").EnumerateArray().Select(v => v.GetInt32())];
+        return p.ParameterType == typeof(TokenTensor) ? (object)TokenTensor.Of([.. values.EnumerateArray().Select(v => v.GetInt32())], shape) : Tensor.Of(Numbers(values), shape);
+    })];
 
     private static void Load(RankBase rank, JsonElement golden)
     {

@@ -407,3 +407,49 @@ public sealed partial class UserFunction
     [Elementwise]
     static float Bump(float x, float y) => x > 0 ? x * MathF.Exp(-y * y) : MathF.Sin(x) * y;
 }
+
+// Cases with inputs; the loss is a mean where the op yields one.
+
+[ShardedOn<One>]
+public sealed partial class CrossEntropyMean
+{
+    readonly Tensor a = Parameter(7, 37);
+
+    public Tensor Loss([Shape(7)] TokenTensor targets) => CrossEntropy(a, targets);
+}
+
+[ShardedOn<One>]
+public sealed partial class CrossEntropyIgnored
+{
+    readonly Tensor a = Parameter(4, 5, 23);
+
+    public Tensor Loss([Shape(4, 5)] TokenTensor targets) => CrossEntropy(a, targets, ignoreIndex: 3);
+}
+
+[ShardedOn<One>]
+public sealed partial class CrossEntropyWeighted
+{
+    readonly Tensor a = Parameter(6, 13);
+
+    public Tensor Loss([Shape(6)] TokenTensor targets, [Shape(6)] Tensor weights) => CrossEntropy(a, targets, weights: weights);
+}
+
+[ShardedOn<One>]
+public sealed partial class EmbeddingRepeated
+{
+    readonly Tensor a = Parameter(5, 9);
+    readonly Tensor c = Parameter(4, 6, 9);
+
+    public Tensor Loss([Shape(4, 6)] TokenTensor ids) => Sum(Ops.Embedding(ids, a) * c);
+}
+
+[ShardedOn<One>]
+public sealed partial class AttentionSegments
+{
+    readonly Tensor a = Parameter([2, 3, 11, 4]);
+    readonly Tensor b = Parameter([2, 3, 11, 4]);
+    readonly Tensor d = Parameter([2, 3, 11, 4]);
+    readonly Tensor c = Parameter([2, 3, 11, 4]);
+
+    public Tensor Loss([Shape(2, 11)] TokenTensor segments) => Sum(Attention(a, b, d, causal: true, segments: segments) * c);
+}

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes the golden values of the op cases and of the small GPT with PyTorch (1.13 or newer, CPU, double precision).
-Run it in this folder; it writes ops.json and gpt.json. No build or test needs it."""
+Run it in this folder; it writes ops.json, gpt.json and optimizers.json. No build or test needs it."""
 import json
 import torch
 import torch.nn.functional as F
@@ -68,6 +68,25 @@ CASES = {
     "UserFunction": ({'a': [3, 7], 'b': [3, 7], 'c': [3, 7]}, lambda a, b: torch.where(a>0,a*torch.exp(-b*b),torch.sin(a)*b)),
 }
 
+# Cases with inputs: the loss is the function's own, a mean where the op yields one. Inputs are drawn as (shape, highest) for integers, (shape, None) for floats.
+WITH_INPUTS = {
+    "CrossEntropyMean": ({'a': [7, 37]}, {'targets': ([7], 37)}, lambda a, targets: F.cross_entropy(a, targets)),
+    "CrossEntropyIgnored": ({'a': [4, 5, 23]}, {'targets': ([4, 5], 23)},
+                            lambda a, targets: F.cross_entropy(a.reshape(-1, 23), targets.reshape(-1), ignore_index=3)),
+    "CrossEntropyWeighted": ({'a': [6, 13]}, {'targets': ([6], 13), 'weights': ([6], None)},
+                             lambda a, targets, weights: (F.cross_entropy(a, targets, reduction="none") * weights).sum() / weights.sum()),
+    "EmbeddingRepeated": ({'a': [5, 9], 'c': [4, 6, 9]}, {'ids': ([4, 6], 5)}, lambda a, c, ids: (F.embedding(ids, a) * c).sum()),
+    "AttentionSegments": ({'a': [2, 3, 11, 4], 'b': [2, 3, 11, 4], 'd': [2, 3, 11, 4], 'c': [2, 3, 11, 4]}, {'segments': ([2, 11], 3)},
+                          lambda a, b, d, c, segments: (segmented(a, b, d, segments.sort(-1).values) * c).sum()),
+}
+
+
+def segmented(q, k, v, segments):
+    scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+    s = scores.shape[-1]
+    visible = (torch.ones(s, s).tril() == 1) & (segments[:, :, None] == segments[:, None, :])[:, None]
+    return torch.softmax(scores.masked_fill(~visible, float("-inf")), -1) @ v
+
 
 def numbers(tensor):
     return [float(v) for v in tensor.to(torch.float32).reshape(-1).tolist()]
@@ -82,6 +101,20 @@ def run():
         loss = (function(*operands) * values["c"]).sum()
         loss.backward()
         golden[name] = {
+            "parameters": {k: numbers(v.detach()) for k, v in values.items()},
+            "loss": float(loss),
+            "gradients": {k: numbers(v.grad) for k, v in values.items()},
+        }
+    torch.manual_seed(3)
+    for name, (shapes, drawn, function) in WITH_INPUTS.items():
+        values = {k: torch.randn(s).to(torch.float32).to(torch.float64).requires_grad_() for k, s in shapes.items()}
+        inputs = {k: torch.randint(0, high, s) if high else torch.rand(s).to(torch.float32).to(torch.float64) + 0.5 for k, (s, high) in drawn.items()}
+        if "segments" in inputs:
+            inputs["segments"] = inputs["segments"].sort(-1).values
+        loss = function(*values.values(), *inputs.values())
+        loss.backward()
+        golden[name] = {
+            "inputs": {k: {"shape": list(v.shape), "values": v.reshape(-1).tolist() if v.dtype == torch.int64 else numbers(v)} for k, v in inputs.items()},
             "parameters": {k: numbers(v.detach()) for k, v in values.items()},
             "loss": float(loss),
             "gradients": {k: numbers(v.grad) for k, v in values.items()},
@@ -131,5 +164,35 @@ def gpt():
                    "parameters": {k: numbers(v.detach()) for k, v in p.items()}, "gradients": {k: numbers(v.grad) for k, v in p.items()}}, file, separators=(",", ":"))
 
 
+def optimizers():
+    """OptimizerModel of the tests: five steps of each optimizer, decay on the matrix alone, the gradient clipped where the name says so."""
+    settings = {
+        "Sgd": lambda groups: torch.optim.SGD(groups, lr=0.05),
+        "Momentum": lambda groups: torch.optim.SGD(groups, lr=0.05, momentum=0.8),
+        "Nesterov": lambda groups: torch.optim.SGD(groups, lr=0.05, momentum=0.8, nesterov=True),
+        "AdamW": lambda groups: torch.optim.AdamW(groups, lr=0.02, betas=(0.8, 0.95), eps=1e-6),
+    }
+    golden = {}
+    torch.manual_seed(4)
+    start = {"matrix": torch.randn(6, 10), "bias": torch.randn(10), "goal": torch.randn(4, 10), "x": torch.randn(4, 6)}
+    start = {k: v.to(torch.float32).to(torch.float64) for k, v in start.items()}
+    for name, make in settings.items():
+        for clip in (0.0, 0.7):
+            p = {k: start[k].clone().requires_grad_() for k in ("matrix", "bias")}
+            optimizer = make([{"params": [p["matrix"]], "weight_decay": 0.1}, {"params": [p["bias"]], "weight_decay": 0.0}])
+            losses, norms = [], []
+            for _ in range(5):
+                optimizer.zero_grad()
+                loss = ((torch.tanh(start["x"] @ p["matrix"] + p["bias"]) - start["goal"]) ** 2).sum()
+                loss.backward()
+                norms.append(float(torch.nn.utils.clip_grad_norm_(p.values(), clip if clip else float("inf"))))
+                losses.append(float(loss))
+                optimizer.step()
+            golden[name + ("Clipped" if clip else "")] = {"losses": losses, "norms": norms, "final": {k: numbers(v.detach()) for k, v in p.items()}}
+    with open("optimizers.json", "w") as file:
+        json.dump({"start": {k: numbers(v) for k, v in start.items()}, "runs": golden}, file, separators=(",", ":"))
+
+
 run()
 gpt()
+optimizers()
