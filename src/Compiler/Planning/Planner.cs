@@ -220,7 +220,7 @@ public sealed class Planner
 
     private LocalGraph? Lower(ModelGraph graph, int microBatches)
     {
-        ImmutableArray<ShardAxis> axes = MachineModel.Axes(_on.Mesh, microBatches);
+        ImmutableArray<ShardAxis> axes = MachineModel.Axes(_on.Mesh, graph, microBatches);
         ShardedGraph sharded = SignatureSearch.Place(graph, axes, MachineModel.FlopsPerSecond(_on.Mesh.Device), _cancellation, out ImmutableArray<(Node Node, ShardAxis Axis)> blocked);
         foreach ((Node node, ShardAxis axis) in blocked.Take(1))
         {
