@@ -145,19 +145,23 @@ internal static class RankPrinter
         {
             InputPlan input = entry.Inputs[load.Input];
             string Longs(IEnumerable<string> items) => string.Join(", ", items);
-            w.Line($"Load({Name(input)}, {Text.String(input.Name)}, {entry.Name}{input.Name}Shape, [{Longs(input.Local.Select(Text.Number))}], [{Longs(input.Start.Select(Text.Offset))}], {ProgramPrinter.Operand(program, load.Operand)});");
+            w.Line($"Load({Name(input)}, {Text.String(input.Name)}, {Shape(entry, input)}, [{Longs(input.Local.Select(Text.Number))}], [{Longs(input.Start.Select(Text.Offset))}], {ProgramPrinter.Operand(program, load.Operand)});");
         }
 
         w.Line($"program.{entry.Name}(microBatch);");
         w.Close();
     }
 
+    /// <summary>Name of the constant with the logical shape of an input, such as trainIdsShape.</summary>
+    private static string Shape(EntryPlan entry, InputPlan input) =>
+        char.ToLowerInvariant(entry.Name[0]) + entry.Name.Substring(1) + char.ToUpperInvariant(input.Name[0]) + input.Name.Substring(1) + "Shape";
+
     private static void Shapes(IndentedWriter w, EntryPlan entry)
     {
         foreach (ProgramStatement.Load load in entry.Main.OfType<ProgramStatement.Load>())
         {
             InputPlan input = entry.Inputs[load.Input];
-            w.Line($"private static readonly long[] {entry.Name}{input.Name}Shape = {{ {string.Join(", ", input.Logical)} }};");
+            w.Line($"private static readonly long[] {Shape(entry, input)} = {{ {string.Join(", ", input.Logical)} }};");
         }
 
         w.Line();

@@ -1,0 +1,133 @@
+using Shardwright.Compiler.Fusion;
+using Shardwright.Compiler.Graph;
+using Shardwright.Compiler.Graph.Ops;
+using Shardwright.Compiler.Memory;
+using Shardwright.Compiler.Sharding;
+
+namespace Shardwright.Compiler.Planning;
+
+/// <summary>The statements of an entry, once every tensor has its place.</summary>
+internal sealed partial class EntryBuilder
+{
+    private OperandPlan Operand(LocalTensor tensor)
+    {
+        Offset? start = null;
+        for (LocalTensor? t = tensor; t is not null; t = t.AliasOf)
+        {
+            if (t.AliasStart is { } own)
+            {
+                start = start is null ? own : new Offset(start.Constant + own.Constant, start.Terms.Concat(own.Terms).ToEquatable());
+            }
+        }
+
+        LocalTensor root = tensor.Root;
+        if (_fixed.TryGetValue(root, out OperandPlan? plan))
+        {
+            return plan with { Start = start, Length = tensor.Local.Count };
+        }
+
+        Home home = _homes[root];
+        return new OperandPlan(home.Storage.Buffer, home.Storage.Slots > 1 ? home.Slot : SlotIndex.None, start, tensor.Local.Count, home.Layers);
+    }
+
+    private EntryPlan Emit()
+    {
+        var main = new List<ProgramStatement>();
+        var methods = new List<MethodPlan>();
+        for (int i = 0; i < Logical.Inputs.Count; i++)
+        {
+            if (_uses.ContainsKey(_graph.Homes[Logical.Inputs[i]]))
+            {
+                main.Add(new ProgramStatement.Load(i, Operand(_graph.Homes[Logical.Inputs[i]])));
+            }
+        }
+
+        foreach (Piece piece in _pieces)
+        {
+            List<ProgramStatement> statements = Statements(piece);
+            if (statements.Count == 0)
+            {
+                continue;
+            }
+
+            (string name, string summary) = Describe(piece);
+            methods.Add(new MethodPlan(name, summary, piece.Stack is not null, statements.ToEquatable()));
+            main.Add(new ProgramStatement.Call(methods.Count - 1, piece.Stack?.Layers ?? 0, piece.Region.Region.IsBackward));
+        }
+
+        EquatableArray<InputPlan> inputs = Logical.Inputs.Select(v => new InputPlan(v.Name, v.Type.Element, v.Type.Dims, _graph.Homes[v].Local.Dims, _graph.Homes[v].Start.ToEquatable())).ToEquatable();
+        return new EntryPlan(_entry, inputs, main.ToEquatable(), methods.ToEquatable(), _graph.Result is { } r ? Operand(r) : null, _graph.Result?.Local.Dims ?? default, _microBatches);
+    }
+
+    private List<ProgramStatement> Statements(Piece piece)
+    {
+        var result = new List<ProgramStatement>();
+        foreach (FusedStep step in piece.Steps)
+        {
+            if (step.Collective is { } collective)
+            {
+                string ticket = KernelBuilder.Identifier(collective.Output.Name) + "Ready" + result.Count;
+                OperandPlan source = Operand(collective.Input);
+                bool inPlace = collective.Kind is CollectiveKind.AllReduce or CollectiveKind.AllReduceMax;
+                EquatableArray<string> axes = EquatableArray.Of(collective.Axis.Name);
+                result.Add(new ProgramStatement.Start(ticket, collective.Kind, axes, source, inPlace ? null : Operand(collective.Output), collective.Bytes, collective.Reason));
+                result.Add(new ProgramStatement.Wait(ticket, axes));
+                continue;
+            }
+
+            bool accumulates = step.IsGemm && _accumulatingProducts.Contains(step.Ops[0].Outputs[0]);
+            (int kernel, ImmutableArray<LocalTensor> tensors) = _kernels.Add(step, t => _needed.Contains(t) || _extra.Contains(t) || step.Ops.Count == 1 && !step.IsElementwise, accumulates);
+            LocalTensor output = tensors[_kernels.Kernels[kernel].Tensors.Items.IndexOf(_kernels.Kernels[kernel].Tensors.First(t => t.IsOutput))];
+            result.Add(new ProgramStatement.Run(kernel, tensors.Select(Operand).ToEquatable(), Comment(output), false));
+        }
+
+        foreach ((Value sum, double factor) in Logical.Losses)
+        {
+            if (PieceOf(_graph.Homes[sum]) == piece)
+            {
+                result.Add(Loss(sum, factor, weight: false));
+            }
+        }
+
+        if (Logical.LossWeight is { } total && PieceOf(_graph.Homes[total]) == piece)
+        {
+            result.Add(Loss(total, 1, weight: true));
+        }
+
+        foreach ((OperandPlan gradient, LocalTensor contribution, bool onlyFirst) in _accumulated)
+        {
+            if (PieceOf(contribution) == piece)
+            {
+                result.Add(new ProgramStatement.Accumulate(gradient, Operand(contribution), onlyFirst, Comment(contribution)));
+            }
+        }
+
+        return result;
+    }
+
+    private ProgramStatement Loss(Value value, double factor, bool weight)
+    {
+        LocalTensor tensor = _graph.Homes[value];
+        ImmutableArray<ShardAxis> axes = _graph.Sharded.Axes;
+        var reduce = Enumerable.Range(0, axes.Length).Where(a => axes[a].Parts > 1 && !axes[a].IsMicroBatch && tensor.Layout[a].IsPartial).Select(a => axes[a].Name).ToEquatable();
+        var once = Enumerable.Range(0, axes.Length).Where(a => axes[a].Parts > 1 && axes[a].IsMicroBatch && !tensor.Layout[a].IsPartial).Select(a => axes[a].Name).ToEquatable();
+        return new ProgramStatement.AddLoss(Operand(tensor), factor, weight, once, reduce);
+    }
+
+    private (string Name, string Summary) Describe(Piece piece)
+    {
+        bool backward = piece.Region.Region.IsBackward;
+        string direction = backward ? "Backward" : "Forward", prefix = _entry == "Train" ? "" : _entry;
+        string Pascal(string path) => string.Concat(path.Split('.').Select(p => char.ToUpperInvariant(p[0]) + p.Substring(1)));
+        if (piece.Stack is { } stack)
+        {
+            return (prefix + direction + Pascal(stack.Path), $"{direction} of one layer of {stack.Path} ({stack.LayerType}), of {stack.Layers}.");
+        }
+
+        Piece? next = _pieces.Skip(piece.Id + 1).FirstOrDefault(p => p.Stack is not null && p.Region.Region.IsBackward == backward);
+        Piece? previous = _pieces.Take(piece.Id).LastOrDefault(p => p.Stack is not null && p.Region.Region.IsBackward == backward);
+        return next is not null && previous is null ? (prefix + direction + "Before" + Pascal(next.Stack!.Path), $"{direction} of what comes before {next.Stack.Path} in this direction.")
+            : previous is not null ? (prefix + direction + "After" + Pascal(previous.Stack!.Path), $"{direction} of what comes after {previous.Stack.Path} in this direction.")
+            : (prefix + direction + "All", $"{direction} of the whole model.");
+    }
+}

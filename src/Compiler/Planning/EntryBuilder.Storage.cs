@@ -1,0 +1,190 @@
+using Shardwright.Compiler.Fusion;
+using Shardwright.Compiler.Graph;
+using Shardwright.Compiler.Graph.Ops;
+using Shardwright.Compiler.Memory;
+using Shardwright.Compiler.Sharding;
+
+namespace Shardwright.Compiler.Planning;
+
+/// <summary>Which tensors share memory, how long each lives, where it lies.</summary>
+internal sealed partial class EntryBuilder
+{
+    private void PlaceCarries(Piece piece)
+    {
+        int layers = piece.Stack!.Layers;
+        bool backward = piece.Region.Region.IsBackward;
+        List<LocalCarry> carries = _graph.Carries[piece.Region.Region];
+        for (int i = 0; i < carries.Count; i++)
+        {
+            LocalCarry carry = carries[i];
+            bool saved = UsedOutside(carry.Argument, piece) || (carry.Result.Root.Region == piece.Id && UsedOutside(carry.Result, piece));
+            var storage = new Storage(carry.Argument.Name, carry.Argument.Local, saved ? layers + 1 : 2, Comment(carry.Argument) + (saved ? "; what enters each layer, and what leaves the last" : "; handed from layer to layer"));
+            _storages.Add(storage);
+            _homes[carry.Argument] = new Home(storage, backward ? SlotIndex.Iteration : SlotIndex.Layer, layers);
+            _homes[carry.Final] = new Home(storage, SlotIndex.Last, layers);
+            storage.Touch(piece.Start, piece.End);
+
+            if (carry.Result.Root is { } result && result.Region == piece.Id && !_homes.ContainsKey(result) && !_fixed.ContainsKey(result) && IsWhole(carry.Result) && result.Stack == piece.Stack.Id)
+            {
+                _homes[result] = new Home(storage, backward ? SlotIndex.NextIteration : SlotIndex.NextLayer, layers);
+            }
+            else
+            {
+                Copy(carry.Result, piece, storage, backward ? SlotIndex.NextIteration : SlotIndex.NextLayer, layers);
+            }
+
+            Piece before = _pieces[piece.Id - 1];
+            LocalTensor initial = carry.Initial.Root;
+            bool free = initial.Region >= 0 && initial.Stack < 0 && !_homes.ContainsKey(initial) && !_fixed.ContainsKey(initial) && IsWhole(carry.Initial) && initial.Region == before.Id
+                && !carries.Skip(i + 1).Any(c => c.Initial.Root == initial);
+            if (free && (saved || _uses[initial].All(u => u.Position <= piece.Start)))
+            {
+                _homes[initial] = new Home(storage, SlotIndex.First, layers);
+            }
+            else
+            {
+                Copy(carry.Initial, before, storage, SlotIndex.First, layers);
+            }
+        }
+    }
+
+    private bool UsedOutside(LocalTensor tensor, Piece piece) =>
+        _uses.TryGetValue(tensor.Root, out List<(int Region, int Position)>? uses) && uses.Any(u => u.Region != piece.Id && u.Region != piece.Id - 1 && _pieces[u.Region].Stack == piece.Stack);
+
+    private static bool IsWhole(LocalTensor tensor)
+    {
+        for (LocalTensor? t = tensor; t is not null; t = t.AliasOf)
+        {
+            if (t.AliasStart is not null)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private void Copy(LocalTensor source, Piece piece, Storage storage, SlotIndex slot, int layers)
+    {
+        var target = new LocalTensor(_graph.Tensors.Count, source.Name, source.Local, source.Logical, source.Start, source.Layout, piece.Id, piece.Stack?.Id ?? -1);
+        _graph.Tensors.Add(target);
+        piece.Steps.Add(new FusedStep(new LocalStep.Compute(null, new CopyOp(), ImmutableArray.Create(source), ImmutableArray.Create(target))));
+        _homes[target] = new Home(storage, slot, layers);
+        _extra.Add(target);
+    }
+
+    private readonly HashSet<LocalTensor> _extra = new();
+
+    private void PlaceGradients()
+    {
+        foreach ((Value parameter, LocalTensor gradient) in _graph.Gradients)
+        {
+            ParameterPlan plan = _parameters.First(p => p.Path == parameter.Parameter!.Path);
+            var target = new OperandPlan(plan.Gradient, plan.Layers > 1 ? SlotIndex.Layer : SlotIndex.None, null, gradient.Local.Count, plan.Layers);
+            LocalTensor root = gradient.Root;
+            bool onlyFirst = _microBatches > 1 && !gradient.Layout[0].IsPartial;
+            bool own = root.Region >= 0 && root.Stack == parameter.Stack && !_homes.ContainsKey(root) && !_fixed.ContainsKey(root) && IsWhole(gradient) && _writes.ContainsKey(root);
+            FusedStep? producer = own ? _pieces[root.Region].Steps.FirstOrDefault(s => s.Outputs.Contains(root)) : null;
+            bool product = producer is { IsGemm: true, Ops.Count: 1 } && _uses[root].All(u => u.Position == _pieces[root.Region].End) && ReferenceEquals(gradient, root);
+            if (own && _microBatches == 1)
+            {
+                _fixed[root] = target;
+            }
+            else if (own && product && !onlyFirst)
+            {
+                _fixed[root] = target;
+                _accumulatingProducts.Add(root);
+            }
+            else
+            {
+                _accumulated.Add((target, gradient, onlyFirst));
+            }
+        }
+    }
+
+    private void PlaceRest()
+    {
+        foreach (Piece piece in _pieces)
+        {
+            // A block of the runtime writes all its results, also those that nobody reads.
+            foreach (LocalTensor root in piece.Steps.SelectMany(s => s.Outputs.Where(t => _needed.Contains(t) || (s.Ops.Count == 1 && !s.IsElementwise))).Select(t => t.Root).Distinct())
+            {
+                Place(root, piece);
+            }
+        }
+
+        foreach (Value input in Logical.Inputs)
+        {
+            Place(_graph.Homes[input], _pieces[0]);
+        }
+    }
+
+    private void Place(LocalTensor root, Piece piece)
+    {
+        if (_homes.ContainsKey(root) || _fixed.ContainsKey(root))
+        {
+            return;
+        }
+
+        bool perLayer = root.Stack >= 0 && _uses.TryGetValue(root, out List<(int Region, int Position)>? uses) && uses.Any(u => u.Region != root.Region);
+        int layers = perLayer ? Logical.Stacks[root.Stack].Layers : 0;
+        var storage = new Storage(root.Region < 0 ? root.Name + "Local" : root.Name, root.Local, Math.Max(1, layers), Comment(root) + (perLayer ? "; kept for backward" : ""));
+        if (root.Layout.IsEmpty && root.Name.EndsWith("Pieces", StringComparison.Ordinal))
+        {
+            storage.Category = MemoryCategory.Communication;
+        }
+
+        _storages.Add(storage);
+        _homes[root] = new Home(storage, layers > 1 ? SlotIndex.Layer : SlotIndex.None, layers);
+    }
+
+    private string Comment(LocalTensor tensor) => tensor.Layout.IsEmpty ? tensor.Local.ShapeText : ParameterLayout.Comment(tensor, _graph.Sharded.Axes);
+
+    private void Lifetimes()
+    {
+        foreach (KeyValuePair<LocalTensor, Home> pair in _homes)
+        {
+            LocalTensor root = pair.Key;
+            Storage storage = pair.Value.Storage;
+            if (root.Region < 0)
+            {
+                storage.Touch(0, 0);
+            }
+
+            if (_writes.TryGetValue(root, out (int Region, int Position) write))
+            {
+                Touch(storage, write.Region, write.Position, root);
+            }
+
+            if (_uses.TryGetValue(root, out List<(int Region, int Position)>? uses))
+            {
+                foreach ((int region, int position) in uses)
+                {
+                    Touch(storage, region, position, root);
+                }
+            }
+        }
+    }
+
+    /// <summary>Within a loop body, what only one iteration knows lives from step to step; everything else lives through the whole loop.</summary>
+    private void Touch(Storage storage, int region, int position, LocalTensor root)
+    {
+        Piece piece = _pieces[Math.Max(0, region)];
+        bool inside = piece.Stack is null || (storage.Slots == 1 && root.Region == piece.Id && root.Stack >= 0);
+        storage.Touch(inside ? position : Math.Min(position, piece.Start), inside ? position : piece.End);
+    }
+
+    private void LayOut(long offset)
+    {
+        List<Storage> used = _storages.Where(s => s.Last >= 0).ToList();
+        var layout = ArenaLayout.Place(used.Select(s => new Block(ArenaLayout.Align(s.Type.Bytes) * s.Slots, s.First, s.Last)).ToList());
+        Bytes = layout.Bytes;
+        LowerBound = layout.LowerBound;
+        string prefix = _entry == "Train" ? "" : _entry.ToLowerInvariant();
+        for (int i = 0; i < used.Count; i++)
+        {
+            string name = prefix.Length == 0 ? used[i].Name : prefix + char.ToUpperInvariant(used[i].Name[0]) + used[i].Name.Substring(1);
+            used[i].Buffer = _buffers.Add(name, used[i].Type.Element, offset + layout.Offsets[i], used[i].Type.Count, ArenaLayout.Align(used[i].Type.Bytes), used[i].Slots, used[i].Category, used[i].Comment);
+        }
+    }
+}
