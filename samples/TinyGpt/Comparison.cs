@@ -14,7 +14,7 @@ public static class Comparison
     {
         Result[] results = [.. GptMesh.All.Select(mesh => Train(run, mesh))];
         var losses = new Table().Title("Loss of each step").AddColumn("step");
-        var gradients = new Table().Title("Norm of each gradient after the first step; largest difference over the norm on Single").AddColumn("parameter");
+        var gradients = new Table().Title("Norm of each gradient after the first step; largest difference over the norm on Single").AddColumn(new TableColumn("parameter").NoWrap());
         foreach (GptMesh mesh in GptMesh.All)
         {
             losses.AddColumn(new TableColumn(mesh.Name).RightAligned());

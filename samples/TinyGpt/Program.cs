@@ -32,6 +32,11 @@ public static class Program
                 return Fail($"--steps {count} and --threads {perRank}: steps must be 1 or more, threads 0 (automatic) to 16.");
             }
 
+            if (Console.IsOutputRedirected)
+            {
+                AnsiConsole.Profile.Width = 160; // a file has no width to wrap at
+            }
+
             using var stop = new CancellationTokenSource();
             ConsoleCancelEventHandler cancel = (_, pressed) =>
             {

@@ -28,10 +28,10 @@ public sealed class DocumentationTests
             string file = Path.Combine(Root, "docs", "rules", descriptor.Id + ".md");
             Assert.True(File.Exists(file), $"{descriptor.Id} has no page");
             string page = File.ReadAllText(file);
-            Assert.StartsWith($"# {descriptor.Id}: ", page, StringComparison.Ordinal);
+            Assert.StartsWith($"# {descriptor.Id}: {descriptor.Title}", page, StringComparison.Ordinal);
             Assert.Contains("## Reported", page, StringComparison.Ordinal);
             Assert.Contains("## Right", page, StringComparison.Ordinal);
-            Assert.Contains(descriptor.Id, released, StringComparison.Ordinal);
+            Assert.Contains($"{descriptor.Id} | Shardwright | {descriptor.DefaultSeverity} | {descriptor.Title}", released, StringComparison.Ordinal);
             Assert.EndsWith($"docs/rules/{descriptor.Id}.md", descriptor.HelpLinkUri, StringComparison.Ordinal);
         }
 

@@ -42,7 +42,11 @@ public sealed record PlacementRequest(string Axis, Placement Placement, string S
 /// <param name="Path">Logical path; <c>{0}</c> stands for the layer index in a stack: <c>blocks.{0}.attention.query</c>.</param>
 /// <param name="Init">How it is filled.</param>
 /// <param name="NoDecay">Whether weight decay leaves it alone.</param>
-public sealed record ParameterInfo(string Path, Initializer Init, bool NoDecay);
+public sealed record ParameterInfo(string Path, Initializer Init, bool NoDecay)
+{
+    /// <summary>The path in messages: <c>blocks.*.attention.query</c>.</summary>
+    public string Shown => Path.Replace("{0}", "*");
+}
 
 /// <summary>A tensor of the graph.</summary>
 public sealed class Value

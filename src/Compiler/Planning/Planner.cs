@@ -64,7 +64,7 @@ public sealed class Planner
 
         foreach (Value lost in Differentiator.Differentiate(train).Where(p => p.IsRead))
         {
-            _findings.Add(new Finding("SW0008", _model.Layer.Type, -1, $"parameter '{lost.Parameter!.Path}' has no differentiable path to the loss of '{_model.Layer.ShortName}': it would never learn; use its values in Loss, or remove it"));
+            _findings.Add(new Finding("SW0008", _model.Layer.Type, -1, $"parameter '{lost.Parameter!.Shown}' has no differentiable path to the loss of '{_model.Layer.ShortName}': it would never learn; use its values in Loss, or remove it"));
         }
 
         foreach (GradientObstacle obstacle in train.Obstacles)
@@ -205,8 +205,8 @@ public sealed class Planner
                 if (left[dim] % axis.Size != 0)
                 {
                     long up = (left[dim] / axis.Size + 1) * axis.Size;
-                    string name = value.Parameter?.Path ?? value.Name;
-                    _findings.Add(Finding.At("SW1003", request.Site, $"dim {dim} of '{name}' is {left[dim]}{(left[dim] == value.Type.Dims[dim] ? "" : $" on a rank (of {value.Type.Dims[dim]})")}, which axis '{axis.Name}' ({axis.Size}) of '{_on.Mesh.ShortName}' does not divide; {up} would"));
+                    string name = value.Parameter?.Shown ?? value.Name;
+                    _findings.Add(Finding.At("SW1003", request.Site, $"dim {dim} of '{name}' is {left[dim]}{(left[dim] == value.Type.Dims[dim] ? "" : $" on a rank (of {value.Type.Dims[dim]})")}, which axis '{axis.Name}' ({axis.Size}) does not divide; {up} would"));
                     fine = false;
                     break;
                 }
