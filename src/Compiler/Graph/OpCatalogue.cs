@@ -75,8 +75,8 @@ public static class OpCatalogue
         TensorType x = Float(4, 6, 12), rows = Float(4, 6), vector = Float(12);
         foreach (bool logarithm in new[] { false, true })
         {
-            yield return Entry(new SoftmaxOp(logarithm), "x [.., c] -> y [.., c]", new[] { x }, ("Logarithm", "false"));
-            yield return Entry(new SoftmaxGradientOp(logarithm), "y [.., c], dy [.., c] -> dx [.., c]", new[] { x, x }, ("Logarithm", "false"));
+            yield return Entry(new SoftmaxOp(logarithm), "x [.., c] -> y [.., c]", new[] { x }, ("Logarithm", logarithm ? "true" : "false"));
+            yield return Entry(new SoftmaxGradientOp(logarithm), "y [.., c], dy [.., c] -> dx [.., c]", new[] { x, x }, ("Logarithm", logarithm ? "true" : "false"));
         }
 
         yield return Entry(new LayerNormOp(1e-5f), "x [.., c], scale [c], shift [c] -> y [.., c], mean [..], reciprocal deviation [..]", new[] { x, vector, vector }, ("Epsilon", "1e-5f"));
