@@ -86,7 +86,11 @@ public sealed class ShardwrightGenerator : IIncrementalGenerator
                 {
                     Add(production, model.Definition, name + ".Plan", RankPrinter.PrintPlan(program, model.Shell));
                     Add(production, model.Definition, name + ".Rank", RankPrinter.PrintRank(program, model.Shell));
-                    Add(production, model.Definition, name + ".Stage0", ProgramPrinter.Print(program, model.Shell));
+                    foreach (StageProgram stage in program.Stages)
+                    {
+                        Add(production, model.Definition, name + "." + stage.Name, StagePrinter.Print(program, stage, model.Shell));
+                    }
+
                     Add(production, model.Definition, name + ".Kernels", KernelInterfacePrinter.Print(program, model.Shell));
                     Add(production, model.Definition, name + ".Kernels.Cpu", CpuKernelPrinter.Print(program, model.Shell));
                     return;

@@ -13,7 +13,7 @@ internal sealed class BufferTable
 
     public BufferPlan this[int id] => _buffers[id];
 
-    public int Add(string name, DType element, long offset, long length, long stride, int slots, MemoryCategory category, string comment)
+    public int Add(string name, DType element, MemorySpace space, long offset, long length, long stride, int slots, MemoryCategory category, string comment)
     {
         string identifier = KernelBuilder.Identifier(name), unique = identifier;
         for (int n = 2; !_names.Add(unique); n++)
@@ -21,11 +21,9 @@ internal sealed class BufferTable
             unique = identifier + n;
         }
 
-        _buffers.Add(new BufferPlan(_buffers.Count, unique, element, offset, length, stride, slots, category, comment));
+        _buffers.Add(new BufferPlan(_buffers.Count, unique, element, space, offset, length, stride, slots, category, comment));
         return _buffers.Count - 1;
     }
-
-    public void Move(int id, long offset) => _buffers[id] = _buffers[id] with { Offset = offset };
 
     public OperandPlan Whole(int id) => new(id, SlotIndex.None, null, _buffers[id].Length, 0);
 }

@@ -174,7 +174,7 @@ internal sealed partial class EntryBuilder
         storage.Touch(inside ? position : Math.Min(position, piece.Start), inside ? position : piece.End);
     }
 
-    private void LayOut(long offset)
+    private void LayOut()
     {
         List<Storage> used = _storages.Where(s => s.Last >= 0).ToList();
         var layout = ArenaLayout.Place(used.Select(s => new Block(ArenaLayout.Align(s.Type.Bytes) * s.Slots, s.First, s.Last)).ToList());
@@ -184,7 +184,7 @@ internal sealed partial class EntryBuilder
         for (int i = 0; i < used.Count; i++)
         {
             string name = prefix.Length == 0 ? used[i].Name : prefix + char.ToUpperInvariant(used[i].Name[0]) + used[i].Name.Substring(1);
-            used[i].Buffer = _buffers.Add(name, used[i].Type.Element, offset + layout.Offsets[i], used[i].Type.Count, ArenaLayout.Align(used[i].Type.Bytes), used[i].Slots, used[i].Category, used[i].Comment);
+            used[i].Buffer = _buffers.Add(name, used[i].Type.Element, MemorySpace.Step, layout.Offsets[i], used[i].Type.Count, ArenaLayout.Align(used[i].Type.Bytes), used[i].Slots, used[i].Category, used[i].Comment);
         }
     }
 }

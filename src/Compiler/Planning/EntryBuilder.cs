@@ -58,14 +58,14 @@ internal sealed partial class EntryBuilder
 
     private ModelGraph Logical => _graph.Sharded.Graph;
 
-    /// <summary>Bytes of this entry's activations; set by <see cref="Build"/>.</summary>
+    /// <summary>Bytes that this entry needs of the space Step; set by <see cref="Build"/>.</summary>
     public long Bytes { get; private set; }
 
     /// <summary>Lower bound on them.</summary>
     public long LowerBound { get; private set; }
 
-    /// <summary>Builds the entry; its buffers start at the given offset.</summary>
-    public EntryPlan Build(long offset)
+    /// <summary>Builds the entry.</summary>
+    public EntryPlan Build()
     {
         foreach (LocalRegion region in _graph.Regions)
         {
@@ -90,7 +90,7 @@ internal sealed partial class EntryBuilder
         Number();
         CollectUses();
         Lifetimes();
-        LayOut(offset);
+        LayOut();
         return Emit();
     }
 

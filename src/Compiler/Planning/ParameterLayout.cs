@@ -48,8 +48,8 @@ internal sealed class ParameterLayout
                 string path = row.Parameter.Parameter!.Path, name = Name(path);
                 long stride = ArenaLayout.Align(row.Tensor.Local.Bytes);
                 string comment = Comment(row.Tensor, axes);
-                int value = buffers.Add(name, DType.Float32, offset, row.Tensor.Local.Count, stride, Math.Max(1, layers), MemoryCategory.Parameters, comment);
-                int gradient = buffers.Add(name + "Gradient", DType.Float32, region + offset, row.Tensor.Local.Count, stride, Math.Max(1, layers), MemoryCategory.Gradients, comment);
+                int value = buffers.Add(name, DType.Float32, MemorySpace.State, offset, row.Tensor.Local.Count, stride, Math.Max(1, layers), MemoryCategory.Parameters, comment);
+                int gradient = buffers.Add(name + "Gradient", DType.Float32, MemorySpace.State, region + offset, row.Tensor.Local.Count, stride, Math.Max(1, layers), MemoryCategory.Gradients, comment);
                 var placements = Enumerable.Range(0, axes.Length).Where(a => !axes[a].IsMicroBatch).Select(a => (axes[a].Name, row.Tensor.Layout[a])).ToEquatable();
                 parameters[row.Parameter] = new ParameterPlan(path, layers, value, gradient, row.Parameter.Type.Dims, row.Tensor.Local.Dims, row.Tensor.Start.ToEquatable(), row.Parameter.Parameter.Init, row.NoDecay, placements);
                 offset += SizeOf(row.Parameter, row.Tensor);
@@ -58,7 +58,7 @@ internal sealed class ParameterLayout
             long length = (offset - start) / 4;
             string label = (group.Key.NoDecay ? "not decayed" : "decayed") + (group.Key.Item2.Length > 0 ? ", split over " + group.Key.Item2 : "") + (group.Key.Item1.Length > 0 ? ", reduced over " + group.Key.Item1 : "");
             int n = groups.Count;
-            OperandPlan Piece(string what, long at, MemoryCategory category) => buffers.Whole(buffers.Add($"group{n}{what}", DType.Float32, at + start, length, length * 4, 1, category, label));
+            OperandPlan Piece(string what, long at, MemoryCategory category) => buffers.Whole(buffers.Add($"group{n}{what}", DType.Float32, MemorySpace.State, at + start, length, length * 4, 1, category, label));
             long sent = group.First().Reduce.Select(name => axes.First(a => a.Name == name)).Sum(a => ReshardCost.BytesPerRank(a, Placement.Partial, Placement.Broadcast, length * 4));
             groups.Add(new ParameterGroup(
                 label, Piece("Parameters", 0, MemoryCategory.Parameters), Piece("Gradients", region, MemoryCategory.Gradients),

@@ -15,19 +15,18 @@ public static class PlanDocument
     public static string Write(RankProgram program)
     {
         var json = new StringBuilder();
-        EntryPlan train = program.Entries[0];
         json.Append("{\n");
         Line("version", Version.ToString(CultureInfo.InvariantCulture));
         Line("model", Quote(program.Model));
         Line("mesh", Quote(program.MeshName));
         Line("axes", List(program.Axes.Select(a => $"{{\"name\": {Quote(a.Name)}, \"size\": {a.Size}}}")));
-        Line("microBatches", train.MicroBatches.ToString(CultureInfo.InvariantCulture));
+        Line("microBatches", program.MicroBatches.ToString(CultureInfo.InvariantCulture));
         Line("stages", "1");
         Line("optimizer", Quote(program.Optimizer));
-        Line("flops", Flops(program, train).ToString(CultureInfo.InvariantCulture));
+        Line("flops", program.Stages.Sum(s => Flops(program, s.Entries[0])).ToString(CultureInfo.InvariantCulture));
         Line("totalBytes", program.ArenaBytes.ToString(CultureInfo.InvariantCulture));
-        Line("memory", "{" + string.Join(", ", Memory(program).Select(m => $"{Quote(m.Key.ToString())}: {m.Value}")) + "}");
-        Line("parameters", Rows(program.Parameters.Select(p =>
+        Line("memory", "{" + string.Join(", ", Memory(program, Largest(program)).Select(m => $"{Quote(m.Key.ToString())}: {m.Value}")) + "}");
+        Line("parameters", Rows(program.Stages.SelectMany(s => s.Parameters).Select(p =>
             $"{{\"path\": {Quote(p.Path)}, \"layers\": {p.Layers}, \"logical\": {List(p.Logical.Select(Number))}, \"local\": {List(p.Local.Select(Number))}, \"placement\": {Quote(p.Placements.Count == 0 ? "whole" : string.Join(", ", p.Placements.Select(x => $"{x.Axis}: {x.Placement}")))}}}")));
         Line("collectives", Rows(Collectives(program)));
         json.Append("  \"kernels\": ").Append(Rows(program.Kernels.Select(k =>
@@ -37,27 +36,33 @@ public static class PlanDocument
         void Line(string name, string value) => json.Append("  \"").Append(name).Append("\": ").Append(value).Append(",\n");
     }
 
-    /// <summary>Bytes of the arena by category; they add up to the whole.</summary>
-    public static IReadOnlyDictionary<MemoryCategory, long> Memory(RankProgram program)
+    /// <summary>Bytes of a rank's arena by category; they add up to the whole.</summary>
+    public static IReadOnlyDictionary<MemoryCategory, long> Memory(RankProgram program, RankPlan rank)
     {
+        List<ParameterGroup> groups = rank.Chunks.SelectMany(c => program.Stages[c.Program].Groups).ToList();
         var memory = new SortedDictionary<MemoryCategory, long>
         {
-            [MemoryCategory.Parameters] = program.Groups.Sum(g => g.Parameters.Length * 4),
-            [MemoryCategory.Gradients] = program.Groups.Sum(g => g.Gradients.Length * 4),
-            [MemoryCategory.OptimizerState] = program.Groups.Sum(g => g.States.Sum(s => s.Length * 4)),
-            [MemoryCategory.Communication] = program.Buffers[program.ScalarBuffer].Bytes,
+            [MemoryCategory.Parameters] = groups.Sum(g => g.Parameters.Length * 4),
+            [MemoryCategory.Gradients] = groups.Sum(g => g.Gradients.Length * 4),
+            [MemoryCategory.OptimizerState] = groups.Sum(g => g.States.Sum(s => s.Length * 4)),
+            [MemoryCategory.Communication] = rank.ScalarBytes,
             [MemoryCategory.Workspace] = program.ScratchBytesPerThread * program.MaxThreads,
         };
-        memory[MemoryCategory.Activations] = program.ArenaBytes - memory.Values.Sum();
+        memory[MemoryCategory.Activations] = rank.ArenaBytes - memory.Values.Sum();
         return memory;
     }
 
     private static long Flops(RankProgram program, EntryPlan entry) => entry.MicroBatches * entry.Main.OfType<ProgramStatement.Call>()
         .Sum(call => Math.Max(1, call.Layers) * entry.Methods[call.Method].Statements.OfType<ProgramStatement.Run>().Sum(run => program.Kernels[run.Kernel].Flops));
 
-    private static IEnumerable<string> Collectives(RankProgram program)
+    /// <summary>The rank class with the largest arena.</summary>
+    public static RankPlan Largest(RankProgram program) => program.Ranks.OrderByDescending(r => r.ArenaBytes).First();
+
+    private static IEnumerable<string> Collectives(RankProgram program) => program.Stages.SelectMany(s => Collectives(s));
+
+    private static IEnumerable<string> Collectives(StageProgram stage)
     {
-        EntryPlan train = program.Entries[0];
+        EntryPlan train = stage.Entries[0];
         foreach (ProgramStatement.Call call in train.Main.OfType<ProgramStatement.Call>())
         {
             MethodPlan method = train.Methods[call.Method];
@@ -67,7 +72,7 @@ public static class PlanDocument
             }
         }
 
-        foreach (ParameterGroup group in program.Groups)
+        foreach (ParameterGroup group in stage.Groups)
         {
             foreach (string axis in group.ReduceAxes)
             {

@@ -81,25 +81,14 @@ public sealed class Planner
         var kernels = new KernelBuilder();
         var buffers = new BufferTable();
         ParameterLayout parameters = ParameterLayout.Make(trainLocal, buffers, _on.Optimizer);
-        long offset = parameters.Bytes;
-
-        // Doubles of this rank and of all ranks of a group: sum and weight of the loss, a squared norm for each parameter group.
-        int ranks = _on.Mesh.Axes.Aggregate(1, (product, axis) => checked(product * axis.Size));
-        long scalarFloats = ArenaLayout.Align(8L * (parameters.Groups.Length + 4) * (ranks + 1)) / 4;
-        int scalars = buffers.Add("stepScalars", DType.Float32, offset, scalarFloats, scalarFloats * 4, 1, MemoryCategory.Communication, "loss, weight and squared norms, packed for their collectives");
-        offset += scalarFloats * 4;
-        long scratch = offset;
-        int threads = Math.Max(1, _on.Mesh.Device.MaxThreads);
-        buffers.Add("scratch", DType.Float32, scratch, ScratchBytesPerThread / 4 * threads, ScratchBytesPerThread * threads, 1, MemoryCategory.Workspace, $"kernels' scratch, {threads} threads");
-        offset += ScratchBytesPerThread * threads;
-
         var entries = new List<EntryPlan>();
-        long end = offset;
+        long step = 0, bound = 0;
         void Add(string name, LocalGraph local, int micro)
         {
             var builder = new EntryBuilder(name, local, kernels, buffers, parameters.Parameters, micro);
-            entries.Add(builder.Build(offset));
-            end = Math.Max(end, offset + builder.Bytes);
+            entries.Add(builder.Build());
+            step = Math.Max(step, builder.Bytes);
+            bound = Math.Max(bound, builder.LowerBound);
         }
 
         Add("Train", trainLocal, microBatches);
@@ -119,12 +108,24 @@ public sealed class Planner
             Add("Infer", inferLocal, 1);
         }
 
+        var stage = new StageProgram(
+            "Stage0", buffers.Buffers, entries.ToEquatable(), parameters.Parameters.ToEquatable(), parameters.Groups.ToEquatable(), parameters.Bytes, step, bound);
+        int threads = Math.Max(1, _on.Mesh.Device.MaxThreads);
         string full = _model.Layer.Type.Split(',')[0];
         int dot = full.LastIndexOf('.');
         return new RankProgram(
             full, dot < 0 ? "" : full.Substring(0, dot), _on.NestedName, _on.Mesh.ShortName, _on.Mesh.Axes.Select(a => (a.Name, a.Size)).ToEquatable(),
-            _on.Optimizer, buffers.Buffers, kernels.Kernels.ToEquatable(), entries.ToEquatable(), parameters.Parameters.ToEquatable(), parameters.Groups.ToEquatable(),
-            EquatableArray<ProgramStatement>.Empty, scalars, scratch, ScratchBytesPerThread, threads, end);
+            _on.Optimizer, microBatches, kernels.Kernels.ToEquatable(), EquatableArray.Of(stage), EquatableArray.Of(Arena(stage, threads)), ScratchBytesPerThread, threads);
+    }
+
+    /// <summary>State of each stage, the step's scalars, scratch, and the space that all stages share, one after another.</summary>
+    private RankPlan Arena(StageProgram stage, int threads)
+    {
+        // Doubles of this rank and of all ranks of a group: sum and weight of the loss, a squared norm for each parameter group.
+        int ranks = _on.Mesh.Axes.Aggregate(1, (product, axis) => checked(product * axis.Size));
+        long scalars = stage.StateBytes, scalarBytes = ArenaLayout.Align(8L * (stage.Groups.Count + 4) * (ranks + 1));
+        long scratch = scalars + scalarBytes, step = scratch + ScratchBytesPerThread * threads;
+        return new RankPlan(EquatableArray.Of(new ChunkPlan(0, 0, 0)), scalars, scalarBytes, scratch, step, stage.StepBytes, step + stage.StepBytes);
     }
 
     private bool Unsupported()

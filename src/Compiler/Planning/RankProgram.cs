@@ -26,17 +26,34 @@ public enum MemoryCategory
     Workspace,
 }
 
+/// <summary>Where a buffer's offset counts from. A stage names its memory by space, so that stages with one program may lie anywhere in their rank's arena.</summary>
+public enum MemorySpace
+{
+    /// <summary>What a stage keeps from step to step: parameters, gradients, optimizer state.</summary>
+    State,
+
+    /// <summary>What lives within one action of a stage; all stages of a rank share it.</summary>
+    Step,
+
+    /// <summary>What lives from the forward to the backward of a micro-batch: one block for each micro-batch in flight.</summary>
+    MicroBatch,
+
+    /// <summary>What lives from the arrival of a micro-batch's gradient to the last use of what backward made of it: one block for each that is under way.</summary>
+    Gradient,
+}
+
 /// <summary>A named piece of the arena.</summary>
-/// <param name="Id">Position in the program's list.</param>
+/// <param name="Id">Position in the stage's list.</param>
 /// <param name="Name">Unique C# identifier in camelCase: <c>hiddenPreActivation</c>.</param>
 /// <param name="Element">Element type.</param>
-/// <param name="Offset">Bytes from the start of the arena.</param>
+/// <param name="Space">Where the offset counts from.</param>
+/// <param name="Offset">Bytes from the start of the space (of one block of it).</param>
 /// <param name="Length">Elements of one slot.</param>
 /// <param name="Stride">Bytes from slot to slot.</param>
 /// <param name="Slots">1 for plain buffers; for a stack, one per layer (plus one where a carried value is kept), or 2 for a ring. The index is taken modulo this count.</param>
 /// <param name="Category">For the memory report.</param>
 /// <param name="Comment">Local shape and placements, for the reader: <c>[2048, 128], rows split over dp</c>.</param>
-public sealed record BufferPlan(int Id, string Name, DType Element, long Offset, long Length, long Stride, int Slots, MemoryCategory Category, string Comment)
+public sealed record BufferPlan(int Id, string Name, DType Element, MemorySpace Space, long Offset, long Length, long Stride, int Slots, MemoryCategory Category, string Comment)
 {
     /// <summary>Whether it is indexed by layer.</summary>
     public bool IsStack => Slots > 1;
@@ -167,19 +184,54 @@ public sealed record ParameterPlan(string Path, int Layers, int Value, int Gradi
 /// <param name="Bytes">Bytes that one rank sends for the reduction.</param>
 public sealed record ParameterGroup(string Name, OperandPlan Parameters, OperandPlan Gradients, EquatableArray<OperandPlan> States, EquatableArray<string> ReduceAxes, EquatableArray<string> NormAxes, bool NoDecay, long Bytes);
 
-/// <summary>The whole program of a rank: all ranks of a mesh run the same one, and differ in their coordinates.</summary>
+/// <summary>The program of a stage: its memory by space, and the methods of its entries. Equal stages share one.</summary>
+/// <param name="Name">Name of its class: Stage0.</param>
+/// <param name="Buffers">Its buffers by id.</param>
+/// <param name="Entries">Train first, then Evaluate, then Infer where the model has a Forward.</param>
+/// <param name="Parameters">Its parameters, in order of their declaration.</param>
+/// <param name="Groups">Parameters that are reduced, measured and updated together.</param>
+/// <param name="StateBytes">Size of the space State.</param>
+/// <param name="StepBytes">Size that it needs of the space Step: the largest of its entries.</param>
+/// <param name="StepLowerBound">Largest sum of live bytes of that space: no layout is smaller.</param>
+public sealed record StageProgram(
+    string Name,
+    EquatableArray<BufferPlan> Buffers,
+    EquatableArray<EntryPlan> Entries,
+    EquatableArray<ParameterPlan> Parameters,
+    EquatableArray<ParameterGroup> Groups,
+    long StateBytes,
+    long StepBytes,
+    long StepLowerBound);
+
+/// <summary>A stage in the arena of its rank.</summary>
+/// <param name="Stage">Number of the stage, from 0.</param>
+/// <param name="Program">Position of its program in <see cref="RankProgram.Stages"/>.</param>
+/// <param name="StateOffset">Where its space State starts, bytes from the start of the arena.</param>
+public sealed record ChunkPlan(int Stage, int Program, long StateOffset);
+
+/// <summary>The arena of the ranks with one pipeline coordinate.</summary>
+/// <param name="Chunks">Its stages, in order.</param>
+/// <param name="ScalarOffset">Where the step's scalars for collectives lie.</param>
+/// <param name="ScalarBytes">Their size.</param>
+/// <param name="ScratchOffset">Where the kernels' scratch lies.</param>
+/// <param name="StepOffset">Where the space Step starts, which its stages share.</param>
+/// <param name="StepBytes">Its size.</param>
+/// <param name="ArenaBytes">Size of the arena.</param>
+public sealed record RankPlan(EquatableArray<ChunkPlan> Chunks, long ScalarOffset, long ScalarBytes, long ScratchOffset, long StepOffset, long StepBytes, long ArenaBytes);
+
+/// <summary>The programs of a mesh: ranks with one pipeline coordinate run the same one, and differ in their other coordinates.</summary>
 /// <param name="Model">Full name of the model class.</param>
 /// <param name="Namespace">Namespace of the model; empty for the global one.</param>
 /// <param name="NestedName">Name of the nested class: OnLab.</param>
 /// <param name="MeshName">Short name of the mesh.</param>
 /// <param name="Axes">All axes of the mesh with sizes, outermost first.</param>
 /// <param name="Optimizer">AdamW, Momentum or Sgd.</param>
-/// <param name="ScratchOffset">Bytes from the start of the arena to the kernels' scratch.</param>
+/// <param name="MicroBatches">Micro-batches of a training step.</param>
+/// <param name="Kernels">Kernels of all stages.</param>
+/// <param name="Stages">Distinct programs of stages.</param>
+/// <param name="Ranks">Arenas, by pipeline coordinate.</param>
 /// <param name="ScratchBytesPerThread">Scratch of one thread.</param>
 /// <param name="MaxThreads">Threads that scratch is planned for.</param>
-/// <param name="ArenaBytes">Size of the arena.</param>
-/// <param name="GradientReshards">Statements that bring gradients whose placement differs from their parameter's to it, after the last micro-batch.</param>
-/// <param name="ScalarBuffer">Buffer of the step's scalars for collectives: 16 floats.</param>
 public sealed record RankProgram(
     string Model,
     string Namespace,
@@ -187,14 +239,23 @@ public sealed record RankProgram(
     string MeshName,
     EquatableArray<(string Name, int Size)> Axes,
     string Optimizer,
-    EquatableArray<BufferPlan> Buffers,
+    int MicroBatches,
     EquatableArray<KernelPlan> Kernels,
-    EquatableArray<EntryPlan> Entries,
-    EquatableArray<ParameterPlan> Parameters,
-    EquatableArray<ParameterGroup> Groups,
-    EquatableArray<ProgramStatement> GradientReshards,
-    int ScalarBuffer,
-    long ScratchOffset,
+    EquatableArray<StageProgram> Stages,
+    EquatableArray<RankPlan> Ranks,
     long ScratchBytesPerThread,
-    int MaxThreads,
-    long ArenaBytes);
+    int MaxThreads)
+{
+    /// <summary>Size of the largest arena.</summary>
+    public long ArenaBytes => Ranks.Max(r => r.ArenaBytes);
+
+    /// <summary>Distinct sets of axes that losses of an entry are summed over; never empty, the same for all stages.</summary>
+    public EquatableArray<EquatableArray<string>> LossSets(string entry)
+    {
+        var sets = Stages.SelectMany(s => s.Entries).Where(e => e.Name == entry).SelectMany(e => e.Methods).SelectMany(m => m.Statements).OfType<ProgramStatement.AddLoss>().Select(l => l.ReduceAxes).Distinct().ToEquatable();
+        return sets.Count == 0 ? EquatableArray.Of(EquatableArray<string>.Empty) : sets;
+    }
+
+    /// <summary>Distinct sets of axes that split parameters, whose squares are summed over them.</summary>
+    public EquatableArray<EquatableArray<string>> NormSets => Stages.SelectMany(s => s.Groups).Select(g => g.NormAxes).Distinct().ToEquatable();
+}

@@ -38,7 +38,8 @@ internal static class RankPrinter
     public static string PrintRank(RankProgram program, TypeShell shell)
     {
         var w = new IndentedWriter();
-        EntryPlan train = program.Entries[0];
+        StageProgram stage = program.Stages[0];
+        RankPlan rank = program.Ranks[0];
         Text.Header(w, program, "the rank that a user holds");
         w.Line("using System;");
         w.Line("using Shardwright;");
@@ -47,15 +48,10 @@ internal static class RankPrinter
         w.Line();
         shell.Open(w);
         w.Open($"public static partial class {program.NestedName}");
-        w.Summary($"One rank of {program.Model} on {program.MeshName}: parameters, gradients, optimizer state and activations in one allocation of {program.ArenaBytes:N0} bytes.".Replace("\u00a0", ","));
+        w.Summary($"One rank of {program.Model} on {program.MeshName}: parameters, gradients, optimizer state and activations in one allocation of {program.ArenaBytes.ToString("N0", System.Globalization.CultureInfo.InvariantCulture)} bytes.");
         w.Open("public sealed class Rank : RankBase");
-        w.Line("private readonly CpuKernels kernels;");
-        w.Line("private readonly Program<CpuKernels> program;");
-        foreach ((string name, int _) in program.Axes)
-        {
-            w.Line($"private readonly int {Text.Index(name)};");
-        }
-
+        w.Line($"private static readonly StageMemory memory = new({rank.Chunks[0].StateOffset}, {rank.StepOffset});");
+        w.Line($"private readonly {stage.Name}<CpuKernels> stage0;");
         foreach (string[] set in GroupSets(program))
         {
             w.Line($"private readonly ProcessGroup {Text.Group(set)};");
@@ -66,33 +62,31 @@ internal static class RankPrinter
         w.Line("/// <param name=\"rank\">The rank in its world.</param>");
         w.Line("/// <param name=\"seed\">Seed of parameters and dropout: the same on every rank.</param>");
         w.Line("public Rank(RankContext rank, ulong seed)");
-        w.Line($"    : base(rank, seed, {program.ArenaBytes}, {program.ScratchOffset}, {program.MaxThreads}, {program.Buffers[program.ScalarBuffer].Name}, Slots(rank), {program.Entries.Max(e => ProgramPrinter.LossSets(e).Count)})");
+        w.Line($"    : base(rank, seed, {rank.ArenaBytes}, {rank.ScratchOffset}, {program.MaxThreads}, new Slice<double>({rank.ScalarOffset}, {rank.ScalarBytes / 8}), {stage.Name}Parameters(rank, memory), {program.Stages.SelectMany(s => s.Entries).Max(e => program.LossSets(e.Name).Count)})");
         w.Open();
-        foreach ((string name, int _) in program.Axes)
-        {
-            w.Line($"{Text.Index(name)} = rank.Coordinate({Text.String(name)});");
-        }
-
         foreach (string[] set in GroupSets(program))
         {
             w.Line($"{Text.Group(set)} = rank.Group({string.Join(", ", set.Select(Text.String))});");
         }
 
-        w.Line($"kernels = new CpuKernels(Arena, Team, Random{string.Concat(program.Axes.Select(a => ", " + Text.Index(a.Name)))});");
-        w.Line("program = new Program<CpuKernels>(this, Arena, kernels);");
+        w.Line($"var kernels = new CpuKernels(Arena, Team, Random{string.Concat(program.Axes.Select(a => $", rank.Coordinate({Text.String(a.Name)})"))});");
+        w.Line($"stage0 = new {stage.Name}<CpuKernels>(this, Arena, kernels, memory);");
         w.Close();
         w.Line();
-        Slots(w, program);
-        TrainStep(w, program, train);
-        foreach (EntryPlan entry in program.Entries.Skip(1))
+        Slots(w, program, stage);
+        foreach (EntryPlan entry in stage.Entries)
         {
-            if (entry.Name == "Evaluate")
+            switch (entry.Name)
             {
-                Evaluate(w, program, entry);
-            }
-            else
-            {
-                Forward(w, program, entry);
+                case "Train":
+                    TrainStep(w, program, entry);
+                    break;
+                case "Evaluate":
+                    Evaluate(w, program, entry);
+                    break;
+                default:
+                    Forward(w, program, entry);
+                    break;
             }
         }
 
@@ -105,15 +99,11 @@ internal static class RankPrinter
 
     /// <summary>Sets of axes that scalars are summed over.</summary>
     private static IEnumerable<string[]> GroupSets(RankProgram program) =>
-        program.Entries.SelectMany(ProgramPrinter.LossSets).Concat(program.Groups.Select(g => g.NormAxes)).Where(s => s.Count > 0).Distinct().Select(s => s.ToArray());
+        program.Stages.SelectMany(s => s.Entries).Select(e => e.Name).Distinct().SelectMany(e => program.LossSets(e)).Concat(program.NormSets).Where(s => s.Count > 0).Distinct().Select(s => s.ToArray());
 
-    public static string Parameters(EntryPlan entry) => string.Join(", ", entry.Inputs.Select(i => $"{(i.Element == DType.Int32 ? "TokenTensor" : "Tensor")} {Name(i)}"));
-
-    private static string Name(InputPlan input) => "@" + input.Name;
-
-    private static void Slots(IndentedWriter w, RankProgram program)
+    private static void Slots(IndentedWriter w, RankProgram program, StageProgram stage)
     {
-        w.Open("private static ParameterSlot[] Slots(RankContext rank)");
+        w.Open($"private static ParameterSlot[] {stage.Name}Parameters(RankContext rank, StageMemory at)");
         foreach ((string name, int _) in program.Axes)
         {
             w.Line($"int {Text.Index(name)} = rank.Coordinate({Text.String(name)});");
@@ -121,12 +111,12 @@ internal static class RankPrinter
 
         w.Line("return new ParameterSlot[]");
         w.Line("{");
-        foreach (ParameterPlan p in program.Parameters)
+        foreach (ParameterPlan p in stage.Parameters)
         {
             string Stack(int id)
             {
-                BufferPlan b = program.Buffers[id];
-                return b.IsStack ? b.Name : $"new({b.Offset}, {b.Length}, {b.Stride}, 1)";
+                BufferPlan b = stage.Buffers[id];
+                return $"at.State<float>({b.Offset}, {b.Length}, {b.Stride}, {b.Slots})";
             }
 
             string Longs(IEnumerable<string> items) => "new long[] { " + string.Join(", ", items) + " }";
@@ -138,33 +128,11 @@ internal static class RankPrinter
         w.Line();
     }
 
-    private static void Loop(IndentedWriter w, RankProgram program, EntryPlan entry)
+    private static void Loop(IndentedWriter w, EntryPlan entry)
     {
         w.Open($"for (int microBatch = 0; microBatch < {entry.MicroBatches}; microBatch++)");
-        foreach (ProgramStatement.Load load in entry.Main.OfType<ProgramStatement.Load>())
-        {
-            InputPlan input = entry.Inputs[load.Input];
-            string Longs(IEnumerable<string> items) => string.Join(", ", items);
-            w.Line($"Load({Name(input)}, {Text.String(input.Name)}, {Shape(entry, input)}, [{Longs(input.Local.Select(Text.Number))}], [{Longs(input.Start.Select(Text.Offset))}], {ProgramPrinter.Operand(program, load.Operand)});");
-        }
-
-        w.Line($"program.{entry.Name}(microBatch);");
+        w.Line($"stage0.{entry.Name}({string.Concat(entry.Inputs.Select(i => $"@{i.Name}, "))}microBatch);");
         w.Close();
-    }
-
-    /// <summary>Name of the constant with the logical shape of an input, such as trainIdsShape.</summary>
-    private static string Shape(EntryPlan entry, InputPlan input) =>
-        char.ToLowerInvariant(entry.Name[0]) + entry.Name.Substring(1) + char.ToUpperInvariant(input.Name[0]) + input.Name.Substring(1) + "Shape";
-
-    private static void Shapes(IndentedWriter w, EntryPlan entry)
-    {
-        foreach (ProgramStatement.Load load in entry.Main.OfType<ProgramStatement.Load>())
-        {
-            InputPlan input = entry.Inputs[load.Input];
-            w.Line($"private static readonly long[] {Shape(entry, input)} = {{ {string.Join(", ", input.Logical)} }};");
-        }
-
-        w.Line();
     }
 
     private static void Docs(IndentedWriter w, EntryPlan entry)
@@ -175,10 +143,10 @@ internal static class RankPrinter
         }
     }
 
-    private static void Losses(IndentedWriter w, EntryPlan entry)
+    private static void Losses(IndentedWriter w, RankProgram program, EntryPlan entry)
     {
-        List<EquatableArray<string>> sets = ProgramPrinter.LossSets(entry);
-        bool weighted = entry.Methods.SelectMany(m => m.Statements).OfType<ProgramStatement.AddLoss>().Any(l => l.IntoWeight);
+        EquatableArray<EquatableArray<string>> sets = program.LossSets(entry.Name);
+        bool weighted = program.Stages.SelectMany(s => s.Entries).SelectMany(e => e.Methods).SelectMany(m => m.Statements).OfType<ProgramStatement.AddLoss>().Any(l => l.IntoWeight);
         w.Line("double lossSum = 0, weight = 0;");
         for (int i = 0; i < sets.Count; i++)
         {
@@ -195,16 +163,15 @@ internal static class RankPrinter
 
     private static void TrainStep(IndentedWriter w, RankProgram program, EntryPlan train)
     {
-        Shapes(w, train);
         w.Summary("One optimizer step on a batch: forward and backward for each micro-batch, gradients reduced once, one update. Allocates nothing.");
         Docs(w, train);
         w.Line("/// <param name=\"settings\">Learning rate and its kin.</param>");
         w.Line("/// <returns>Loss, weight and gradient norm: the same on every rank.</returns>");
-        w.Open($"public StepResult TrainStep({Parameters(train)}{(train.Inputs.Count > 0 ? ", " : "")}{program.Optimizer}Settings settings)");
+        w.Open($"public StepResult TrainStep({StagePrinter.Parameters(train)}{(train.Inputs.Count > 0 ? ", " : "")}{program.Optimizer}Settings settings)");
         w.Line("Begin(training: true);");
-        Loop(w, program, train);
-        w.Line("program.ReduceGradients();");
-        Losses(w, train);
+        Loop(w, train);
+        w.Line("stage0.ReduceGradients();");
+        Losses(w, program, train);
         w.Line("(double norm, bool skipped) = Update(weight, settings);");
         w.Line("return End(lossSum, weight, norm, skipped);");
         w.Close();
@@ -213,13 +180,12 @@ internal static class RankPrinter
 
     private static void Evaluate(IndentedWriter w, RankProgram program, EntryPlan entry)
     {
-        Shapes(w, entry);
         w.Summary("The loss of a batch, dropout off; nothing is trained.");
         Docs(w, entry);
-        w.Open($"public StepResult Evaluate({Parameters(entry)})");
+        w.Open($"public StepResult Evaluate({StagePrinter.Parameters(entry)})");
         w.Line("Begin(training: false);");
-        Loop(w, program, entry);
-        Losses(w, entry);
+        Loop(w, entry);
+        Losses(w, program, entry);
         w.Line("return new StepResult(lossSum, weight, 0, false);");
         w.Close();
         w.Line();
@@ -227,29 +193,29 @@ internal static class RankPrinter
 
     private static void Forward(IndentedWriter w, RankProgram program, EntryPlan entry)
     {
-        Shapes(w, entry);
         w.Summary($"The inference entry: [{string.Join(", ", entry.ResultDims)}], whole on every rank.");
         Docs(w, entry);
-        w.Open($"public Tensor Forward({Parameters(entry)})");
+        w.Open($"public Tensor Forward({StagePrinter.Parameters(entry)})");
         w.Line("Begin(training: false);");
-        Loop(w, program, entry);
-        w.Line($"return Read({ProgramPrinter.Operand(program, entry.Result!)}{string.Concat(entry.ResultDims.Select(d => ", " + d))});");
+        Loop(w, entry);
+        w.Line($"return Read(stage0.{entry.Name}Result{string.Concat(entry.ResultDims.Select(d => ", " + d))});");
         w.Close();
         w.Line();
     }
 
     private static void Update(IndentedWriter w, RankProgram program)
     {
-        w.Summary("Global norm, clipping and the optimizer, one pass over each group of parameters.");
+        w.Summary("Global norm, clipping and the optimizer.");
         w.Open($"private (double Norm, bool Skipped) Update(double weight, {program.Optimizer}Settings settings)");
         w.Line("double squares = 0;");
         w.Line("Span<double> part = stackalloc double[1];");
-        foreach (IGrouping<EquatableArray<string>, ParameterGroup> same in program.Groups.GroupBy(g => g.NormAxes))
+        for (int i = 0; i < program.NormSets.Count; i++)
         {
-            w.Line($"part[0] = {string.Join(" + ", same.Select(g => $"kernels.SumOfSquares({ProgramPrinter.Operand(program, g.Gradients)})"))};");
-            if (same.Key.Count > 0)
+            EquatableArray<string> axes = program.NormSets[i];
+            w.Line($"part[0] = stage0.SquaredNorm({i});");
+            if (axes.Count > 0)
             {
-                w.Line($"SumOver({Text.Group(same.Key)}, part); // each rank along {string.Join(", ", same.Key)} holds a slice");
+                w.Line($"SumOver({Text.Group(axes)}, part); // each rank along {string.Join(", ", axes)} holds a slice");
             }
 
             w.Line("squares += part[0];");
@@ -260,18 +226,7 @@ internal static class RankPrinter
         w.Line("return (norm, true);");
         w.Close();
         w.Line();
-        foreach (ParameterGroup group in program.Groups)
-        {
-            string decay = group.NoDecay ? "0" : "settings.WeightDecay", p = ProgramPrinter.Operand(program, group.Parameters), g = ProgramPrinter.Operand(program, group.Gradients);
-            string[] s = group.States.Select(x => ProgramPrinter.Operand(program, x)).ToArray();
-            w.Line(program.Optimizer switch
-            {
-                "AdamW" => $"kernels.AdamW({p}, {g}, {s[0]}, {s[1]}, scale, settings, {decay}, Step + 1); // {group.Name}",
-                "Momentum" => $"kernels.Momentum({p}, {g}, {s[0]}, scale, settings, {decay}); // {group.Name}",
-                _ => $"kernels.Sgd({p}, {g}, scale, settings, {decay}); // {group.Name}",
-            });
-        }
-
+        w.Line("stage0.Update(scale, settings, Step + 1);");
         w.Line("return (norm, false);");
         w.Close();
     }

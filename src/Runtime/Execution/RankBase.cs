@@ -179,15 +179,17 @@ public abstract class RankBase : IDisposable
         Array.Clear(_lossWeights);
     }
 
-    /// <summary>Copies this rank's piece of a model input into the arena.</summary>
-    protected void Load(TokenTensor input, string name, long[] logical, ReadOnlySpan<long> local, ReadOnlySpan<long> start, Slice<int> target)
+    /// <summary>Copies this rank's piece of a model input into the arena. For emitted code.</summary>
+    [EditorBrowsable(EditorBrowsableState.Never)]
+    public void Load(TokenTensor input, string name, long[] logical, ReadOnlySpan<long> local, ReadOnlySpan<long> start, Slice<int> target)
     {
         CheckShape(input.Shape, name, logical);
         CopyPiece(input.Data, logical, local, start, Arena.Span(target));
     }
 
-    /// <summary>Copies this rank's piece of a model input into the arena.</summary>
-    protected void Load(Tensor input, string name, long[] logical, ReadOnlySpan<long> local, ReadOnlySpan<long> start, Slice<float> target)
+    /// <summary>Copies this rank's piece of a model input into the arena. For emitted code.</summary>
+    [EditorBrowsable(EditorBrowsableState.Never)]
+    public void Load(Tensor input, string name, long[] logical, ReadOnlySpan<long> local, ReadOnlySpan<long> start, Slice<float> target)
     {
         CheckShape(input.Shape, name, logical);
         CopyPiece(input.Data, logical, local, start, Arena.Span(target));

@@ -1,0 +1,204 @@
+using Shardwright.Compiler.Fusion;
+using Shardwright.Compiler.Graph;
+using Shardwright.Compiler.Planning;
+using Shardwright.Compiler.Sharding;
+
+namespace Shardwright.Generators.Printing;
+
+/// <summary>Prints the program of a stage: its memory, and one method for each region.</summary>
+internal static class StagePrinter
+{
+    public static string Print(RankProgram program, StageProgram stage, TypeShell shell)
+    {
+        var w = new IndentedWriter();
+        Text.Header(w, program, "the program of a stage, " + stage.Name);
+        w.Line("using Shardwright;");
+        w.Line("using Shardwright.Execution;");
+        w.Line("using Shardwright.Worlds;");
+        w.Line();
+        shell.Open(w);
+        w.Open($"public static partial class {program.NestedName}");
+        w.Summary("The program of a stage: straight calls of kernels and collectives. It names memory by slice and does not know which backend runs it.");
+        w.Line("/// <typeparam name=\"TKernels\">The kernels of a backend; a struct, so that calls cost nothing.</typeparam>");
+        w.Open($"internal sealed class {stage.Name}<TKernels>(RankBase rank, Arena arena, TKernels kernels, StageMemory at) where TKernels : struct, IKernels");
+        Memory(w, stage);
+        Fields(w, program, stage);
+        foreach (EntryPlan entry in stage.Entries)
+        {
+            Entry(w, program, stage, entry);
+        }
+
+        UpdatePrinter.Print(w, program, stage);
+        w.Close();
+        w.Close();
+        shell.Close(w);
+        return w.ToString();
+    }
+
+    private static void Memory(IndentedWriter w, StageProgram stage)
+    {
+        foreach (IGrouping<MemoryCategory, BufferPlan> category in stage.Buffers.GroupBy(b => b.Category).OrderBy(g => g.Key))
+        {
+            w.Line($"// {category.Key}");
+            foreach (BufferPlan b in category)
+            {
+                string type = Text.Element(b.Element);
+                w.Line(b.IsStack
+                    ? $"private readonly SliceStack<{type}> {b.Name} = at.{b.Space}<{type}>({b.Offset}, {b.Length}, {b.Stride}, {b.Slots}); // {b.Comment}"
+                    : $"private readonly Slice<{type}> {b.Name} = at.{b.Space}<{type}>({b.Offset}, {b.Length}); // {b.Comment}");
+            }
+
+            w.Line();
+        }
+    }
+
+    private static void Fields(IndentedWriter w, RankProgram program, StageProgram stage)
+    {
+        foreach (EntryPlan entry in stage.Entries)
+        {
+            foreach (ProgramStatement.Load load in Loads(entry))
+            {
+                InputPlan input = entry.Inputs[load.Input];
+                w.Line($"private static readonly long[] {Shape(entry, input)} = {{ {string.Join(", ", input.Logical)} }};");
+            }
+        }
+
+        foreach ((string name, int _) in program.Axes)
+        {
+            w.Line($"private readonly int {Text.Index(name)} = rank.Context.Coordinate({Text.String(name)});");
+            w.Line($"private readonly ProcessGroup {Text.Group(new[] { name })} = rank.Context.Group({Text.String(name)});");
+        }
+
+        w.Line();
+    }
+
+    private static IEnumerable<ProgramStatement.Load> Loads(EntryPlan entry) => entry.Main.OfType<ProgramStatement.Load>();
+
+    /// <summary>Name of the constant with the logical shape of an input, such as trainIdsShape.</summary>
+    private static string Shape(EntryPlan entry, InputPlan input) =>
+        char.ToLowerInvariant(entry.Name[0]) + entry.Name.Substring(1) + char.ToUpperInvariant(input.Name[0]) + input.Name.Substring(1) + "Shape";
+
+    /// <summary>Inputs as parameters of a method.</summary>
+    public static string Parameters(EntryPlan entry) => string.Join(", ", entry.Inputs.Select(i => $"{(i.Element == DType.Int32 ? "TokenTensor" : "Tensor")} @{i.Name}"));
+
+    private static void Entry(IndentedWriter w, RankProgram program, StageProgram stage, EntryPlan entry)
+    {
+        string inputs = Parameters(entry);
+        w.Summary($"{entry.Name}: one micro-batch, of {entry.MicroBatches}. Reads this rank's rows of the inputs.");
+        w.Open($"public void {entry.Name}({inputs}{(inputs.Length > 0 ? ", " : "")}int microBatch)");
+        foreach (ProgramStatement.Load load in Loads(entry))
+        {
+            InputPlan input = entry.Inputs[load.Input];
+            w.Line($"rank.Load(@{input.Name}, {Text.String(input.Name)}, {Shape(entry, input)}, [{string.Join(", ", input.Local.Select(Text.Number))}], [{string.Join(", ", input.Start.Select(Text.Offset))}], {Operand(stage, load.Operand)});");
+        }
+
+        foreach (ProgramStatement.Call call in entry.Main.OfType<ProgramStatement.Call>())
+        {
+            MethodPlan method = entry.Methods[call.Method];
+            if (!method.TakesLayer)
+            {
+                w.Line($"{method.Name}(microBatch);");
+                continue;
+            }
+
+            w.Open(call.Reversed ? $"for (int layer = {call.Layers - 1}; layer >= 0; layer--)" : $"for (int layer = 0; layer < {call.Layers}; layer++)");
+            w.Line($"{method.Name}(layer, microBatch);");
+            w.Close();
+        }
+
+        w.Close();
+        w.Line();
+        foreach (MethodPlan method in entry.Methods)
+        {
+            w.Summary(method.Summary);
+            w.Open($"private void {method.Name}({(method.TakesLayer ? "int layer, " : "")}int microBatch)");
+            foreach (ProgramStatement statement in method.Statements)
+            {
+                Statement(w, program, stage, entry, statement);
+            }
+
+            w.Close();
+            w.Line();
+        }
+
+        if (entry.Result is { } result)
+        {
+            w.Summary($"The result: [{string.Join(", ", entry.ResultDims)}].");
+            w.Line($"public Slice<float> {entry.Name}Result => {Operand(stage, result)};");
+            w.Line();
+        }
+    }
+
+    private static void Statement(IndentedWriter w, RankProgram program, StageProgram stage, EntryPlan entry, ProgramStatement statement)
+    {
+        switch (statement)
+        {
+            case ProgramStatement.Run run:
+                KernelPlan kernel = program.Kernels[run.Kernel];
+                IEnumerable<string> arguments = run.Operands.Select(o => Operand(stage, o));
+                if (kernel.UsesLayer)
+                {
+                    arguments = arguments.Append("layer");
+                }
+
+                if (kernel.UsesMicroBatch)
+                {
+                    arguments = arguments.Append("microBatch");
+                }
+
+                w.Line($"kernels.{kernel.Name}({string.Join(", ", arguments)}); // {run.Comment}");
+                break;
+            case ProgramStatement.Start start:
+                w.Line($"// {start.Kind} over {string.Join("+", start.Axes)}: {start.Reason}; {Text.Size(start.Bytes)} per rank");
+                w.Line($"Ticket {start.Ticket} = {Collective(stage, start)};");
+                break;
+            case ProgramStatement.Wait wait:
+                w.Line($"{Text.Group(wait.Axes)}.Wait({wait.Ticket});");
+                break;
+            case ProgramStatement.AddLoss loss:
+                int set = program.LossSets(entry.Name).Items.IndexOf(loss.ReduceAxes);
+                string guard = loss.UnlessFirstOf.Count > 0 ? "if (microBatch == 0) " : "";
+                string value = $"arena.Ref({Operand(stage, loss.Operand)})";
+                w.Line(loss.IntoWeight ? $"{guard}rank.AddWeight({set}, {value});" : $"{guard}rank.AddLoss({set}, {value}, {loss.Factor.ToString("R", System.Globalization.CultureInfo.InvariantCulture)});");
+                break;
+            case ProgramStatement.Accumulate accumulate:
+                string once = accumulate.OnlyFirstMicroBatch ? "if (microBatch == 0) " : "";
+                w.Line($"{once}kernels.Accumulate({Operand(stage, accumulate.Contribution)}, {Operand(stage, accumulate.Gradient)}, microBatch); // {accumulate.Comment}");
+                break;
+        }
+    }
+
+    private static string Collective(StageProgram stage, ProgramStatement.Start start)
+    {
+        string group = Text.Group(start.Axes), source = Operand(stage, start.Source);
+        return start.Kind switch
+        {
+            CollectiveKind.AllReduce => $"{group}.StartAllReduce(arena, {source})",
+            CollectiveKind.AllReduceMax => $"{group}.StartAllReduce(arena, {source}, ReduceKind.Max)",
+            CollectiveKind.AllGather => $"{group}.StartAllGather(arena, {source}, {Operand(stage, start.Target!)})",
+            CollectiveKind.ReduceScatter => $"{group}.StartReduceScatter(arena, {source}, {Operand(stage, start.Target!)})",
+            _ => $"{group}.StartAllToAll(arena, {source}, {Operand(stage, start.Target!)})",
+        };
+    }
+
+    public static string Operand(StageProgram stage, OperandPlan operand)
+    {
+        BufferPlan buffer = stage.Buffers[operand.Buffer];
+        string text = buffer.Name;
+        if (buffer.IsStack)
+        {
+            text += operand.Slot switch
+            {
+                SlotIndex.Layer => "[layer]",
+                SlotIndex.NextLayer => "[layer + 1]",
+                SlotIndex.Last => $"[{operand.Layers}]",
+                SlotIndex.Iteration => $"[{operand.Layers - 1} - layer]",
+                SlotIndex.NextIteration => $"[{operand.Layers} - layer]",
+                _ => "[0]",
+            };
+        }
+
+        return operand.Start is { } start ? $"{text}.Part({Text.Offset(start)}, {operand.Length})"
+            : operand.Length != buffer.Length ? $"{text}.Part(0, {operand.Length})" : text;
+    }
+}
