@@ -1,0 +1,76 @@
+using System.Collections.Concurrent;
+using System.Reflection;
+using ILGPU;
+using ILGPU.Runtime;
+
+namespace Shardwright.Gpu;
+
+/// <summary>How the threads of a group work together on a device: which forms of the kernels it runs.</summary>
+public enum GroupForm
+{
+    /// <summary>Groups of 256 with warps of 32 that shuffle.</summary>
+    Warps,
+
+    /// <summary>Groups of 256 over shared memory.</summary>
+    Shared,
+
+    /// <summary>Groups of 16 and fewer, over shared memory.</summary>
+    Small,
+}
+
+/// <summary>An accelerator with the kernels that have been compiled for it. Ranks on one device share it; each has a stream and a slab of its own.</summary>
+public sealed class GpuDevice : IDisposable
+{
+    private readonly ConcurrentDictionary<MethodInfo, Lazy<Delegate>> _kernels = new();
+
+    internal GpuDevice(int number, Accelerator accelerator, GpuOptions options)
+    {
+        Number = number;
+        Accelerator = accelerator;
+        Options = options;
+        Form = accelerator.AcceleratorType == AcceleratorType.OpenCL || accelerator.WarpSize != 32
+            ? accelerator.MaxNumThreadsPerGroup >= 256 ? GroupForm.Shared : GroupForm.Small
+            : accelerator.MaxNumThreadsPerGroup >= 256 ? GroupForm.Warps : GroupForm.Small;
+    }
+
+    /// <summary>Number among the devices of its kind.</summary>
+    public int Number { get; }
+
+    /// <summary>ILGPU's accelerator.</summary>
+    public Accelerator Accelerator { get; }
+
+    /// <summary>The forms of kernels that it runs.</summary>
+    public GroupForm Form { get; }
+
+    /// <summary>Makes a rank's matrix products, where a library has them; the tiled kernels run where it gives null.</summary>
+    internal Func<DeviceArena, IMatrixProduct?> Products { get; set; } = CudaBlas.TryCreate;
+
+    /// <summary>What it was made with.</summary>
+    internal GpuOptions Options { get; }
+
+    /// <summary>The launcher of a kernel; it is compiled once.</summary>
+    /// <exception cref="GpuException">The accelerator refuses the kernel.</exception>
+    internal Action<AcceleratorStream, KernelConfig, TArguments> Load<TArguments>(Action<TArguments> kernel)
+        where TArguments : struct
+    {
+        // A failed compilation poisons its context: the failure is kept and thrown again.
+        Lazy<Delegate> loaded = _kernels.GetOrAdd(kernel.Method, static (_, self) => new Lazy<Delegate>(() => self.Device.Compile(self.Kernel)), (Device: this, Kernel: kernel));
+        return (Action<AcceleratorStream, KernelConfig, TArguments>)loaded.Value;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Accelerator.Dispose();
+
+    private Delegate Compile<TArguments>(Action<TArguments> kernel)
+        where TArguments : struct
+    {
+        try
+        {
+            return Accelerator.LoadKernel(kernel);
+        }
+        catch (Exception error)
+        {
+            throw new GpuException($"{Accelerator.Name} refuses the kernel {kernel.Method.DeclaringType?.Name}.{kernel.Method.Name}: {error.Message} Its context cannot be used any more; make a new backend.", error);
+        }
+    }
+}
