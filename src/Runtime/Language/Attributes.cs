@@ -102,17 +102,44 @@ public enum OptimizerKind
     Sgd,
 }
 
-/// <summary>Pipeline schedules.</summary>
+/// <summary>Pipeline schedules. P is the number of ranks along the pipeline axis, M the number of micro-batches.</summary>
 public enum PipelineSchedule
 {
-    /// <summary>One forward, one backward.</summary>
+    /// <summary>One forward and one backward in turn, at most P micro-batches alive (Narayanan et al., arXiv 2006.09503).</summary>
     OneForwardOneBackward,
 
-    /// <summary>All forward, then all backward.</summary>
+    /// <summary>All forward, then all backward, M micro-batches alive (Huang et al., arXiv 1811.06965).</summary>
     GPipe,
 
-    /// <summary>Several stages a rank, interleaved.</summary>
+    /// <summary>Several stages a rank, visited in turn by groups of micro-batches (Narayanan et al., arXiv 2104.04473).</summary>
     Interleaved,
+
+    /// <summary>Several stages a rank, each with all micro-batches before the next begins (Lamy-Poirier, arXiv 2211.05953).</summary>
+    LoopedBreadthFirst,
+
+    /// <summary>One forward and one backward in turn, gradients of weights where a rank would wait (Qi et al., arXiv 2401.10241).</summary>
+    ZeroBubbleH1,
+
+    /// <summary>Two stages a rank laid out as a V, no rank waits between its first and last action (Qi et al., arXiv 2405.15362).</summary>
+    ZeroBubbleV,
+
+    /// <summary>One that is written out: a class with <see cref="RankActionsAttribute"/> for each rank.</summary>
+    Custom,
+}
+
+/// <summary>What one rank of a pipeline does in a step, in order. A class with one of these for each rank is a schedule of your own:
+/// it is checked when the model is compiled, and one that is no whole step or could stand still is SW2007.</summary>
+/// <param name="rank">Rank along the pipeline axis, 0 first.</param>
+/// <param name="actions">Actions with spaces between: stage, letter, micro-batch. F is forward, B backward; or I for the gradient of the inputs
+/// and W for that of the weights. <c>"0F0 0F1 0B0 0B1"</c>.</param>
+[AttributeUsage(AttributeTargets.Class, AllowMultiple = true, Inherited = false)]
+public sealed class RankActionsAttribute(int rank, string actions) : Attribute
+{
+    /// <summary>Rank along the pipeline axis.</summary>
+    public int Rank { get; } = rank;
+
+    /// <summary>Actions of the rank.</summary>
+    public string Actions { get; } = actions;
 }
 
 /// <summary>What is split over the ZeRO axis (Rajbhandari et al., arXiv 1910.02054).</summary>

@@ -1,0 +1,71 @@
+namespace Shardwright.Compiler.Pipelining;
+
+/// <summary>Whether a table is a step: every stage and micro-batch once in each direction, in an order that a rank can keep.</summary>
+public static class TableValidation
+{
+    /// <summary>The first thing that is wrong with a table, and the way out; null if it is a step.</summary>
+    public static string? Check(ActionTable table)
+    {
+        int stages = table.Stages, count = table.Shape.MicroBatches;
+        if (table.Ranks.Count != table.Shape.Ranks)
+        {
+            return $"the table has {table.Ranks.Count} ranks, and the pipeline axis {table.Shape.Ranks}: give the actions of each";
+        }
+
+        // Bits of what is done: 1 for F, 2 for I, 4 for W.
+        var done = new byte[(long)stages * count];
+        for (int rank = 0; rank < table.Ranks.Count; rank++)
+        {
+            foreach (StageAction action in table.Ranks[rank])
+            {
+                if (Check(table, rank, action, done) is string wrong)
+                {
+                    return wrong;
+                }
+            }
+        }
+
+        for (int i = 0; i < done.Length; i++)
+        {
+            int stage = i / count, microBatch = i % count;
+            if (done[i] != 7)
+            {
+                string missing = (done[i] & 1) == 0 ? $"F of micro-batch {microBatch}" : (done[i] & 2) == 0 ? $"B (or I and W) of micro-batch {microBatch}" : $"W of micro-batch {microBatch}";
+                return $"stage {stage} on rank {table.RankOfStage[stage]} has no {missing}: add it; each of the {count} micro-batches passes each of the {stages} stages once forward and once backward";
+            }
+        }
+
+        return null;
+    }
+
+    private static string? Check(ActionTable table, int rank, StageAction action, byte[] done)
+    {
+        int stages = table.Stages, count = table.Shape.MicroBatches;
+        if (action.Stage < 0 || action.Stage >= stages || action.MicroBatch < 0 || action.MicroBatch >= count)
+        {
+            return $"rank {rank} has {action}, and there are the stages 0 to {stages - 1} and the micro-batches 0 to {count - 1}";
+        }
+
+        if (table.RankOfStage[action.Stage] != rank)
+        {
+            return $"rank {rank} has {action}, and stage {action.Stage} lies on rank {table.RankOfStage[action.Stage]}: a stage has one rank, so move the action there";
+        }
+
+        byte bits = action.Kind switch { ActionKind.Forward => 1, ActionKind.InputGradient => 2, ActionKind.WeightGradient => 4, _ => 6 };
+        byte before = action.Kind switch { ActionKind.Forward => 0, ActionKind.WeightGradient => 3, _ => 1 };
+        ref byte state = ref done[(long)action.Stage * count + action.MicroBatch];
+        if ((state & bits) != 0)
+        {
+            return $"rank {rank} has {action} after it is done: remove one of the two";
+        }
+
+        if ((state & before) != before)
+        {
+            char first = (state & 1) == 0 ? 'F' : 'I';
+            return $"rank {rank} has {action} before {action.Stage}{first}{action.MicroBatch}: put {first} first";
+        }
+
+        state |= bits;
+        return null;
+    }
+}
