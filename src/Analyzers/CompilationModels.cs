@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Microsoft.CodeAnalysis;
 using Shardwright.Compiler.Frontend;
 using Shardwright.Compiler.Graph;
@@ -6,118 +7,92 @@ using Shardwright.Compiler.Planning;
 
 namespace Shardwright.Analyzers;
 
-/// <summary>Models and layers of one compilation, extracted and planned when first asked for, once.</summary>
+/// <summary>What was found in the layers and models of a compilation, by the type whose source holds the place. Data only: compilations with the same layers share it.</summary>
 internal sealed class CompilationModels
 {
-    private readonly Compilation _compilation;
-    private readonly Dictionary<ISymbol, Extraction> _extractions = new(SymbolEqualityComparer.Default);
+    private static readonly ConditionalWeakTable<CompilationLayers, CompilationModels> s_known = new();
+
+    private readonly CompilationLayers _layers;
     private readonly object _gate = new();
-    private ImmutableArray<Model>? _models;
+    private Dictionary<string, ImmutableArray<PlacedFinding>>? _byType;
 
-    public CompilationModels(Compilation compilation) => _compilation = compilation;
+    private CompilationModels(CompilationLayers layers) => _layers = layers;
 
-    /// <summary>A model with what its planning found.</summary>
-    internal sealed class Model
+    /// <summary>A finding, its place, and the models and meshes concerned.</summary>
+    internal sealed record PlacedFinding(Finding Finding, SitePosition? Place, string Where);
+
+    /// <summary>What is to be said while a type is analysed, by full name without assembly; planned when first asked for, once.</summary>
+    public static ImmutableArray<PlacedFinding> Of(string type, Compilation compilation, CancellationToken cancellation)
     {
-        public Model(INamedTypeSymbol type, HashSet<string> reached, ImmutableArray<(Finding Finding, string Mesh)> findings, ImmutableArray<Location> sites)
-        {
-            Type = type;
-            Reached = reached;
-            Findings = findings;
-            Sites = sites;
-        }
-
-        public INamedTypeSymbol Type { get; }
-
-        /// <summary>Full names of the layers that it holds, directly or not.</summary>
-        public HashSet<string> Reached { get; }
-
-        public ImmutableArray<(Finding Finding, string Mesh)> Findings { get; }
-
-        /// <summary>Sites of the model's own type, those of its attributes included.</summary>
-        public ImmutableArray<Location> Sites { get; }
+        CompilationModels models = s_known.GetValue(CompilationLayers.Of(compilation, cancellation), l => new CompilationModels(l));
+        return models.ByType(cancellation).TryGetValue(type, out ImmutableArray<PlacedFinding> found) ? found : ImmutableArray<PlacedFinding>.Empty;
     }
 
-    public Extraction Extract(INamedTypeSymbol type, CancellationToken cancellation)
+    private Dictionary<string, ImmutableArray<PlacedFinding>> ByType(CancellationToken cancellation)
     {
-        lock (_gate)
+        while (!Monitor.TryEnter(_gate, millisecondsTimeout: 20))
         {
-            if (!_extractions.TryGetValue(type, out Extraction? extraction))
+            cancellation.ThrowIfCancellationRequested();
+        }
+
+        try
+        {
+            return _byType ??= Collect(cancellation);
+        }
+        finally
+        {
+            Monitor.Exit(_gate);
+        }
+    }
+
+    private Dictionary<string, ImmutableArray<PlacedFinding>> Collect(CancellationToken cancellation)
+    {
+        // In order, so that one compilation has its diagnostics in one order.
+        var where = new Dictionary<(string Type, Finding Finding), List<string>>();
+        var order = new List<(string Type, Finding Finding)>();
+        foreach (Extraction extraction in _layers.All)
+        {
+            foreach (Finding finding in extraction.Layer.Findings.Concat(extraction.Layer.MeshFindings))
             {
-                _extractions[type] = extraction = LayerExtractor.Extract(type, _compilation, cancellation);
+                Add(extraction.Layer.Type, finding, "");
             }
-
-            return extraction;
         }
-    }
 
-    public ImmutableArray<Model> Models(CancellationToken cancellation)
-    {
-        lock (_gate)
+        foreach (LayerSource source in _layers.Sources.Where(s => s.IsModel))
         {
-            return _models ??= Types(_compilation.Assembly.GlobalNamespace).Where(t => t.GetAttributes().Any(a => Names.Is(a, "ShardedOn"))).Select(t => Plan(t, cancellation)).ToImmutableArray();
-        }
-    }
-
-    private Model Plan(INamedTypeSymbol type, CancellationToken cancellation)
-    {
-        Extraction own = Extract(type, cancellation);
-        ModelExtraction model = ModelExtractor.Extract(type, own, _compilation, cancellation);
-        var definitions = new Dictionary<string, LayerDefinition> { [own.Definition.Type] = model.Model.Layer };
-        var findings = ImmutableArray.CreateBuilder<(Finding, string)>();
-        bool sound = own.Findings.All(f => !f.IsError);
-        findings.AddRange(model.Findings.Select(f => (f, "")));
-        var queue = new Queue<Extraction>(new[] { own });
-        while (queue.Count > 0)
-        {
-            Extraction holder = queue.Dequeue();
-            foreach (INamedTypeSymbol layer in holder.Layers.Where(l => !definitions.ContainsKey(Names.Of(l))))
+            LinkedModel model = Linking.Link(source, _layers.Sources, cancellation);
+            foreach (ShardedOnDefinition on in source.Meshes.Where(_ => model.IsSound))
             {
-                if (!SymbolEqualityComparer.Default.Equals(layer.ContainingAssembly, _compilation.Assembly))
+                PlanResult result = PlanCache.Shared.Plan(model.Model, model.Layers, on, ImmutableDictionary<string, long>.Empty, cancellation);
+                foreach (Finding finding in result.Findings)
                 {
-                    if (LayerLibrary.Read(layer, definitions, _compilation, cancellation) is { } error)
-                    {
-                        FieldDefinition? field = holder.Definition.Fields.FirstOrDefault(f => f is FieldDefinition.Layer l && l.Type == Names.Of(layer) || f is FieldDefinition.LayerStack s && s.Type == Names.Of(layer));
-                        findings.Add((new Finding(error.Id, holder.Definition.Type, field?.Site ?? -1, error.Message), ""));
-                        sound = false;
-                    }
-
-                    continue;
-                }
-
-                Extraction extraction = Extract(layer, cancellation);
-                sound &= extraction.Findings.All(f => !f.IsError);
-                definitions[extraction.Definition.Type] = extraction.Definition;
-                queue.Enqueue(extraction);
-            }
-        }
-
-        // A fault within a layer is reported there; planning on top of it would only repeat it in other words.
-        foreach (ShardedOnDefinition on in model.Model.Meshes.Where(_ => sound))
-        {
-            PlanResult result = Planner.Plan(model.Model, name => definitions.TryGetValue(name, out LayerDefinition? d) ? d : null, on, ImmutableDictionary<string, long>.Empty, cancellation);
-            findings.AddRange(result.Findings.Select(f => (f, on.NestedName)));
-        }
-
-        return new Model(type, new HashSet<string>(definitions.Keys), findings.ToImmutable(), model.Sites);
-    }
-
-    private static IEnumerable<INamedTypeSymbol> Types(INamespaceOrTypeSymbol container)
-    {
-        foreach (ISymbol member in container.GetMembers())
-        {
-            if (member is INamedTypeSymbol type)
-            {
-                yield return type;
-            }
-
-            if (member is INamespaceOrTypeSymbol inner)
-            {
-                foreach (INamedTypeSymbol nested in Types(inner))
-                {
-                    yield return nested;
+                    // A fault inside a layer of another assembly is reported at the model.
+                    string type = finding.TypeName.Split(',')[0];
+                    bool foreign = _layers.Find(type)?.Definition.Type != finding.TypeName;
+                    Add(foreign ? source.Type : type, foreign ? finding with { TypeName = source.Definition.Type, Site = -1 } : finding, source.Definition.ShortName + "." + on.NestedName);
                 }
             }
         }
+
+        return order.Select(o => (o.Finding, Place: Place(o.Type, o.Finding), Owner: o.Type, Where: where[o].Count == 0 ? "" : $" (on {string.Join(", ", where[o].Distinct())})"))
+            .GroupBy(p => p.Place?.Type ?? p.Owner)
+            .ToDictionary(g => g.Key, g => g.Select(p => new PlacedFinding(p.Finding, p.Place, p.Where)).ToImmutableArray());
+
+        void Add(string type, Finding finding, string mesh)
+        {
+            if (!where.TryGetValue((type, finding), out List<string>? meshes))
+            {
+                where[(type, finding)] = meshes = new List<string>();
+                order.Add((type, finding));
+            }
+
+            if (mesh.Length > 0)
+            {
+                meshes.Add(mesh);
+            }
+        }
     }
+
+    private SitePosition? Place(string type, Finding finding) =>
+        _layers.Find(type) is { } extraction && finding.Site >= 0 && finding.Site < extraction.Sites.Count ? extraction.Sites[finding.Site] : null;
 }

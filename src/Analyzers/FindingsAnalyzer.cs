@@ -1,7 +1,6 @@
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.Diagnostics;
 using Shardwright.Compiler.Frontend;
-using Shardwright.Compiler.Graph;
 
 namespace Shardwright.Analyzers;
 
@@ -17,67 +16,15 @@ public sealed class FindingsAnalyzer : DiagnosticAnalyzer
     {
         context.ConfigureGeneratedCodeAnalysis(GeneratedCodeAnalysisFlags.None);
         context.EnableConcurrentExecution();
-        context.RegisterCompilationStartAction(static start =>
-        {
-            var models = new CompilationModels(start.Compilation);
-            start.RegisterSymbolAction(symbol => Analyze(symbol, models), SymbolKind.NamedType);
-        });
+        context.RegisterSymbolAction(Analyze, SymbolKind.NamedType);
     }
 
-    private static void Analyze(SymbolAnalysisContext context, CompilationModels models)
+    private static void Analyze(SymbolAnalysisContext context)
     {
-        var type = (INamedTypeSymbol)context.Symbol;
-        if (!Names.IsLayer(type))
+        foreach (CompilationModels.PlacedFinding found in CompilationModels.Of(Names.FullName((INamedTypeSymbol)context.Symbol), context.Compilation, context.CancellationToken))
         {
-            return;
+            Location location = found.Place?.Locate(context.Compilation, context.CancellationToken) ?? context.Symbol.Locations[0];
+            context.ReportDiagnostic(Diagnostic.Create(Descriptors.Of(found.Finding.Id), location, found.Finding.Message + found.Where));
         }
-
-        Extraction own = models.Extract(type, context.CancellationToken);
-        foreach (Finding finding in own.Findings)
-        {
-            Report(context, type, finding, own.Sites, "");
-        }
-
-        string name = Names.Of(type);
-        var found = new Dictionary<Finding, List<string>>();
-        var sites = new Dictionary<Finding, ImmutableArray<Location>>();
-        foreach (CompilationModels.Model model in models.Models(context.CancellationToken))
-        {
-            bool isModel = SymbolEqualityComparer.Default.Equals(model.Type, type);
-            foreach ((Finding finding, string mesh) in model.Findings)
-            {
-                // A fault inside a referenced layer is reported at the model that holds it.
-                bool foreign = isModel && !InSource(finding.TypeName, context.Compilation);
-                if (finding.TypeName != name && !foreign)
-                {
-                    continue;
-                }
-
-                Finding shown = foreign ? finding with { TypeName = name, Site = -1 } : finding;
-                if (!found.TryGetValue(shown, out List<string>? where))
-                {
-                    found[shown] = where = new List<string>();
-                    sites[shown] = isModel ? model.Sites : own.Sites;
-                }
-
-                if (mesh.Length > 0)
-                {
-                    where.Add(model.Type.Name + "." + mesh);
-                }
-            }
-        }
-
-        foreach (KeyValuePair<Finding, List<string>> pair in found)
-        {
-            Report(context, type, pair.Key, sites[pair.Key], pair.Value.Count == 0 ? "" : $" (on {string.Join(", ", pair.Value.Distinct())})");
-        }
-    }
-
-    private static bool InSource(string type, Compilation compilation) => type.EndsWith(", " + compilation.AssemblyName, StringComparison.Ordinal);
-
-    private static void Report(SymbolAnalysisContext context, INamedTypeSymbol type, Finding finding, ImmutableArray<Location> sites, string where)
-    {
-        Location location = finding.Site >= 0 && finding.Site < sites.Length ? sites[finding.Site] : type.Locations[0];
-        context.ReportDiagnostic(Diagnostic.Create(Descriptors.Of(finding.Id), location, finding.Message + where));
     }
 }

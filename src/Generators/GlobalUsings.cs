@@ -3,3 +3,4 @@ global using System.Collections.Generic;
 global using System.Collections.Immutable;
 global using System.Linq;
 global using System.Threading;
+global using TypeShell = Shardwright.Compiler.Frontend.TypeShell;

@@ -1,14 +1,23 @@
 namespace Shardwright.Generators;
 
-/// <summary>Names of the incremental steps.</summary>
+/// <summary>Names of the incremental steps, in the order in which data flows through them.</summary>
 public static class TrackingNames
 {
-    /// <summary>Layers as data.</summary>
+    /// <summary>All layers and models of the compilation as data; stands behind the comparer of compilations.</summary>
+    public const string Extraction = "Shardwright.Extraction";
+
+    /// <summary>Declarations that carry attributes: what gives each layer a step of its own. Only syntax is looked at.</summary>
+    public const string Places = "Shardwright.Places";
+
+    /// <summary>One layer or model each.</summary>
     public const string Layers = "Shardwright.Layers";
 
-    /// <summary>Models as data.</summary>
+    /// <summary>One model each, with the layers that it reaches.</summary>
     public const string Models = "Shardwright.Models";
 
-    /// <summary>All definitions of the compilation.</summary>
-    public const string Library = "Shardwright.Library";
+    /// <summary>One model on one mesh each, with its plan.</summary>
+    public const string Plans = "Shardwright.Plans";
+
+    /// <summary>All of them.</summary>
+    public static ImmutableArray<string> All { get; } = ImmutableArray.Create(Extraction, Places, Layers, Models, Plans);
 }

@@ -1,4 +1,3 @@
-using System.Reflection;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
 using Microsoft.CodeAnalysis.Diagnostics;
@@ -30,8 +29,10 @@ public sealed class AnalysisTests
 
     internal static CSharpCompilation Compile(params string[] sources) => CompileAs("My", [], sources);
 
-    internal static CSharpCompilation CompileAs(string assembly, IEnumerable<MetadataReference> more, params string[] sources) => CSharpCompilation.Create(
-        assembly, sources.Select((s, i) => CSharpSyntaxTree.ParseText(s, new CSharpParseOptions(LanguageVersion.CSharp12), $"File{i}.cs")), [.. s_references, .. more],
+    internal static CSharpCompilation CompileAs(string assembly, IEnumerable<MetadataReference> more, params string[] sources) => CompileAs(assembly, more, [.. sources.Select((s, i) => ($"File{i}.cs", s))]);
+
+    internal static CSharpCompilation CompileAs(string assembly, IEnumerable<MetadataReference> more, IEnumerable<(string Path, string Text)> files) => CSharpCompilation.Create(
+        assembly, files.Select(f => CSharpSyntaxTree.ParseText(f.Text, new CSharpParseOptions(LanguageVersion.CSharp12), f.Path)), [.. s_references, .. more],
         new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary, nullableContextOptions: NullableContextOptions.Enable));
 
     internal static async Task<ImmutableArray<Diagnostic>> Diagnose(Compilation compilation) =>
@@ -182,40 +183,6 @@ public sealed class AnalysisTests
         for (int cut = 0; cut < text.Length; cut += 7)
         {
             Assert.Null(DefinitionText.Read(text[..cut]).Definition);
-        }
-    }
-
-    [Fact]
-    public void DefinitionsHoldNoRoslynObjects()
-    {
-        var seen = new HashSet<Type>();
-        var queue = new Queue<Type>([typeof(LayerSource), typeof(ModelDefinition), typeof(LayerDefinition), typeof(Finding)]);
-        while (queue.Count > 0)
-        {
-            Type type = queue.Dequeue();
-            if (!seen.Add(type))
-            {
-                continue;
-            }
-
-            Assert.False(type.Namespace?.StartsWith("Microsoft.CodeAnalysis", StringComparison.Ordinal) ?? false, $"{type} is carried by the pipeline");
-            foreach (Type argument in type.IsGenericType ? type.GetGenericArguments() : [])
-            {
-                queue.Enqueue(argument);
-            }
-
-            if (type.Namespace?.StartsWith("Shardwright", StringComparison.Ordinal) == true)
-            {
-                foreach (FieldInfo field in type.GetFields(BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public))
-                {
-                    queue.Enqueue(field.FieldType);
-                }
-
-                foreach (Type derived in type.Assembly.GetTypes().Where(t => t != type && t.IsSubclassOf(type)))
-                {
-                    queue.Enqueue(derived);
-                }
-            }
         }
     }
 }

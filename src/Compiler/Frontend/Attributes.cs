@@ -60,7 +60,7 @@ internal static class Attributes
         {
             AttributeArgumentSyntax? argument = list.Arguments.FirstOrDefault(a => a.NameColon?.Name.Identifier.Text == name)
                 ?? list.Arguments.Where(a => a.NameEquals is null).ElementAtOrDefault(position);
-            if (argument is not null && context.Compilation.GetSemanticModel(argument.SyntaxTree).GetOperation(argument.Expression, context.Cancellation) is { } operation)
+            if (argument is not null && context.Model(argument.SyntaxTree).GetOperation(argument.Expression, context.Cancellation) is { } operation)
             {
                 return translator.Expression(operation);
             }
@@ -73,7 +73,7 @@ internal static class Attributes
     public static Expression? Named(AttributeData attribute, string name, LayerContext context, BodyTranslator translator)
     {
         AttributeArgumentSyntax? argument = Syntax(attribute, context)?.ArgumentList?.Arguments.FirstOrDefault(a => a.NameEquals?.Name.Identifier.Text == name);
-        return argument is not null && context.Compilation.GetSemanticModel(argument.SyntaxTree).GetOperation(argument.Expression, context.Cancellation) is { } operation
+        return argument is not null && context.Model(argument.SyntaxTree).GetOperation(argument.Expression, context.Cancellation) is { } operation
             ? translator.Expression(operation)
             : null;
     }
@@ -83,7 +83,7 @@ internal static class Attributes
         var result = new List<Expression>();
         foreach (AttributeArgumentSyntax argument in Syntax(attribute, context)?.ArgumentList?.Arguments.Where(a => a.NameEquals is null) ?? Enumerable.Empty<AttributeArgumentSyntax>())
         {
-            IOperation? operation = context.Compilation.GetSemanticModel(argument.SyntaxTree).GetOperation(argument.Expression, context.Cancellation);
+            IOperation? operation = context.Model(argument.SyntaxTree).GetOperation(argument.Expression, context.Cancellation);
             if (operation is not null)
             {
                 Expression value = translator.Expression(operation);

@@ -63,7 +63,8 @@ internal sealed class ElementwiseTranslator
             return null;
         }
 
-        if (_context.Compilation.GetSemanticModel(declaration.SyntaxTree).GetOperation(declaration, _context.Cancellation) is not IMethodBodyOperation body)
+        _context.Read(method.ContainingType);
+        if (_context.Model(declaration.SyntaxTree).GetOperation(declaration, _context.Cancellation) is not IMethodBodyOperation body)
         {
             return null;
         }

@@ -12,7 +12,9 @@ internal sealed class LayerContext
     private readonly Dictionary<string, ConstantDefinition> _constants = new();
     private readonly List<IMethodSymbol> _methods = new();
     private readonly HashSet<string> _scalars = new();
-    private readonly Dictionary<SyntaxTree, ImmutableArray<Diagnostic>> _errors = new();
+    private readonly Dictionary<SyntaxTree, SemanticModel> _models = new();
+    private readonly List<string> _reads = new();
+    private readonly Dictionary<SyntaxNode, ImmutableArray<Diagnostic>> _errors = new();
 
     public LayerContext(INamedTypeSymbol type, Compilation compilation, SiteTable sites, CancellationToken cancellation)
     {
@@ -20,6 +22,7 @@ internal sealed class LayerContext
         Compilation = compilation;
         Sites = sites;
         Cancellation = cancellation;
+        Read(type);
         Constructor = type.InstanceConstructors.OrderByDescending(c => c.Parameters.Length).FirstOrDefault(c => !c.IsImplicitlyDeclared && !IsCopy(c));
     }
 
@@ -38,6 +41,9 @@ internal sealed class LayerContext
 
     public IReadOnlyList<IMethodSymbol> Methods => _methods;
 
+    /// <summary>Types in source whose content was read, this one first: what was extracted holds as long as they, and what they name, stay as they are.</summary>
+    public IReadOnlyList<string> Reads => _reads;
+
     public EquatableArray<ConstantDefinition> Constants => _constants.Values.OrderBy(c => c.Name, StringComparer.Ordinal).ToEquatable();
 
     public bool IsConstructorParameter(IParameterSymbol parameter) => parameter.ContainingSymbol is IMethodSymbol { MethodKind: MethodKind.Constructor };
@@ -50,6 +56,30 @@ internal sealed class LayerContext
             _methods.Add(method);
         }
     }
+
+    /// <summary>Notes that the content of a type is read: a body, an initialiser, attributes.</summary>
+    public void Read(INamedTypeSymbol? type)
+    {
+        if (type is { DeclaringSyntaxReferences.Length: > 0 } && Names.FullName(type.OriginalDefinition) is { } name && !_reads.Contains(name))
+        {
+            _reads.Add(name);
+        }
+    }
+
+    /// <summary>The meaning of a tree's syntax; one for each tree, so that what was bound once is kept.</summary>
+    public SemanticModel Model(SyntaxTree tree)
+    {
+        if (!_models.TryGetValue(tree, out SemanticModel? model))
+        {
+            _models[tree] = model = Compilation.GetSemanticModel(tree);
+        }
+
+        return model;
+    }
+
+    /// <summary>Declarations of a symbol in an order that does not depend on that of the files.</summary>
+    public static IEnumerable<SyntaxReference> Declarations(ISymbol symbol) =>
+        symbol.DeclaringSyntaxReferences.Where(r => !TreeSurface.IsGenerated(r.SyntaxTree)).OrderBy(r => r.SyntaxTree.FilePath, StringComparer.Ordinal).ThenBy(r => r.Span.Start);
 
     public Expression ConstantReference(IFieldSymbol field, SyntaxNode syntax)
     {
@@ -84,19 +114,25 @@ internal sealed class LayerContext
     }
 
     /// <summary>The operation of a field's initialiser, or null.</summary>
-    public IOperation? Initializer(IFieldSymbol field) =>
-        field.DeclaringSyntaxReferences.FirstOrDefault()?.GetSyntax(Cancellation) is VariableDeclaratorSyntax { Initializer.Value: { } value }
-            && Compilation.ContainsSyntaxTree(value.SyntaxTree)
-            ? Compilation.GetSemanticModel(value.SyntaxTree).GetOperation(value, Cancellation)
-            : null;
+    public IOperation? Initializer(IFieldSymbol field)
+    {
+        if (field.DeclaringSyntaxReferences.FirstOrDefault()?.GetSyntax(Cancellation) is not VariableDeclaratorSyntax { Initializer.Value: { } value } || !Compilation.ContainsSyntaxTree(value.SyntaxTree))
+        {
+            return null;
+        }
+
+        Read(field.ContainingType);
+        return Model(value.SyntaxTree).GetOperation(value, Cancellation);
+    }
 
     /// <summary>Whether the compiler itself already reports an error there.</summary>
     public bool HasErrors(SyntaxNode syntax)
     {
-        if (!_errors.TryGetValue(syntax.SyntaxTree, out ImmutableArray<Diagnostic> errors))
+        SyntaxNode member = (SyntaxNode?)syntax.FirstAncestorOrSelf<MemberDeclarationSyntax>() ?? syntax;
+        if (!_errors.TryGetValue(member, out ImmutableArray<Diagnostic> errors))
         {
-            errors = Compilation.GetSemanticModel(syntax.SyntaxTree).GetDiagnostics(cancellationToken: Cancellation).Where(d => d.Severity == DiagnosticSeverity.Error).ToImmutableArray();
-            _errors[syntax.SyntaxTree] = errors;
+            errors = Model(member.SyntaxTree).GetDiagnostics(member.Span, Cancellation).Where(d => d.Severity == DiagnosticSeverity.Error).ToImmutableArray();
+            _errors[member] = errors;
         }
 
         return errors.Any(e => e.Location.SourceSpan.IntersectsWith(syntax.Span));

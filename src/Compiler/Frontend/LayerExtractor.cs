@@ -12,7 +12,7 @@ public sealed class LayerExtractor
 {
     private readonly LayerContext _context;
     private readonly BodyTranslator _translator;
-    private readonly List<INamedTypeSymbol> _layers = new();
+    private readonly List<(INamedTypeSymbol Type, int Site)> _layers = new();
 
     private LayerExtractor(INamedTypeSymbol type, Compilation compilation, CancellationToken cancellation)
     {
@@ -30,8 +30,7 @@ public sealed class LayerExtractor
         CheckDeclaration(type);
         var constructor = _context.Constructor is null ? default : _context.Constructor.Parameters.Select(Parameter).ToEquatable();
         var fields = new List<FieldDefinition>();
-        foreach (IFieldSymbol field in type.GetMembers().OfType<IFieldSymbol>().Where(f => !f.IsStatic && !f.IsConst && !f.IsImplicitlyDeclared)
-            .OrderBy(f => f.DeclaringSyntaxReferences.FirstOrDefault()?.SyntaxTree.FilePath, StringComparer.Ordinal).ThenBy(f => f.DeclaringSyntaxReferences.FirstOrDefault()?.Span.Start ?? 0))
+        foreach (IFieldSymbol field in Ordered(type.GetMembers().OfType<IFieldSymbol>().Where(f => !f.IsStatic && !f.IsConst && !f.IsImplicitlyDeclared)))
         {
             if (Field(field) is { } made)
             {
@@ -40,7 +39,7 @@ public sealed class LayerExtractor
         }
 
         bool model = type.GetAttributes().Any(a => Names.Is(a, "ShardedOn"));
-        var entries = type.GetMembers().OfType<IMethodSymbol>().Where(m => m.MethodKind == MethodKind.Ordinary && !m.IsStatic && (m.Name == "Forward" || (model && m.Name == "Loss"))).ToList();
+        var entries = Ordered(type.GetMembers().OfType<IMethodSymbol>().Where(m => m.MethodKind == MethodKind.Ordinary && !m.IsStatic && (m.Name == "Forward" || (model && m.Name == "Loss")))).ToList();
         CheckEntries(type, model, entries);
         foreach (IMethodSymbol entry in entries)
         {
@@ -54,14 +53,41 @@ public sealed class LayerExtractor
         }
 
         CheckUnused(fields);
+        EquatableArray<LayerDefinition> referenced = Referenced();
+        EquatableArray<Finding> own = _context.Sites.Findings.ToEquatable();
+        EquatableArray<ShardedOnDefinition> meshes = model ? ModelExtractor.Meshes(_context, _translator) : default;
         var definition = new LayerDefinition(
             Names.Of(type), constructor, _context.Constants, fields.ToEquatable(), methods.ToEquatable(),
             type.GetAttributes().Any(a => Names.Is(a, "NoDecay")), type.GetAttributes().Any(a => Names.Is(a, "Recompute")));
-        return new Extraction(definition, _context.Sites.Findings, _context.Sites.Locations, _layers.Distinct<INamedTypeSymbol>(SymbolEqualityComparer.Default).ToImmutableArray());
+        var source = new LayerSource(
+            definition, LayerShape.Shell(type), LayerShape.Home(type, _context.Cancellation), LayerShape.IsComplete(type, _context.Cancellation), model, meshes,
+            referenced, own, _context.Sites.Findings.Skip(own.Count).ToEquatable());
+        CompilationSurface surface = CompilationSurface.Of(_context.Compilation, _context.Cancellation);
+        return new Extraction(source, _context.Sites.Positions(surface, _context.Cancellation), _context.Reads.ToEquatable());
+    }
+
+    /// <summary>In the order of their source, whatever the order in which the compiler was given the files.</summary>
+    private static IEnumerable<T> Ordered<T>(IEnumerable<T> members)
+        where T : ISymbol =>
+        members.Select(m => (Member: m, At: LayerContext.Declarations(m).FirstOrDefault())).OrderBy(m => m.At?.SyntaxTree.FilePath, StringComparer.Ordinal).ThenBy(m => m.At?.Span.Start ?? 0).Select(m => m.Member);
+
+    /// <summary>Definitions of the layers from referenced assemblies; what cannot be read is said at the field that holds it.</summary>
+    private EquatableArray<LayerDefinition> Referenced()
+    {
+        var referenced = new Dictionary<string, LayerDefinition>();
+        foreach ((INamedTypeSymbol layer, int site) in _layers.Where(l => !SymbolEqualityComparer.Default.Equals(l.Type.ContainingAssembly, _context.Compilation.Assembly)))
+        {
+            if (LayerLibrary.Read(layer, referenced, _context.Compilation, _context.Cancellation) is { } error && _context.Sites.Findings.All(f => f.Message != error.Message))
+            {
+                _context.Sites.Report(error.Id, site, error.Message);
+            }
+        }
+
+        return referenced.OrderBy(r => r.Key, StringComparer.Ordinal).Select(r => r.Value).ToEquatable();
     }
 
     private int TypeSite(INamedTypeSymbol type) =>
-        type.DeclaringSyntaxReferences.FirstOrDefault()?.GetSyntax(_context.Cancellation) is TypeDeclarationSyntax declaration
+        LayerContext.Declarations(type).FirstOrDefault()?.GetSyntax(_context.Cancellation) is TypeDeclarationSyntax declaration
             ? _context.Sites.Add(declaration.Identifier.GetLocation())
             : -1;
 
@@ -69,7 +95,7 @@ public sealed class LayerExtractor
     {
         for (INamedTypeSymbol? t = type; t is not null; t = t.ContainingType)
         {
-            if (t.DeclaringSyntaxReferences.FirstOrDefault()?.GetSyntax(_context.Cancellation) is TypeDeclarationSyntax declaration && !declaration.Modifiers.Any(SyntaxKind.PartialKeyword))
+            if (LayerContext.Declarations(t).FirstOrDefault()?.GetSyntax(_context.Cancellation) is TypeDeclarationSyntax declaration && !declaration.Modifiers.Any(SyntaxKind.PartialKeyword))
             {
                 string role = ReferenceEquals(t, type) ? "a sharded class" : $"it contains the sharded class '{type.Name}', so it";
                 _context.Sites.Report("SW0001", _context.Sites.Add(declaration.Identifier.GetLocation()), $"'{t.Name}' must be partial: {role} gets a generated part; write 'partial class {t.Name}'");
@@ -143,7 +169,7 @@ public sealed class LayerExtractor
                 return null;
             }
 
-            _layers.Add(layer);
+            _layers.Add((layer, site));
             return new FieldDefinition.Layer(field.Name, Names.Of(layer), Arguments(creation), noDecay, Recompute(field), Attributes.Stages(field, _context, _translator), Placements(field), site);
         }
 
@@ -192,9 +218,9 @@ public sealed class LayerExtractor
     /// <summary>A size must be computable at compile time: anything else is SW0004.</summary>
     private Expression Size(IOperation value)
     {
-        int before = _context.Sites.Findings.Length;
+        int before = _context.Sites.Findings.Count;
         Expression size = _translator.Expression(value);
-        if (size is Expression.Unknown && _context.Sites.Findings.Length > before)
+        if (size is Expression.Unknown && _context.Sites.Findings.Count > before)
         {
             _context.Sites.Report("SW0004", _context.Sites.Add(value.Syntax), $"'{SiteTable.Quote(value.Syntax)}' is not a compile-time constant: sizes come from consts, constructor parameters and arithmetic on them");
         }
@@ -216,7 +242,7 @@ public sealed class LayerExtractor
 
             if (made?.Type is INamedTypeSymbol layer && Names.IsLayer(layer))
             {
-                _layers.Add(layer);
+                _layers.Add((layer, site));
                 return new FieldDefinition.LayerStack(
                     field.Name, Size(arguments[0].Value), Names.Of(layer), Arguments(made), noDecay, Recompute(field),
                     Attributes.Stages(field, _context, _translator), Placements(field), site);
@@ -268,7 +294,7 @@ public sealed class LayerExtractor
         var declaration = method.DeclaringSyntaxReferences.FirstOrDefault()?.GetSyntax(_context.Cancellation) as MethodDeclarationSyntax;
         int site = declaration is null ? -1 : _context.Sites.Add(declaration.Identifier.GetLocation());
         EquatableArray<Statement> body = default;
-        if (declaration is not null && _context.Compilation.GetSemanticModel(declaration.SyntaxTree).GetOperation(declaration, _context.Cancellation) is IMethodBodyOperation operation)
+        if (declaration is not null && _context.Model(declaration.SyntaxTree).GetOperation(declaration, _context.Cancellation) is IMethodBodyOperation operation)
         {
             body = _translator.Statements((operation.BlockBody ?? operation.ExpressionBody)?.Operations ?? ImmutableArray<IOperation>.Empty);
         }

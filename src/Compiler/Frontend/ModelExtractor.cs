@@ -4,28 +4,17 @@ using Shardwright.Compiler.Graph.Definitions;
 
 namespace Shardwright.Compiler.Frontend;
 
-/// <summary>What a model needs beside its own definition.</summary>
-/// <param name="Model">The model with its meshes.</param>
-/// <param name="Findings">What is wrong with the model's own attributes.</param>
-/// <param name="Sites">Location of each site number of those findings.</param>
-public sealed record ModelExtraction(ModelDefinition Model, ImmutableArray<Finding> Findings, ImmutableArray<Location> Sites);
-
 /// <summary>Reads [ShardedOn&lt;TMesh&gt;] attributes and mesh classes.</summary>
-public static class ModelExtractor
+internal static class ModelExtractor
 {
-    /// <summary>Extracts the meshes of a model. Sites go on from those of the layer's own extraction.</summary>
-    public static ModelExtraction Extract(INamedTypeSymbol type, Extraction layer, Compilation compilation, CancellationToken cancellation)
+    /// <summary>Extracts the meshes of a model, in the order of their attributes.</summary>
+    public static EquatableArray<ShardedOnDefinition> Meshes(LayerContext context, BodyTranslator translator)
     {
-        var sites = new SiteTable(Names.Of(type));
-        foreach (Location location in layer.Sites)
-        {
-            sites.Add(location);
-        }
-
-        var context = new LayerContext(type, compilation, sites, cancellation);
-        var translator = new BodyTranslator(context);
+        INamedTypeSymbol type = context.Type;
+        SiteTable sites = context.Sites;
         var meshes = new List<ShardedOnDefinition>();
-        foreach (AttributeData attribute in type.GetAttributes().Where(a => Names.Is(a, "ShardedOn")))
+        foreach (AttributeData attribute in type.GetAttributes().Where(a => Names.Is(a, "ShardedOn"))
+            .OrderBy(a => a.ApplicationSyntaxReference?.SyntaxTree.FilePath, StringComparer.Ordinal).ThenBy(a => a.ApplicationSyntaxReference?.Span.Start ?? 0))
         {
             if (attribute.AttributeClass?.TypeArguments.FirstOrDefault() is not INamedTypeSymbol { TypeKind: TypeKind.Class } meshType)
             {
@@ -33,6 +22,7 @@ public static class ModelExtractor
             }
 
             int site = Attributes.Site(attribute, context);
+            ReadMachine(meshType, context);
             MeshDefinition? mesh = MeshExtractor.Extract(meshType);
             if (mesh is null)
             {
@@ -54,11 +44,20 @@ public static class ModelExtractor
                 Value(attribute, "ZeroAxis") as string ?? "", Member(attribute, "Recompute", "None"), Member(attribute, "Precision", "Float32"), site));
         }
 
-        LayerDefinition definition = layer.Definition with
+        return meshes.ToEquatable();
+    }
+
+    /// <summary>Attributes of the mesh, and of the devices and links that they name, are part of what was read.</summary>
+    private static void ReadMachine(INamedTypeSymbol mesh, LayerContext context)
+    {
+        context.Read(mesh);
+        foreach (AttributeData attribute in mesh.GetAttributes())
         {
-            Constants = layer.Definition.Constants.Concat(context.Constants).GroupBy(c => c.Name).Select(g => g.First()).OrderBy(c => c.Name, StringComparer.Ordinal).ToEquatable(),
-        };
-        return new ModelExtraction(new ModelDefinition(definition, meshes.ToEquatable()), sites.Findings, sites.Locations);
+            foreach (TypedConstant argument in attribute.ConstructorArguments.Concat(attribute.NamedArguments.Select(n => n.Value)).Where(a => a.Kind == TypedConstantKind.Type))
+            {
+                context.Read(argument.Value as INamedTypeSymbol);
+            }
+        }
     }
 
     private static object? Value(AttributeData attribute, string name) => attribute.NamedArguments.FirstOrDefault(n => n.Key == name).Value.Value;
