@@ -84,10 +84,13 @@ public sealed class Differentiator
             _builder.Origin = node.Origin;
             _builder.Source = node.Source;
             _builder.Site = node.Site;
+            _builder.Of = node;
             int before = _graph.Values.Count;
             node.Op.Differentiate(new GradientContext(_builder, node, gradients, _wanted));
             Name(node, before, gradients);
         }
+
+        _builder.Of = null;
     }
 
     /// <summary>Gradients are named "d" + the value they belong to, so that emitted code reads like the formula.</summary>

@@ -107,7 +107,7 @@ public sealed class KernelBuilder
         long flops = op.Op is LocalOp ? op.Outputs.Sum(t => t.Local.Count) : op.Op.Flops(types);
         return (new OpKernel(
             "", described, op.Op, op.Inputs.Length, EquatableArray.Of(op.Op.Name),
-            EquatableArray.Of(op.Node?.Source ?? ""), flops, tensors.Sum(t => t.Local.Bytes), micro, layer), tensors);
+            EquatableArray.Of(op.Node?.Source ?? ""), flops, tensors.Sum(t => t.Local.Bytes), micro, layer, layer ? op.Outputs[0].Stack : -1), tensors);
     }
 
     /// <summary>Positions matter only to ops that use them: all others share a kernel whatever the rank's piece is.</summary>

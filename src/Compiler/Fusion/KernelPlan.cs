@@ -60,5 +60,6 @@ public sealed record GemmKernel(string Name, EquatableArray<KernelTensor> Tensor
 /// <summary>A kernel that is one block of the runtime, called with constant sizes: norms, softmax, attention, embedding, cross-entropy, movement of data.
 /// Its text follows from the op, the operand types and the starts.</summary>
 /// <param name="Op">The op; operands in its own order: first InputCount tensors, then outputs.</param>
-public sealed record OpKernel(string Name, EquatableArray<KernelTensor> Tensors, Op Op, int InputCount, EquatableArray<string> Ops, EquatableArray<string> Sources, long Flops, long BytesMoved, bool UsesMicroBatch, bool UsesLayer)
+/// <param name="Stack">Stack whose layer it takes; −1 where it takes none.</param>
+public sealed record OpKernel(string Name, EquatableArray<KernelTensor> Tensors, Op Op, int InputCount, EquatableArray<string> Ops, EquatableArray<string> Sources, long Flops, long BytesMoved, bool UsesMicroBatch, bool UsesLayer, int Stack)
     : KernelPlan(Name, Tensors, Ops, Sources, Flops, BytesMoved, 0, UsesMicroBatch, UsesLayer);

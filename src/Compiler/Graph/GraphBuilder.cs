@@ -28,6 +28,9 @@ public sealed class GraphBuilder
     /// <summary>Location id that nodes are added for.</summary>
     public string Site { get; set; } = "";
 
+    /// <summary>Forward node whose gradient nodes are added for.</summary>
+    public Node? Of { get; set; }
+
     /// <summary>Starts a new region; a stack makes it a loop.</summary>
     public Region Begin(Stack? stack, bool backward)
     {
@@ -77,7 +80,7 @@ public sealed class GraphBuilder
     {
         ImmutableArray<TensorType> types = op.Infer(inputs.Select(v => v.Type).ToImmutableArray());
         ImmutableArray<Value> outputs = types.Select((t, i) => New(DefaultName(op, i), t, ValueKind.Computed, Region.Id, Region.Stack?.Id ?? -1)).ToImmutableArray();
-        var node = new Node(_nextNode++, op, inputs.ToImmutableArray(), outputs, Origin, Source, Site, Region.IsBackward);
+        var node = new Node(_nextNode++, op, inputs.ToImmutableArray(), outputs, Origin, Source, Site, Region.IsBackward) { Of = Of };
         for (int i = 0; i < outputs.Length; i++)
         {
             outputs[i].Producer = node;

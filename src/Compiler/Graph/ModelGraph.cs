@@ -38,6 +38,14 @@ public sealed record Initializer(InitKind Kind, float A, float B);
 /// <param name="Site">Where it was written: an id that the analyzers' side table maps to a location.</param>
 public sealed record PlacementRequest(string Axis, Placement Placement, string Site);
 
+/// <summary>Where the user wants a layer, or the layers of a stack, along the pipeline.</summary>
+/// <param name="Path">Logical path of the field.</param>
+/// <param name="Mesh">Full name of the mesh that is meant; empty for all.</param>
+/// <param name="IsSingle">Whether Counts is the number of one stage, for a whole layer; else the layers of a stack on each stage.</param>
+/// <param name="Counts">The numbers.</param>
+/// <param name="Site">Where it was written.</param>
+public sealed record StageRequest(string Path, string Mesh, bool IsSingle, EquatableArray<long> Counts, string Site);
+
 /// <summary>What is known of a parameter beyond its shape.</summary>
 /// <param name="Path">Logical path; <c>{0}</c> stands for the layer index in a stack: <c>blocks.{0}.attention.query</c>.</param>
 /// <param name="Init">How it is filled.</param>
@@ -139,6 +147,9 @@ public sealed class Node
     /// <summary>Whether it belongs to the backward pass.</summary>
     public bool IsBackward { get; }
 
+    /// <summary>The forward node that it is part of the gradient of; null for forward nodes, and for seeds and sums.</summary>
+    public Node? Of { get; internal set; }
+
     /// <inheritdoc/>
     public override string ToString() => $"{string.Join(", ", Outputs.Select(o => "%" + o.Id))} = {Op.Name}({string.Join(", ", Inputs.Select(i => "%" + i.Id))})";
 }
@@ -226,6 +237,9 @@ public sealed class ModelGraph
 
     /// <summary>Filled by Differentiation: where a gradient would be missing (SW0008).</summary>
     public List<GradientObstacle> Obstacles { get; } = new();
+
+    /// <summary>Pipeline stages that the user asked for.</summary>
+    public List<StageRequest> StageRequests { get; } = new();
 
     /// <summary>Size of the batch: dim 0 of every input.</summary>
     public long Batch => Inputs.Count == 0 ? 1 : Inputs[0].Type.Dims[0];

@@ -83,7 +83,7 @@ public static class PipelineSlots
                         kept.Touch(stage, m, at);
                         input.Extend(stage, m, at);
                         gradientIn.Extend(stage, m, at);
-                        if (line.Action != ActionKind.Backward)
+                        if (pipeline.Table.SplitsBackward)
                         {
                             deferred.Touch(stage, m, at);
                         }

@@ -25,5 +25,8 @@ internal sealed class BufferTable
         return _buffers.Count - 1;
     }
 
+    /// <summary>Says that the first or last slot of a stack lies elsewhere.</summary>
+    public void Join(int id, (MemorySpace, long)? head, (MemorySpace, long)? tail, int span) => _buffers[id] = _buffers[id] with { Head = head, Tail = tail, Span = span };
+
     public OperandPlan Whole(int id) => new(id, SlotIndex.None, null, _buffers[id].Length, 0);
 }

@@ -27,23 +27,27 @@ internal sealed partial class EntryBuilder
         }
 
         Home home = _homes[root];
-        return new OperandPlan(home.Storage.Buffer, home.Storage.Slots > 1 ? home.Slot : SlotIndex.None, start, tensor.Local.Count, home.Layers);
+        return new OperandPlan(home.Storage.Buffer, home.Storage.Slots > 1 || home.Storage.HasHead || home.Storage.HasTail ? home.Slot : SlotIndex.None, start, tensor.Local.Count, home.Layers);
     }
 
     private EntryPlan Emit()
     {
-        var main = new List<ProgramStatement>();
+        var phases = new List<(Phase Phase, List<ProgramStatement> Main)>();
         var methods = new List<MethodPlan>();
-        for (int i = 0; i < Logical.Inputs.Count; i++)
-        {
-            if (_uses.ContainsKey(_graph.Homes[Logical.Inputs[i]]))
-            {
-                main.Add(new ProgramStatement.Load(i, Operand(_graph.Homes[Logical.Inputs[i]])));
-            }
-        }
-
+        var names = new HashSet<string>();
         foreach (Piece piece in _pieces)
         {
+            if (phases.Count == 0 || phases[phases.Count - 1].Phase != piece.Phase)
+            {
+                phases.Add((piece.Phase, new List<ProgramStatement>()));
+            }
+
+            List<ProgramStatement> main = phases[phases.Count - 1].Main;
+            if (piece.Id == 0)
+            {
+                main.AddRange(_graph.Inputs.Where(i => _uses.ContainsKey(i.Tensor)).Select(i => new ProgramStatement.Load(i.Input, Operand(i.Tensor))));
+            }
+
             List<ProgramStatement> statements = Statements(piece);
             if (statements.Count == 0)
             {
@@ -51,12 +55,21 @@ internal sealed partial class EntryBuilder
             }
 
             (string name, string summary) = Describe(piece);
-            methods.Add(new MethodPlan(name, summary, piece.Stack is not null, statements.ToEquatable()));
-            main.Add(new ProgramStatement.Call(methods.Count - 1, piece.Stack?.Layers ?? 0, piece.Region.Region.IsBackward));
+            string unique = name;
+            for (int n = 2; !names.Add(unique); n++)
+            {
+                unique = name + n;
+            }
+
+            methods.Add(new MethodPlan(unique, summary, piece.Stack is not null, statements.ToEquatable()));
+            main.Add(new ProgramStatement.Call(methods.Count - 1, piece.Stack is { } stack ? _graph.Layers[stack.Id] : 0, piece.Region.Region.IsBackward));
         }
 
-        EquatableArray<InputPlan> inputs = Logical.Inputs.Select(v => new InputPlan(v.Name, v.Type.Element, v.Type.Dims, _graph.Homes[v].Local.Dims, _graph.Homes[v].Start.ToEquatable())).ToEquatable();
-        return new EntryPlan(_entry, inputs, main.ToEquatable(), methods.ToEquatable(), _graph.Result is { } r ? Operand(r) : null, _graph.Result?.Local.Dims ?? default, _microBatches);
+        EquatableArray<InputPlan> inputs = _graph.Inputs.Select(i => new InputPlan(Logical.Inputs[i.Input].Name, i.Tensor.Local.Element, i.Tensor.Logical.Dims, i.Tensor.Local.Dims, i.Tensor.Start.ToEquatable())).ToEquatable();
+        return new EntryPlan(_entry, inputs, phases.Select(p => new PhasePlan(p.Phase, p.Main.ToEquatable())).ToEquatable(), methods.ToEquatable(), _graph.Result is { } r ? Operand(r) : null, Logical.Result?.Type.Dims ?? default, _microBatches)
+        {
+            Boundaries = _graph.Boundaries.Select(b => new BoundaryPlan(Operand(b.Tensor), b.Arrives, b.IsGradient, b.Tensor.Local.Bytes, $"{b.Tensor.Name} {Comment(b.Tensor)}")).ToEquatable(),
+        };
     }
 
     private List<ProgramStatement> Statements(Piece piece)
@@ -81,15 +94,15 @@ internal sealed partial class EntryBuilder
             result.Add(new ProgramStatement.Run(kernel, tensors.Select(Operand).ToEquatable(), Comment(output), false));
         }
 
-        foreach ((Value sum, double factor) in Logical.Losses)
+        foreach ((LocalTensor sum, double factor) in _graph.Losses)
         {
-            if (PieceOf(_graph.Homes[sum]) == piece)
+            if (PieceOf(sum) == piece)
             {
                 result.Add(Loss(sum, factor, weight: false));
             }
         }
 
-        if (Logical.LossWeight is { } total && PieceOf(_graph.Homes[total]) == piece)
+        if (_graph.LossWeight is { } total && PieceOf(total) == piece)
         {
             result.Add(Loss(total, 1, weight: true));
         }
@@ -105,9 +118,8 @@ internal sealed partial class EntryBuilder
         return result;
     }
 
-    private ProgramStatement Loss(Value value, double factor, bool weight)
+    private ProgramStatement Loss(LocalTensor tensor, double factor, bool weight)
     {
-        LocalTensor tensor = _graph.Homes[value];
         ImmutableArray<ShardAxis> axes = _graph.Sharded.Axes;
         var reduce = Enumerable.Range(0, axes.Length).Where(a => axes[a].Parts > 1 && !axes[a].IsMicroBatch && tensor.Layout[a].IsPartial).Select(a => axes[a].Name).ToEquatable();
         var once = Enumerable.Range(0, axes.Length).Where(a => axes[a].Parts > 1 && axes[a].IsMicroBatch && !tensor.Layout[a].IsPartial).Select(a => axes[a].Name).ToEquatable();
@@ -117,17 +129,18 @@ internal sealed partial class EntryBuilder
     private (string Name, string Summary) Describe(Piece piece)
     {
         bool backward = piece.Region.Region.IsBackward;
-        string direction = backward ? "Backward" : "Forward", prefix = _entry == "Train" ? "" : _entry;
+        string direction = piece.Phase is Phase.Whole ? (backward ? "Backward" : "Forward") : piece.Phase.ToString(), prefix = _entry == "Train" ? "" : _entry;
+        string words = piece.Phase switch { Phase.InputGradient => "Gradient of the inputs", Phase.WeightGradient => "Gradient of the parameters", _ => direction };
         string Pascal(string path) => string.Concat(path.Split('.').Select(p => char.ToUpperInvariant(p[0]) + p.Substring(1)));
         if (piece.Stack is { } stack)
         {
-            return (prefix + direction + Pascal(stack.Path), $"{direction} of one layer of {stack.Path} ({stack.LayerType}), of {stack.Layers}.");
+            return (prefix + direction + Pascal(stack.Path), $"{words} of one layer of {stack.Path} ({stack.LayerType}), of {_graph.Layers[stack.Id]}.");
         }
 
-        Piece? next = _pieces.Skip(piece.Id + 1).FirstOrDefault(p => p.Stack is not null && p.Region.Region.IsBackward == backward);
-        Piece? previous = _pieces.Take(piece.Id).LastOrDefault(p => p.Stack is not null && p.Region.Region.IsBackward == backward);
-        return next is not null && previous is null ? (prefix + direction + "Before" + Pascal(next.Stack!.Path), $"{direction} of what comes before {next.Stack.Path} in this direction.")
-            : previous is not null ? (prefix + direction + "After" + Pascal(previous.Stack!.Path), $"{direction} of what comes after {previous.Stack.Path} in this direction.")
-            : (prefix + direction + "All", $"{direction} of the whole model.");
+        Piece? next = _pieces.Skip(piece.Id + 1).FirstOrDefault(p => p.Stack is not null && p.Phase == piece.Phase && p.Region.Region.IsBackward == backward);
+        Piece? previous = _pieces.Take(piece.Id).LastOrDefault(p => p.Stack is not null && p.Phase == piece.Phase && p.Region.Region.IsBackward == backward);
+        return next is not null && previous is null ? (prefix + direction + "Before" + Pascal(next.Stack!.Path), $"{words} of what comes before {next.Stack.Path} in this direction.")
+            : previous is not null ? (prefix + direction + "After" + Pascal(previous.Stack!.Path), $"{words} of what comes after {previous.Stack.Path} in this direction.")
+            : (prefix + direction + "All", piece.Phase == Phase.Whole ? $"{words} of the whole model." : $"{words} of the stage.");
     }
 }

@@ -11,19 +11,26 @@ internal sealed partial class EntryBuilder
 {
     private void PlaceCarries(Piece piece)
     {
-        int layers = piece.Stack!.Layers;
+        int layers = _graph.Layers[piece.Stack!.Id];
         bool backward = piece.Region.Region.IsBackward;
         List<LocalCarry> carries = _graph.Carries[piece.Region.Region];
         for (int i = 0; i < carries.Count; i++)
         {
             LocalCarry carry = carries[i];
             bool saved = UsedOutside(carry.Argument, piece) || (carry.Result.Root.Region == piece.Id && UsedOutside(carry.Result, piece));
-            var storage = new Storage(carry.Argument.Name, carry.Argument.Local, saved ? layers + 1 : 2, Comment(carry.Argument) + (saved ? "; what enters each layer, and what leaves the last" : "; handed from layer to layer"));
+            bool arrives = _arrivals.Contains(carry.Initial), goes = _departures.Contains(carry.Final);
+            var storage = new Storage(carry.Argument.Name, carry.Argument.Local, saved ? layers + 1 : 2, Comment(carry.Argument) + (saved ? "; what enters each layer, and what leaves the last" : "; handed from layer to layer"))
+            {
+                HasHead = arrives,
+                HasTail = goes,
+                IsGradient = backward,
+                Layers = layers,
+            };
             _storages.Add(storage);
             _homes[carry.Argument] = new Home(storage, backward ? SlotIndex.Iteration : SlotIndex.Layer, layers);
             _homes[carry.Final] = new Home(storage, SlotIndex.Last, layers);
             storage.Touch(piece.Start, piece.End);
-
+            storage.Phases |= 1 << (int)piece.Phase;
             if (carry.Result.Root is { } result && result.Region == piece.Id && !_homes.ContainsKey(result) && !_fixed.ContainsKey(result) && IsWhole(carry.Result) && result.Stack == piece.Stack.Id)
             {
                 _homes[result] = new Home(storage, backward ? SlotIndex.NextIteration : SlotIndex.NextLayer, layers);
@@ -33,10 +40,16 @@ internal sealed partial class EntryBuilder
                 Copy(carry.Result, piece, storage, backward ? SlotIndex.NextIteration : SlotIndex.NextLayer, layers);
             }
 
+            if (arrives)
+            {
+                _homes[carry.Initial] = new Home(storage, SlotIndex.First, layers);
+                continue;
+            }
+
             Piece before = _pieces[piece.Id - 1];
             LocalTensor initial = carry.Initial.Root;
             bool free = initial.Region >= 0 && initial.Stack < 0 && !_homes.ContainsKey(initial) && !_fixed.ContainsKey(initial) && IsWhole(carry.Initial) && initial.Region == before.Id
-                && !carries.Skip(i + 1).Any(c => c.Initial.Root == initial);
+                && !_departures.Contains(initial) && !carries.Skip(i + 1).Any(c => c.Initial.Root == initial);
             if (free && (saved || _uses[initial].All(u => u.Position <= piece.Start)))
             {
                 _homes[initial] = new Home(storage, SlotIndex.First, layers);
@@ -109,17 +122,27 @@ internal sealed partial class EntryBuilder
             // A block of the runtime writes all its results, also those that nobody reads.
             foreach (LocalTensor root in piece.Steps.SelectMany(s => s.Outputs.Where(t => _needed.Contains(t) || (s.Ops.Count == 1 && !s.IsElementwise))).Select(t => t.Root).Distinct())
             {
-                Place(root, piece);
+                Place(root);
             }
         }
 
-        foreach (Value input in Logical.Inputs)
+        foreach ((int _, LocalTensor input) in _graph.Inputs)
         {
-            Place(_graph.Homes[input], _pieces[0]);
+            Place(input);
+        }
+
+        foreach (Boundary boundary in _graph.Boundaries)
+        {
+            Place(boundary.Tensor.Root);
+            Home home = _homes[boundary.Tensor.Root];
+            if (home.Slot == SlotIndex.None && home.Storage.Space is null && !home.Storage.HasHead && !home.Storage.HasTail)
+            {
+                home.Storage.Space = boundary.IsGradient ? (boundary.Arrives ? MemorySpace.GradientIn : MemorySpace.GradientOut) : boundary.Arrives ? MemorySpace.Input : MemorySpace.Output;
+            }
         }
     }
 
-    private void Place(LocalTensor root, Piece piece)
+    private void Place(LocalTensor root)
     {
         if (_homes.ContainsKey(root) || _fixed.ContainsKey(root))
         {
@@ -127,7 +150,7 @@ internal sealed partial class EntryBuilder
         }
 
         bool perLayer = root.Stack >= 0 && _uses.TryGetValue(root, out List<(int Region, int Position)>? uses) && uses.Any(u => u.Region != root.Region);
-        int layers = perLayer ? Logical.Stacks[root.Stack].Layers : 0;
+        int layers = perLayer ? _graph.Layers[root.Stack] : 0;
         var storage = new Storage(root.Region < 0 ? root.Name + "Local" : root.Name, root.Local, Math.Max(1, layers), Comment(root) + (perLayer ? "; kept for backward" : ""));
         if (root.Layout.IsEmpty && root.Name.EndsWith("Pieces", StringComparison.Ordinal))
         {
@@ -146,9 +169,10 @@ internal sealed partial class EntryBuilder
         {
             LocalTensor root = pair.Key;
             Storage storage = pair.Value.Storage;
-            if (root.Region < 0)
+            if (root.Region < 0 && !_arrivals.Contains(root))
             {
                 storage.Touch(0, 0);
+                storage.Phases |= 1 << (int)_pieces[0].Phase;
             }
 
             if (_writes.TryGetValue(root, out (int Region, int Position) write))
@@ -172,19 +196,60 @@ internal sealed partial class EntryBuilder
         Piece piece = _pieces[Math.Max(0, region)];
         bool inside = piece.Stack is null || (storage.Slots == 1 && root.Region == piece.Id && root.Stack >= 0);
         storage.Touch(inside ? position : Math.Min(position, piece.Start), inside ? position : piece.End);
+        storage.Phases |= 1 << (int)piece.Phase;
+    }
+
+    /// <summary>Where a tensor of a stage lies follows from the actions that need it: one alone, or one and a later one.</summary>
+    private static MemorySpace SpaceOf(Storage storage)
+    {
+        if (storage.Space is { } space)
+        {
+            return space;
+        }
+
+        bool forward = (storage.Phases & (1 << (int)Phase.Forward)) != 0;
+        bool several = (storage.Phases & (storage.Phases - 1)) != 0;
+        return !several ? MemorySpace.Step : forward ? MemorySpace.Kept : MemorySpace.Deferred;
     }
 
     private void LayOut()
     {
         List<Storage> used = _storages.Where(s => s.Last >= 0).ToList();
-        var layout = ArenaLayout.Place(used.Select(s => new Block(ArenaLayout.Align(s.Type.Bytes) * s.Slots, s.First, s.Last)).ToList());
+        List<Storage> step = used.Where(s => SpaceOf(s) == MemorySpace.Step).ToList();
+        var layout = ArenaLayout.Place(step.Select(s => new Block(Size(s) * BodySlots(s), s.First, s.Last)).ToList());
         Bytes = layout.Bytes;
         LowerBound = layout.LowerBound;
         string prefix = _entry == "Train" ? "" : _entry.ToLowerInvariant();
-        for (int i = 0; i < used.Count; i++)
+        foreach (Storage storage in used)
         {
-            string name = prefix.Length == 0 ? used[i].Name : prefix + char.ToUpperInvariant(used[i].Name[0]) + used[i].Name.Substring(1);
-            used[i].Buffer = _buffers.Add(name, used[i].Type.Element, MemorySpace.Step, layout.Offsets[i], used[i].Type.Count, ArenaLayout.Align(used[i].Type.Bytes), used[i].Slots, used[i].Category, used[i].Comment);
+            string name = prefix.Length == 0 ? storage.Name : prefix + char.ToUpperInvariant(storage.Name[0]) + storage.Name.Substring(1);
+            MemorySpace space = SpaceOf(storage);
+            long offset = space == MemorySpace.Step ? layout.Offsets[step.IndexOf(storage)] : Take(space, Size(storage) * BodySlots(storage));
+            storage.Buffer = _buffers.Add(name, storage.Type.Element, space, offset, storage.Type.Count, Size(storage), Math.Max(1, BodySlots(storage)), storage.Category, storage.Comment);
+            if (storage.HasHead || storage.HasTail)
+            {
+                (MemorySpace, long)? head = storage.HasHead ? Edge(storage, storage.IsGradient ? MemorySpace.GradientIn : MemorySpace.Input) : null;
+                (MemorySpace, long)? tail = storage.HasTail ? Edge(storage, storage.IsGradient ? MemorySpace.GradientOut : MemorySpace.Output) : null;
+                _buffers.Join(storage.Buffer, head, tail, storage.Layers + 1);
+            }
         }
+    }
+
+    private (MemorySpace, long) Edge(Storage storage, MemorySpace space) => (space, Take(space, Size(storage)));
+
+    private static long Size(Storage storage) => ArenaLayout.Align(storage.Type.Bytes);
+
+    /// <summary>Slots of a stack beside its head and tail, which lie elsewhere.</summary>
+    private static int BodySlots(Storage storage)
+    {
+        int ends = (storage.HasHead ? 1 : 0) + (storage.HasTail ? 1 : 0);
+        return ends == 0 ? storage.Slots : Math.Min(storage.Slots, storage.Layers + 1 - ends);
+    }
+
+    private long Take(MemorySpace space, long bytes)
+    {
+        long offset = Blocks.TryGetValue(space, out long taken) ? taken : 0;
+        Blocks[space] = offset + bytes;
+        return offset;
     }
 }

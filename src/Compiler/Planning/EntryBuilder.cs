@@ -28,6 +28,8 @@ internal sealed partial class EntryBuilder
         public int Id => Region.Region.Id;
 
         public Stack? Stack => Region.Region.Stack;
+
+        public Phase Phase => Region.Phase;
     }
 
     private readonly string _entry;
@@ -45,6 +47,8 @@ internal sealed partial class EntryBuilder
     private readonly Dictionary<LocalTensor, OperandPlan> _fixed = new();
     private readonly HashSet<LocalTensor> _needed = new();
     private readonly List<Storage> _storages = new();
+    private readonly HashSet<LocalTensor> _arrivals;
+    private readonly HashSet<LocalTensor> _departures;
 
     public EntryBuilder(string entry, LocalGraph graph, KernelBuilder kernels, BufferTable buffers, ImmutableArray<ParameterPlan> parameters, int microBatches)
     {
@@ -54,6 +58,8 @@ internal sealed partial class EntryBuilder
         _buffers = buffers;
         _parameters = parameters;
         _microBatches = microBatches;
+        _arrivals = new HashSet<LocalTensor>(graph.Boundaries.Where(b => b.Arrives).Select(b => b.Tensor));
+        _departures = new HashSet<LocalTensor>(graph.Boundaries.Where(b => !b.Arrives).Select(b => b.Tensor.Root));
     }
 
     private ModelGraph Logical => _graph.Sharded.Graph;
@@ -63,6 +69,9 @@ internal sealed partial class EntryBuilder
 
     /// <summary>Lower bound on them.</summary>
     public long LowerBound { get; private set; }
+
+    /// <summary>Bytes of one micro-batch in the other spaces.</summary>
+    public Dictionary<MemorySpace, long> Blocks { get; } = new();
 
     /// <summary>Builds the entry.</summary>
     public EntryPlan Build()
@@ -108,7 +117,8 @@ internal sealed partial class EntryBuilder
                 !ReferenceEquals(x.s, reduce) && (x.r != region || x.at > i) && InputsOf(x.s).Any(t => Reaches(t, reduce.Input, reduce.Output)))
                 || _graph.Carries.SelectMany(c => c.Value).Any(c => Reaches(c.Result, reduce.Input, reduce.Output) || Reaches(c.Initial, reduce.Input, reduce.Output))
                 || _graph.Gradients.Any(g => Reaches(g.Gradient, reduce.Input, reduce.Output))
-                || Logical.Losses.Any(l => Reaches(_graph.Homes[l.Sum], reduce.Input, reduce.Output));
+                || _graph.Boundaries.Any(b => Reaches(b.Tensor, reduce.Input, reduce.Output))
+                || _graph.Losses.Any(l => Reaches(l.Sum, reduce.Input, reduce.Output));
             if (shared || reduce.Input.Root.Stack != reduce.Output.Stack)
             {
                 reduce.Output.AliasOf = null;
@@ -137,12 +147,12 @@ internal sealed partial class EntryBuilder
 
     private void FixParameters()
     {
-        foreach (Value parameter in Logical.Parameters)
+        foreach ((Value parameter, LocalTensor tensor) in _graph.Parameters)
         {
             ParameterPlan? plan = _parameters.FirstOrDefault(p => p.Path == parameter.Parameter!.Path);
             if (plan is not null)
             {
-                _fixed[_graph.Homes[parameter]] = new OperandPlan(plan.Value, plan.Layers > 1 ? SlotIndex.Layer : SlotIndex.None, null, _graph.Homes[parameter].Local.Count, plan.Layers);
+                _fixed[tensor] = new OperandPlan(plan.Value, plan.Layers > 1 ? SlotIndex.Layer : SlotIndex.None, null, tensor.Local.Count, plan.Layers);
             }
         }
     }
@@ -194,10 +204,16 @@ internal sealed partial class EntryBuilder
             }
         }
 
-        foreach ((Value sum, double _) in Losses())
+        foreach (LocalTensor sum in _graph.Losses.Select(l => l.Sum).Concat(_graph.LossWeight is { } weight ? new[] { weight } : Array.Empty<LocalTensor>()))
         {
-            Piece piece = PieceOf(_graph.Homes[sum]);
-            Use(_graph.Homes[sum], piece.Id, piece.End);
+            Piece piece = PieceOf(sum);
+            Use(sum, piece.Id, piece.End);
+        }
+
+        foreach (Boundary boundary in _graph.Boundaries)
+        {
+            Piece piece = boundary.Arrives ? FirstOf(boundary) : LastOf(boundary);
+            Use(boundary.Tensor, piece.Id, boundary.Arrives ? piece.Start : piece.End);
         }
 
         foreach ((Value _, LocalTensor gradient) in _graph.Gradients)
@@ -227,8 +243,11 @@ internal sealed partial class EntryBuilder
         uses.Add((region, position));
     }
 
-    private IEnumerable<(Value Sum, double Factor)> Losses() =>
-        Logical.LossWeight is { } weight ? Logical.Losses.Append((weight, 1)) : Logical.Losses;
+    /// <summary>The action at whose start a tensor arrives.</summary>
+    private Piece FirstOf(Boundary boundary) => _pieces.First(p => boundary.IsGradient ? p.Phase is not Phase.Forward : p.Phase is Phase.Forward);
+
+    /// <summary>The action at whose end a tensor goes.</summary>
+    private Piece LastOf(Boundary boundary) => _pieces.Last(p => boundary.IsGradient ? p.Phase is Phase.Backward or Phase.InputGradient : p.Phase is Phase.Forward);
 
     private Piece PieceOf(LocalTensor tensor) => _pieces[Math.Max(0, tensor.Region)];
 }

@@ -1,9 +1,8 @@
 using Shardwright.Compiler.Differentiation;
-using Shardwright.Compiler.Fusion;
 using Shardwright.Compiler.Graph;
 using Shardwright.Compiler.Graph.Definitions;
 using Shardwright.Compiler.Graph.Tracing;
-using Shardwright.Compiler.Memory;
+using Shardwright.Compiler.Pipelining;
 using Shardwright.Compiler.Sharding;
 
 namespace Shardwright.Compiler.Planning;
@@ -48,7 +47,7 @@ public sealed class Planner
         return new PlanResult(planner._findings.Any(f => f.IsError) ? null : program, planner._findings.Distinct().ToImmutableArray());
     }
 
-    private string Place => _model.Layer.Type + "#" + _on.Site;
+    private string Site => _model.Layer.Type + "#" + _on.Site;
 
     private RankProgram? Run()
     {
@@ -69,76 +68,116 @@ public sealed class Planner
 
         foreach (GradientObstacle obstacle in train.Obstacles)
         {
-            _findings.Add(Finding.At("SW0008", obstacle.Node.Site.Length > 0 ? obstacle.Node.Site : Place, $"'{obstacle.Input.Name}' depends on a parameter, but gets no gradient here: {obstacle.Reason}"));
+            _findings.Add(Finding.At("SW0008", obstacle.Node.Site.Length > 0 ? obstacle.Node.Site : Site, $"'{obstacle.Input.Name}' depends on a parameter, but gets no gradient here: {obstacle.Reason}"));
         }
 
         DeadCode.Remove(train);
-        if (_findings.Any(f => f.IsError) || Lower(train, microBatches) is not { } trainLocal)
+        if (_findings.Any(f => f.IsError) || new PipelineRequest(_model, _on, _findings).Read(train, microBatches) is not { } request)
         {
             return null;
         }
 
-        var kernels = new KernelBuilder();
-        var buffers = new BufferTable();
-        ParameterLayout parameters = ParameterLayout.Make(trainLocal, buffers, _on.Optimizer);
-        var entries = new List<EntryPlan>();
-        long step = 0, bound = 0;
-        void Add(string name, LocalGraph local, int micro)
-        {
-            var builder = new EntryBuilder(name, local, kernels, buffers, parameters.Parameters, micro);
-            entries.Add(builder.Build());
-            step = Math.Max(step, builder.Bytes);
-            bound = Math.Max(bound, builder.LowerBound);
-        }
-
-        Add("Train", trainLocal, microBatches);
-        if (Trace("Loss", training: false) is not { } evaluate || Lower(evaluate, microBatches) is not { } evaluateLocal)
+        var entries = new List<TracedEntry>();
+        if (!Add(entries, "Train", train, request, microBatches)
+            || Trace("Loss", training: false) is not { } evaluate || !Add(entries, "Evaluate", evaluate, request, microBatches))
         {
             return null;
         }
 
-        Add("Evaluate", evaluateLocal, microBatches);
-        if (_model.Layer.Methods.Any(m => m.Name == "Forward"))
+        if (_model.Layer.Methods.Any(m => m.Name == "Forward")
+            && (Trace("Forward", training: false) is not { } infer || !CheckRequests(infer, 1) || !Add(entries, "Infer", infer, request, 1)))
         {
-            if (Trace("Forward", training: false) is not { } infer || !CheckRequests(infer, 1) || Lower(infer, 1) is not { } inferLocal)
-            {
-                return null;
-            }
-
-            Add("Infer", inferLocal, 1);
+            return null;
         }
 
-        var stage = new StageProgram(
-            "Stage0", buffers.Buffers, entries.ToEquatable(), parameters.Parameters.ToEquatable(), parameters.Groups.ToEquatable(), parameters.Bytes, step, bound);
-        int threads = Math.Max(1, _on.Mesh.Device.MaxThreads);
+        return Assemble(entries, request, microBatches);
+    }
+
+    private bool Add(List<TracedEntry> entries, string name, ModelGraph graph, PipelineRequest.Answer request, int microBatches)
+    {
+        StageMap map = StageMap.Make(graph, request.Cut);
+        TiedGradients.Split(graph, map);
+        if (Place(graph, microBatches) is not { } sharded)
+        {
+            return false;
+        }
+
+        entries.Add(new TracedEntry(name, graph, sharded, map, microBatches));
+        return true;
+    }
+
+    private RankProgram? Assemble(List<TracedEntry> entries, PipelineRequest.Answer request, int microBatches)
+    {
+        bool pipelined = request.Table is not null;
+        var stages = new StagePlanner(entries, _on.Optimizer, pipelined, request.Table?.SplitsBackward ?? false);
+        int[] programOf = Enumerable.Range(0, request.Cut.Stages).Select(stages.Plan).ToArray();
+        if (stages.Unroutable.Count > 0)
+        {
+            Unroutable lost = stages.Unroutable[0];
+            _findings.Add(Finding.At("SW2006", Site, $"'{lost.Tensor}' is made on stage {lost.From} of '{_model.Layer.ShortName}' and needed on stage {lost.To}, against the direction of its pass: put the layers that share it on one stage, or in the order of the stages"));
+            return null;
+        }
+
+        int threads = Math.Max(1, _on.Mesh.Device.MaxThreads), world = _on.Mesh.Axes.Aggregate(1, (product, axis) => checked(product * axis.Size));
+        var arenas = new ArenaPlanner(stages.Programs, world, ScratchBytesPerThread * threads);
         string full = _model.Layer.Type.Split(',')[0];
         int dot = full.LastIndexOf('.');
+        (EquatableArray<RankPlan> ranks, PipelinePlan? pipeline) = pipelined ? Pipeline(entries, request, stages, programOf, arenas) : (EquatableArray.Of(arenas.Single()), null);
         return new RankProgram(
             full, dot < 0 ? "" : full.Substring(0, dot), _on.NestedName, _on.Mesh.ShortName, _on.Mesh.Axes.Select(a => (a.Name, a.Size)).ToEquatable(),
-            _on.Optimizer, microBatches, kernels.Kernels.ToEquatable(), EquatableArray.Of(stage), EquatableArray.Of(Arena(stage, threads)), ScratchBytesPerThread, threads);
+            _on.Optimizer, microBatches, stages.Kernels.Kernels.ToEquatable(), stages.Programs.ToEquatable(), ranks, ScratchBytesPerThread, threads, pipeline);
     }
 
-    /// <summary>State of each stage, the step's scalars, scratch, and the space that all stages share, one after another.</summary>
-    private RankPlan Arena(StageProgram stage, int threads)
+    private static (EquatableArray<RankPlan>, PipelinePlan) Pipeline(List<TracedEntry> entries, PipelineRequest.Answer request, StagePlanner stages, int[] programOf, ArenaPlanner arenas)
     {
-        // Doubles of this rank and of all ranks of a group: sum and weight of the loss, a squared norm for each parameter group.
-        int ranks = _on.Mesh.Axes.Aggregate(1, (product, axis) => checked(product * axis.Size));
-        long scalars = stage.StateBytes, scalarBytes = ArenaLayout.Align(8L * (stage.Groups.Count + 4) * (ranks + 1));
-        long scratch = scalars + scalarBytes, step = scratch + ScratchBytesPerThread * threads;
-        return new RankPlan(EquatableArray.Of(new ChunkPlan(0, 0, 0)), scalars, scalarBytes, scratch, step, stage.StepBytes, step + stage.StepBytes);
+        ActionTable table = request.Table!;
+        var orders = new List<(string, LoweredPipeline)>();
+        foreach (TracedEntry entry in entries)
+        {
+            EquatableArray<StageEdge> edges = Enumerable.Range(0, table.Stages - 1).Select(s =>
+            {
+                EquatableArray<BoundaryPlan> passing = stages.Programs[programOf[s]].Entries.First(e => e.Name == entry.Name).Boundaries;
+                return new StageEdge(s, s + 1, passing.Where(b => !b.Arrives && !b.IsGradient).Sum(b => b.Bytes), passing.Any(b => b.Arrives && b.IsGradient));
+            }).ToEquatable();
+            ActionTable order = entry.Name == "Train" ? table : ForwardOnly(table, entry.MicroBatches);
+            orders.Add((entry.Name, PipelineLowering.Lower(order, edges, new LoweringOptions(ShareLoss: false))));
+        }
+
+        int ResultStage()
+        {
+            TracedEntry? infer = entries.FirstOrDefault(e => e.Graph.Result is not null);
+            return infer is null ? -1 : Enumerable.Range(0, table.Stages).First(s => stages.Programs[programOf[s]].Entries.First(e => e.Name == "Infer").Result is not null);
+        }
+
+        int result = ResultStage();
+        long bytes = result < 0 ? 0 : entries.First(e => e.Name == "Infer").Graph.Result!.Type.Bytes;
+        var tied = stages.Tied.OrderBy(t => t.Key, StringComparer.Ordinal).Select(t => new TiedPlan(
+            t.Key, t.Value, t.Value.Select(s => table.RankOfStage[s]).Distinct().OrderBy(r => r).ToEquatable(),
+            4 * stages.Programs[programOf[t.Value[0]]].Groups.Where(g => g.Tied == t.Key).Sum(g => g.Gradients.Length))).ToEquatable();
+        var plan = new PipelinePlan(
+            request.Axis, table.Name, table.Ranks.Count, table.Stages, table.RankOfStage,
+            entries[0].Graph.Stacks.Select(k => (k.Path, Enumerable.Range(0, table.Stages).Select(s => entries[0].Map.Layers(k.Id, s)).ToEquatable())).ToEquatable(), tied, result, bytes);
+        return (arenas.Pipeline(programOf, entries[0].Map, orders, bytes), plan);
     }
+
+    /// <summary>The order of a pass without backward: the forward actions of the schedule, or, for one micro-batch, stage after stage.</summary>
+    private static ActionTable ForwardOnly(ActionTable table, int microBatches) => table with
+    {
+        Shape = table.Shape with { MicroBatches = microBatches },
+        Ranks = table.Ranks.Select((actions, rank) => (microBatches == table.Shape.MicroBatches
+            ? actions.Where(a => a.Kind == ActionKind.Forward)
+            : Enumerable.Range(0, microBatches).SelectMany(m => table.StagesOf(rank).Select(s => StageAction.F(s, m)))).ToEquatable()).ToEquatable(),
+    };
 
     private bool Unsupported()
     {
-        MeshAxisDefinition? pipeline = _on.Mesh.Axes.FirstOrDefault(a => a.Role == "Pipeline" && a.Size > 1);
-        string? what = pipeline is not null ? $"axis '{pipeline.Name}' of '{_on.Mesh.ShortName}' has the role Pipeline and size {pipeline.Size}, and this version schedules one stage: give the axis size 1, or the role Data or Tensor"
-            : _on.Zero != "None" ? $"Zero = {_on.Zero} is not planned by this version: leave it out, and every rank keeps the whole optimizer state"
+        string? what = _on.Zero != "None" ? $"Zero = {_on.Zero} is not planned by this version: leave it out, and every rank keeps the whole optimizer state"
             : _on.Recompute != "None" ? $"Recompute = {_on.Recompute} is not planned by this version: leave it out"
             : _on.Precision != "Float32" ? $"Precision = {_on.Precision} does not run on '{_on.Mesh.Device.Name}': use Float32"
             : null;
         if (what is not null)
         {
-            _findings.Add(Finding.At("SW2003", Place, what));
+            _findings.Add(Finding.At("SW2003", Site, what));
         }
 
         return what is not null;
@@ -152,7 +191,7 @@ public sealed class Planner
             return (int)count;
         }
 
-        _findings.Add(Finding.At("SW2003", Place, $"MicroBatches of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' is {count?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "not a constant"}: it must be a constant of 1 or more"));
+        _findings.Add(Finding.At("SW2003", Site, $"MicroBatches of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' is {count?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "not a constant"}: it must be a constant of 1 or more"));
         return null;
     }
 
@@ -170,7 +209,7 @@ public sealed class Planner
             long batch = input.Type.Rank == 0 ? 1 : input.Type.Dims[0];
             if (input.Type.Rank == 0 || batch != graph.Batch || batch % microBatches != 0)
             {
-                _findings.Add(Finding.At("SW2003", Place, batch != graph.Batch
+                _findings.Add(Finding.At("SW2003", Site, batch != graph.Batch
                     ? $"dim 0 of input '{input.Name}' is {batch} and that of '{graph.Inputs[0].Name}' is {graph.Batch}: dim 0 of every input is the batch of one step"
                     : $"the batch of '{_model.Layer.ShortName}' is {batch}, which MicroBatches = {microBatches} does not divide: use {Nearest(batch, microBatches)}"));
                 return false;
@@ -219,17 +258,17 @@ public sealed class Planner
         return fine;
     }
 
-    private LocalGraph? Lower(ModelGraph graph, int microBatches)
+    private ShardedGraph? Place(ModelGraph graph, int microBatches)
     {
         ImmutableArray<ShardAxis> axes = MachineModel.Axes(_on.Mesh, graph, microBatches);
         ShardedGraph sharded = SignatureSearch.Place(graph, axes, MachineModel.FlopsPerSecond(_on.Mesh.Device), _cancellation, out ImmutableArray<(Node Node, ShardAxis Axis)> blocked);
         foreach ((Node node, ShardAxis axis) in blocked.Take(1))
         {
-            _findings.Add(Finding.At("SW2003", node.Site.Length > 0 ? node.Site : Place, axis.IsMicroBatch
+            _findings.Add(Finding.At("SW2003", node.Site.Length > 0 ? node.Site : Site, axis.IsMicroBatch
                 ? $"'{node.Source}' ({node.Op.Name}) needs all rows of the batch at once, so the step of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' cannot be cut into {axis.Parts} micro-batches: use MicroBatches = 1"
                 : $"'{node.Source}' ({node.Op.Name}) cannot be brought to the placements around it on axis '{axis.Name}'"));
         }
 
-        return blocked.Length > 0 ? null : Lowering.Lower(sharded);
+        return blocked.Length > 0 ? null : sharded;
     }
 }

@@ -35,11 +35,23 @@ public enum MemorySpace
     /// <summary>What lives within one action of a stage; all stages of a rank share it.</summary>
     Step,
 
-    /// <summary>What lives from the forward to the backward of a micro-batch: one block for each micro-batch in flight.</summary>
-    MicroBatch,
+    /// <summary>What arrives from earlier stages: one block for each micro-batch from the posting of its receive to its last gradient.</summary>
+    Input,
 
-    /// <summary>What lives from the arrival of a micro-batch's gradient to the last use of what backward made of it: one block for each that is under way.</summary>
-    Gradient,
+    /// <summary>What lives from the forward to the last gradient of a micro-batch: one block for each that is in flight.</summary>
+    Kept,
+
+    /// <summary>What goes to later stages: one block for each micro-batch until it is sent.</summary>
+    Output,
+
+    /// <summary>Gradients that arrive from later stages.</summary>
+    GradientIn,
+
+    /// <summary>Gradients that go to earlier stages, until they are sent.</summary>
+    GradientOut,
+
+    /// <summary>What lives from the gradient of the inputs to that of the parameters, where the schedule splits backward.</summary>
+    Deferred,
 }
 
 /// <summary>A named piece of the arena.</summary>
@@ -55,8 +67,20 @@ public enum MemorySpace
 /// <param name="Comment">Local shape and placements, for the reader: <c>[2048, 128], rows split over dp</c>.</param>
 public sealed record BufferPlan(int Id, string Name, DType Element, MemorySpace Space, long Offset, long Length, long Stride, int Slots, MemoryCategory Category, string Comment)
 {
+    /// <summary>Where slot 0 of a stack lies that is handed from layer to layer, where it arrives from another stage: space and offset.</summary>
+    public (MemorySpace Space, long Offset)? Head { get; init; }
+
+    /// <summary>Where its last slot lies, where it goes to another stage.</summary>
+    public (MemorySpace Space, long Offset)? Tail { get; init; }
+
+    /// <summary>Slots in all of a stack with head or tail: layers + 1.</summary>
+    public int Span { get; init; }
+
+    /// <summary>Whether there is one for each micro-batch in flight.</summary>
+    public bool IsPerMicroBatch => Space is not (MemorySpace.State or MemorySpace.Step) || Head is not null || Tail is not null;
+
     /// <summary>Whether it is indexed by layer.</summary>
-    public bool IsStack => Slots > 1;
+    public bool IsStack => Slots > 1 || Span > 0;
 
     /// <summary>Bytes of all slots.</summary>
     public long Bytes => Slots == 1 ? Length * (Element is DType.BFloat16 or DType.Float16 ? 2 : 4) : Stride * Slots;
@@ -157,12 +181,32 @@ public sealed record InputPlan(string Name, DType Element, EquatableArray<long> 
 
 /// <summary>An entry of the model: Train, Evaluate or Infer.</summary>
 /// <param name="Name">Train, Evaluate or Infer.</param>
-/// <param name="Main">Calls, per micro-batch.</param>
+/// <param name="Phases">What is run for each micro-batch: one phase for a model of one stage, else one for each action of the stage.</param>
 /// <param name="Methods">One for each region.</param>
 /// <param name="Result">Operand that holds the inference result; null for others.</param>
 /// <param name="ResultDims">Its sizes.</param>
 /// <param name="MicroBatches">Number of micro-batches.</param>
-public sealed record EntryPlan(string Name, EquatableArray<InputPlan> Inputs, EquatableArray<ProgramStatement> Main, EquatableArray<MethodPlan> Methods, OperandPlan? Result, EquatableArray<long> ResultDims, int MicroBatches);
+public sealed record EntryPlan(string Name, EquatableArray<InputPlan> Inputs, EquatableArray<PhasePlan> Phases, EquatableArray<MethodPlan> Methods, OperandPlan? Result, EquatableArray<long> ResultDims, int MicroBatches)
+{
+    /// <summary>What arrives and goes, in the order of the messages.</summary>
+    public EquatableArray<BoundaryPlan> Boundaries { get; init; }
+
+    /// <summary>Loads and calls of all phases.</summary>
+    public IEnumerable<ProgramStatement> Main => Phases.SelectMany(p => p.Main);
+}
+
+/// <summary>An action of a stage.</summary>
+/// <param name="Phase">Which.</param>
+/// <param name="Main">Loads and calls.</param>
+public sealed record PhasePlan(Phase Phase, EquatableArray<ProgramStatement> Main);
+
+/// <summary>A tensor that passes between a stage and a neighbour.</summary>
+/// <param name="Operand">Where it lies.</param>
+/// <param name="Arrives">Whether it comes or goes.</param>
+/// <param name="IsGradient">Whether it travels backward.</param>
+/// <param name="Bytes">Size.</param>
+/// <param name="Comment">Name, shape and placement.</param>
+public sealed record BoundaryPlan(OperandPlan Operand, bool Arrives, bool IsGradient, long Bytes, string Comment);
 
 /// <summary>A parameter on a rank.</summary>
 /// <param name="Path">Logical path; <c>{0}</c> for the layer.</param>
@@ -170,7 +214,8 @@ public sealed record EntryPlan(string Name, EquatableArray<InputPlan> Inputs, Eq
 /// <param name="Value">Buffer of the parameter.</param>
 /// <param name="Gradient">Buffer of its gradient, laid out alike.</param>
 /// <param name="Placements">Axis and placement, in order: <c>tp: S(1)</c>.</param>
-public sealed record ParameterPlan(string Path, int Layers, int Value, int Gradient, EquatableArray<long> Logical, EquatableArray<long> Local, EquatableArray<Offset> Start, Initializer Init, bool NoDecay, EquatableArray<(string Axis, Placement Placement)> Placements);
+/// <param name="Stack">Stack whose layers own one each; −1 outside of stacks.</param>
+public sealed record ParameterPlan(string Path, int Layers, int Value, int Gradient, EquatableArray<long> Logical, EquatableArray<long> Local, EquatableArray<Offset> Start, Initializer Init, bool NoDecay, EquatableArray<(string Axis, Placement Placement)> Placements, int Stack);
 
 /// <summary>Neighbouring parameters that are reduced, measured and updated together: they lie one after another in the parameter region, and
 /// their gradients and optimizer states lie alike.</summary>
@@ -182,7 +227,9 @@ public sealed record ParameterPlan(string Path, int Layers, int Value, int Gradi
 /// <param name="NormAxes">Axes that split the parameters: their squares are summed over these.</param>
 /// <param name="NoDecay">Whether weight decay leaves them alone.</param>
 /// <param name="Bytes">Bytes that one rank sends for the reduction.</param>
-public sealed record ParameterGroup(string Name, OperandPlan Parameters, OperandPlan Gradients, EquatableArray<OperandPlan> States, EquatableArray<string> ReduceAxes, EquatableArray<string> NormAxes, bool NoDecay, long Bytes);
+/// <param name="Tied">Path of the one parameter, where several stages hold it; else empty.</param>
+/// <param name="IsCopy">Whether an earlier stage holds it too: its squares are counted there.</param>
+public sealed record ParameterGroup(string Name, OperandPlan Parameters, OperandPlan Gradients, EquatableArray<OperandPlan> States, EquatableArray<string> ReduceAxes, EquatableArray<string> NormAxes, bool NoDecay, long Bytes, string Tied, bool IsCopy);
 
 /// <summary>The program of a stage: its memory by space, and the methods of its entries. Equal stages share one.</summary>
 /// <param name="Name">Name of its class: Stage0.</param>
@@ -193,6 +240,8 @@ public sealed record ParameterGroup(string Name, OperandPlan Parameters, Operand
 /// <param name="StateBytes">Size of the space State.</param>
 /// <param name="StepBytes">Size that it needs of the space Step: the largest of its entries.</param>
 /// <param name="StepLowerBound">Largest sum of live bytes of that space: no layout is smaller.</param>
+/// <param name="Blocks">Bytes of one micro-batch in each space that has a block for each.</param>
+/// <param name="Stacks">Paths of the stacks of which it runs a part that does not begin with layer 0 on every stage, with their ids.</param>
 public sealed record StageProgram(
     string Name,
     EquatableArray<BufferPlan> Buffers,
@@ -201,13 +250,49 @@ public sealed record StageProgram(
     EquatableArray<ParameterGroup> Groups,
     long StateBytes,
     long StepBytes,
-    long StepLowerBound);
+    long StepLowerBound,
+    EquatableArray<(MemorySpace Space, long Bytes)> Blocks,
+    EquatableArray<(int Id, string Path)> Stacks)
+{
+    /// <summary>Bytes of one micro-batch in a space.</summary>
+    public long BlockOf(MemorySpace space) => Blocks.FirstOrDefault(b => b.Space == space).Bytes;
+}
+
+/// <summary>A space of a stage that has one block for each micro-batch that is under way.</summary>
+/// <param name="Space">Which.</param>
+/// <param name="Offset">Bytes from the start of the arena to its first block.</param>
+/// <param name="BlockBytes">Size of a block.</param>
+/// <param name="Slots">Number of blocks.</param>
+public sealed record SlotPlan(MemorySpace Space, long Offset, long BlockBytes, int Slots);
 
 /// <summary>A stage in the arena of its rank.</summary>
 /// <param name="Stage">Number of the stage, from 0.</param>
 /// <param name="Program">Position of its program in <see cref="RankProgram.Stages"/>.</param>
 /// <param name="StateOffset">Where its space State starts, bytes from the start of the arena.</param>
-public sealed record ChunkPlan(int Stage, int Program, long StateOffset);
+/// <param name="Spaces">Its spaces with a block for each micro-batch.</param>
+/// <param name="FirstLayers">For each stack of its program: number of its first layer here.</param>
+/// <param name="Previous">Pipeline coordinate of the stage before; −1 for none.</param>
+/// <param name="Next">Pipeline coordinate of the stage after; −1 for none.</param>
+public sealed record ChunkPlan(int Stage, int Program, long StateOffset, EquatableArray<SlotPlan> Spaces, EquatableArray<int> FirstLayers, int Previous, int Next);
+
+/// <summary>A parameter that several stages hold: a copy on each, their gradients summed once per step.</summary>
+/// <param name="Path">Its path.</param>
+/// <param name="Stages">The stages.</param>
+/// <param name="Ranks">Pipeline coordinates that hold a copy, rising.</param>
+/// <param name="Bytes">Bytes of one rank's copy.</param>
+public sealed record TiedPlan(string Path, EquatableArray<int> Stages, EquatableArray<int> Ranks, long Bytes);
+
+/// <summary>The pipeline of a mesh.</summary>
+/// <param name="Axis">Its axis.</param>
+/// <param name="Schedule">Name of the schedule.</param>
+/// <param name="Ranks">Ranks along the axis.</param>
+/// <param name="Stages">Number of stages.</param>
+/// <param name="RankOfStage">Pipeline coordinate of each stage.</param>
+/// <param name="Layers">For each stack, the layers on each stage.</param>
+/// <param name="Tied">Parameters on several stages.</param>
+/// <param name="ResultStage">Stage that makes the inference result; −1 for none.</param>
+/// <param name="ResultBytes">Size of the result.</param>
+public sealed record PipelinePlan(string Axis, string Schedule, int Ranks, int Stages, EquatableArray<int> RankOfStage, EquatableArray<(string Path, EquatableArray<int> Layers)> Layers, EquatableArray<TiedPlan> Tied, int ResultStage, long ResultBytes);
 
 /// <summary>The arena of the ranks with one pipeline coordinate.</summary>
 /// <param name="Chunks">Its stages, in order.</param>
@@ -217,7 +302,8 @@ public sealed record ChunkPlan(int Stage, int Program, long StateOffset);
 /// <param name="StepOffset">Where the space Step starts, which its stages share.</param>
 /// <param name="StepBytes">Its size.</param>
 /// <param name="ArenaBytes">Size of the arena.</param>
-public sealed record RankPlan(EquatableArray<ChunkPlan> Chunks, long ScalarOffset, long ScalarBytes, long ScratchOffset, long StepOffset, long StepBytes, long ArenaBytes);
+/// <param name="Actions">For each entry, what the rank does, in the notation of the schedules: <c>0RECV_F1 0F1 0SEND_F1</c>. Empty for a model of one stage.</param>
+public sealed record RankPlan(EquatableArray<ChunkPlan> Chunks, long ScalarOffset, long ScalarBytes, long ScratchOffset, long StepOffset, long StepBytes, long ArenaBytes, EquatableArray<(string Entry, EquatableArray<string> Actions)> Actions);
 
 /// <summary>The programs of a mesh: ranks with one pipeline coordinate run the same one, and differ in their other coordinates.</summary>
 /// <param name="Model">Full name of the model class.</param>
@@ -232,6 +318,7 @@ public sealed record RankPlan(EquatableArray<ChunkPlan> Chunks, long ScalarOffse
 /// <param name="Ranks">Arenas, by pipeline coordinate.</param>
 /// <param name="ScratchBytesPerThread">Scratch of one thread.</param>
 /// <param name="MaxThreads">Threads that scratch is planned for.</param>
+/// <param name="Pipeline">The pipeline; null for a model of one stage.</param>
 public sealed record RankProgram(
     string Model,
     string Namespace,
@@ -244,7 +331,8 @@ public sealed record RankProgram(
     EquatableArray<StageProgram> Stages,
     EquatableArray<RankPlan> Ranks,
     long ScratchBytesPerThread,
-    int MaxThreads)
+    int MaxThreads,
+    PipelinePlan? Pipeline)
 {
     /// <summary>Size of the largest arena.</summary>
     public long ArenaBytes => Ranks.Max(r => r.ArenaBytes);

@@ -31,6 +31,24 @@ internal sealed class Storage
 
     public MemoryCategory Category { get; set; } = MemoryCategory.Activations;
 
+    /// <summary>Set where the space does not follow from the lifetime: what passes between stages.</summary>
+    public MemorySpace? Space { get; set; }
+
+    /// <summary>Actions of its stage in which it is needed, as bits.</summary>
+    public int Phases { get; set; }
+
+    /// <summary>Whether slot 0 of a stack that is handed from layer to layer arrives from another stage.</summary>
+    public bool HasHead { get; set; }
+
+    /// <summary>Whether its last slot goes to another stage.</summary>
+    public bool HasTail { get; set; }
+
+    /// <summary>Layers of the loop that hands it on.</summary>
+    public int Layers { get; set; }
+
+    /// <summary>Whether what arrives and goes is a gradient.</summary>
+    public bool IsGradient { get; set; }
+
     public void Touch(int first, int last)
     {
         First = Math.Min(First, first);

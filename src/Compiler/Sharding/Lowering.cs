@@ -10,6 +10,7 @@ public sealed class Lowering
     private readonly LocalGraph _local;
     private readonly Dictionary<(int Tensor, string Layout, int Region), LocalTensor> _resharded = new();
     private LocalRegion _region = null!;
+    private Node? _node;
 
     private Lowering(ShardedGraph sharded)
     {
@@ -49,8 +50,11 @@ public sealed class Lowering
             _local.Regions.Add(_region);
             foreach (Node node in region.Nodes)
             {
+                _node = node;
                 Lower(node);
             }
+
+            _node = null;
 
             var carries = new List<LocalCarry>();
             foreach (Carry carry in region.Carries)
@@ -72,6 +76,21 @@ public sealed class Lowering
         {
             _local.Result = Get(result2, Axes.Select(_ => Placement.Broadcast).ToImmutableArray());
         }
+
+        Collect();
+    }
+
+    private void Add(LocalStep step) => _region.Steps.Add(step with { Owner = _node });
+
+    /// <summary>What a step takes and yields, as local tensors.</summary>
+    private void Collect()
+    {
+        ModelGraph graph = _sharded.Graph;
+        _local.Inputs.AddRange(graph.Inputs.Select((v, i) => (i, _local.Homes[v])));
+        _local.Parameters.AddRange(graph.Parameters.Select(v => (v, _local.Homes[v])));
+        _local.Losses.AddRange(graph.Losses.Select(l => (_local.Homes[l.Sum], l.Factor)));
+        _local.LossWeight = graph.LossWeight is { } weight ? _local.Homes[weight] : null;
+        _local.Layers.AddRange(graph.Stacks.Select(s => s.Layers));
     }
 
     /// <summary>Where a gradient is accumulated: like its parameter, but still a sum of terms where the parameter is whole.</summary>
@@ -96,7 +115,7 @@ public sealed class Lowering
         }
         else
         {
-            _region.Steps.Add(new LocalStep.Compute(node, node.Op, inputs, outputs));
+            Add(new LocalStep.Compute(node, node.Op, inputs, outputs));
         }
 
         for (int o = 0; o < outputs.Length; o++)
@@ -111,13 +130,13 @@ public sealed class Lowering
     {
         TensorType rows = outputs[2].Local;
         LocalTensor max = Temporary("max", rows), packed = Temporary("sums", rows.With(new[] { 2L }.Concat(rows.Dims)));
-        _region.Steps.Add(new LocalStep.Compute(node, new CrossEntropyMaxOp(), ImmutableArray.Create(inputs[0]), ImmutableArray.Create(max)));
+        Add(new LocalStep.Compute(node, new CrossEntropyMaxOp(), ImmutableArray.Create(inputs[0]), ImmutableArray.Create(max)));
         foreach (int axis in axes)
         {
             max = AllReduce(CollectiveKind.AllReduceMax, axis, max, $"largest logit of each row, classes split over {Axes[axis].Name}");
         }
 
-        _region.Steps.Add(new LocalStep.Compute(node, new CrossEntropySumsOp(), ImmutableArray.Create(inputs[0], max, inputs[1]), ImmutableArray.Create(packed)));
+        Add(new LocalStep.Compute(node, new CrossEntropySumsOp(), ImmutableArray.Create(inputs[0], max, inputs[1]), ImmutableArray.Create(packed)));
         foreach (int axis in axes)
         {
             packed = AllReduce(CollectiveKind.AllReduce, axis, packed, $"sum of exponentials and the target's logit of each row, classes split over {Axes[axis].Name}");
@@ -125,7 +144,7 @@ public sealed class Lowering
 
         var finish = ImmutableArray.Create(packed, max, inputs[1]);
         long classes = node.Inputs[0].Type.Dims[node.Inputs[0].Type.Rank - 1];
-        _region.Steps.Add(new LocalStep.Compute(node, new CrossEntropyFinishOp(op.IgnoreIndex, op.HasWeights, classes), op.HasWeights ? finish.Add(inputs[2]) : finish, outputs));
+        Add(new LocalStep.Compute(node, new CrossEntropyFinishOp(op.IgnoreIndex, op.HasWeights, classes), op.HasWeights ? finish.Add(inputs[2]) : finish, outputs));
     }
 
     private LocalTensor Get(Value value, ImmutableArray<Placement> layout) => Reshard(_local.Homes[value], layout, value);
@@ -186,7 +205,7 @@ public sealed class Lowering
             else if (to.IsPartial)
             {
                 LocalTensor kept = With(current, axis, Placement.Partial, value);
-                _region.Steps.Add(new LocalStep.Compute(null, new KeepFirstOp(Axes[axis].Name), ImmutableArray.Create(current), ImmutableArray.Create(kept)));
+                Add(new LocalStep.Compute(null, new KeepFirstOp(Axes[axis].Name), ImmutableArray.Create(current), ImmutableArray.Create(kept)));
                 current = kept;
             }
         }
@@ -225,7 +244,7 @@ public sealed class Lowering
     {
         LocalTensor output = new(_local.Tensors.Count, input.Name, input.Local, input.Logical, input.Start, input.Layout.IsEmpty ? input.Layout : input.Layout.SetItem(axis, Placement.Broadcast), _region.Region.Id, StackOf(_region)) { AliasOf = input };
         _local.Tensors.Add(output);
-        _region.Steps.Add(new LocalStep.Collective(kind, Axes[axis], input, output, ReshardCost.BytesPerRank(Axes[axis], Placement.Partial, Placement.Broadcast, input.Local.Bytes), reason));
+        Add(new LocalStep.Collective(kind, Axes[axis], input, output, ReshardCost.BytesPerRank(Axes[axis], Placement.Partial, Placement.Broadcast, input.Local.Bytes), reason));
         return output;
     }
 
@@ -286,7 +305,7 @@ public sealed class Lowering
         }
         else
         {
-            _region.Steps.Add(new LocalStep.Compute(null, new LocalSliceOp(dim, start), ImmutableArray.Create(input), ImmutableArray.Create(output)));
+            Add(new LocalStep.Compute(null, new LocalSliceOp(dim, start), ImmutableArray.Create(input), ImmutableArray.Create(output)));
         }
 
         return output;
@@ -296,12 +315,12 @@ public sealed class Lowering
     {
         LocalTensor output = With(input, axis, Placement.Partial, value);
         var start = new Offset(0, EquatableArray.Of((Axes[axis].Name, input.Local.Dims[dim])));
-        _region.Steps.Add(new LocalStep.Compute(null, new LocalPadOp(dim, start), ImmutableArray.Create(input), ImmutableArray.Create(output)));
+        Add(new LocalStep.Compute(null, new LocalPadOp(dim, start), ImmutableArray.Create(input), ImmutableArray.Create(output)));
         return output;
     }
 
     private void Add(CollectiveKind kind, int axis, LocalTensor input, LocalTensor output, Placement from, Placement to, long bytes, string reason) =>
-        _region.Steps.Add(new LocalStep.Collective(kind, Axes[axis], input, output, ReshardCost.BytesPerRank(Axes[axis], from, to, bytes), reason));
+        Add(new LocalStep.Collective(kind, Axes[axis], input, output, ReshardCost.BytesPerRank(Axes[axis], from, to, bytes), reason));
 
     /// <summary>Reorders local data seen as other dims.</summary>
     private void Move(LocalTensor input, long[] dims, int[] order, LocalTensor output)
@@ -309,7 +328,7 @@ public sealed class Lowering
         LocalTensor from = Temporary(input.Name, input.Local.With(dims)), to = Temporary(output.Name, input.Local.With(order.Select(d => dims[d])));
         from.AliasOf = input;
         to.AliasOf = output;
-        _region.Steps.Add(new LocalStep.Compute(null, new PermuteOp(EquatableArray.Of(order)), ImmutableArray.Create(from), ImmutableArray.Create(to)));
+        Add(new LocalStep.Compute(null, new PermuteOp(EquatableArray.Of(order)), ImmutableArray.Create(from), ImmutableArray.Create(to)));
     }
 
     private static long Before(LocalTensor tensor, int dim) => tensor.Local.Dims.Take(dim).Aggregate(1L, (a, b) => a * b);

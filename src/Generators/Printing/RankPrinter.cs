@@ -38,43 +38,38 @@ internal static class RankPrinter
     public static string PrintRank(RankProgram program, TypeShell shell)
     {
         var w = new IndentedWriter();
-        StageProgram stage = program.Stages[0];
-        RankPlan rank = program.Ranks[0];
         Text.Header(w, program, "the rank that a user holds");
         w.Line("using System;");
+        w.Line("using System.Linq;");
         w.Line("using Shardwright;");
         w.Line("using Shardwright.Execution;");
         w.Line("using Shardwright.Worlds;");
         w.Line();
         shell.Open(w);
         w.Open($"public static partial class {program.NestedName}");
-        w.Summary($"One rank of {program.Model} on {program.MeshName}: parameters, gradients, optimizer state and activations in one allocation of {program.ArenaBytes.ToString("N0", System.Globalization.CultureInfo.InvariantCulture)} bytes.");
+        if (program.Pipeline is not null)
+        {
+            PipelinePrinter.Shared(w, program);
+        }
+
+        string most = program.ArenaBytes.ToString("N0", System.Globalization.CultureInfo.InvariantCulture);
+        w.Summary($"One rank of {program.Model} on {program.MeshName}: parameters, gradients, optimizer state and activations in one allocation of {(program.Ranks.Count > 1 ? "at most " : "")}{most} bytes.");
         w.Open("public sealed class Rank : RankBase");
-        w.Line($"private static readonly StageMemory memory = new({rank.Chunks[0].StateOffset}, {rank.StepOffset});");
-        w.Line($"private readonly {stage.Name}<CpuKernels> stage0;");
-        foreach (string[] set in GroupSets(program))
+        if (program.Pipeline is { } pipeline)
         {
-            w.Line($"private readonly ProcessGroup {Text.Group(set)};");
+            PipelineRankPrinter.Members(w, program, pipeline);
+        }
+        else
+        {
+            Members(w, program);
         }
 
-        w.Line();
-        w.Summary("Allocates the rank's memory and fills its parameters.");
-        w.Line("/// <param name=\"rank\">The rank in its world.</param>");
-        w.Line("/// <param name=\"seed\">Seed of parameters and dropout: the same on every rank.</param>");
-        w.Line("public Rank(RankContext rank, ulong seed)");
-        w.Line($"    : base(rank, seed, {rank.ArenaBytes}, {rank.ScratchOffset}, {program.MaxThreads}, new Slice<double>({rank.ScalarOffset}, {rank.ScalarBytes / 8}), {stage.Name}Parameters(rank, memory), {program.Stages.SelectMany(s => s.Entries).Max(e => program.LossSets(e.Name).Count)})");
-        w.Open();
-        foreach (string[] set in GroupSets(program))
+        foreach (StageProgram stage in program.Stages)
         {
-            w.Line($"{Text.Group(set)} = rank.Group({string.Join(", ", set.Select(Text.String))});");
+            Slots(w, program, stage);
         }
 
-        w.Line($"var kernels = new CpuKernels(Arena, Team, Random{string.Concat(program.Axes.Select(a => $", rank.Coordinate({Text.String(a.Name)})"))});");
-        w.Line($"stage0 = new {stage.Name}<CpuKernels>(this, Arena, kernels, memory);");
-        w.Close();
-        w.Line();
-        Slots(w, program, stage);
-        foreach (EntryPlan entry in stage.Entries)
+        foreach (EntryPlan entry in program.Stages[0].Entries)
         {
             switch (entry.Name)
             {
@@ -97,9 +92,58 @@ internal static class RankPrinter
         return w.ToString();
     }
 
+    private static void Members(IndentedWriter w, RankProgram program)
+    {
+        StageProgram stage = program.Stages[0];
+        RankPlan rank = program.Ranks[0];
+        w.Line($"private static readonly StageMemory memory = new({rank.Chunks[0].StateOffset}, {rank.StepOffset});");
+        w.Line($"private readonly {stage.Name}<CpuKernels> stage0;");
+        GroupFields(w, program);
+        w.Line();
+        ConstructorDocs(w);
+        w.Line("public Rank(RankContext rank, ulong seed)");
+        w.Line($"    : base(rank, seed, {rank.ArenaBytes}, {rank.ScratchOffset}, {program.MaxThreads}, new Slice<double>({rank.ScalarOffset}, {rank.ScalarBytes / 8}), {stage.Name}Parameters(rank, memory), {LossSetCount(program)})");
+        w.Open();
+        BindGroups(w, program);
+        w.Line($"stage0 = new {stage.Name}<CpuKernels>(this, Arena, {Kernels(program)}, memory);");
+        w.Close();
+        w.Line();
+    }
+
+    public static void ConstructorDocs(IndentedWriter w)
+    {
+        w.Summary("Allocates the rank's memory and fills its parameters.");
+        w.Line("/// <param name=\"rank\">The rank in its world.</param>");
+        w.Line("/// <param name=\"seed\">Seed of parameters and dropout: the same on every rank.</param>");
+    }
+
+    public static string Kernels(RankProgram program) => $"new CpuKernels(Arena, Team, Random{string.Concat(program.Axes.Select(a => $", rank.Coordinate({Text.String(a.Name)})"))})";
+
+    public static int LossSetCount(RankProgram program) => program.Stages.SelectMany(s => s.Entries).Max(e => program.LossSets(e.Name).Count);
+
+    public static void GroupFields(IndentedWriter w, RankProgram program)
+    {
+        foreach (string[] set in GroupSets(program))
+        {
+            w.Line($"private readonly ProcessGroup {Text.Group(set)};");
+        }
+    }
+
+    public static void BindGroups(IndentedWriter w, RankProgram program)
+    {
+        foreach (string[] set in GroupSets(program))
+        {
+            w.Line($"{Text.Group(set)} = rank.Group({string.Join(", ", set.Select(Text.String))});");
+        }
+    }
+
+    /// <summary>Axes that a scalar is summed over: those that split it, and the pipeline, whose stages each have a part.</summary>
+    private static string[] Over(RankProgram program, EquatableArray<string> axes) =>
+        program.Pipeline is { } pipeline ? program.Axes.Select(a => a.Name).Where(a => axes.Contains(a) || a == pipeline.Axis).ToArray() : axes.ToArray();
+
     /// <summary>Sets of axes that scalars are summed over.</summary>
     private static IEnumerable<string[]> GroupSets(RankProgram program) =>
-        program.Stages.SelectMany(s => s.Entries).Select(e => e.Name).Distinct().SelectMany(e => program.LossSets(e)).Concat(program.NormSets).Where(s => s.Count > 0).Distinct().Select(s => s.ToArray());
+        program.Stages.SelectMany(s => s.Entries).Select(e => e.Name).Distinct().SelectMany(e => program.LossSets(e)).Concat(program.NormSets).Select(s => Over(program, s)).Where(s => s.Length > 0).GroupBy(Text.Group).Select(g => g.First());
 
     private static void Slots(IndentedWriter w, RankProgram program, StageProgram stage)
     {
@@ -120,7 +164,7 @@ internal static class RankPrinter
             }
 
             string Longs(IEnumerable<string> items) => "new long[] { " + string.Join(", ", items) + " }";
-            w.Line($"    new({Text.String(p.Path)}, {Stack(p.Value)}, {Stack(p.Gradient)}, {Longs(p.Logical.Select(Text.Number))}, {Longs(p.Local.Select(Text.Number))}, {Longs(p.Start.Select(Text.Offset))}, \"{p.Init.Kind}\", {Text.Float(p.Init.A)}, {Text.Float(p.Init.B)}),");
+            w.Line($"    new({Text.String(p.Path)}, {Stack(p.Value)}, {Stack(p.Gradient)}, {Longs(p.Logical.Select(Text.Number))}, {Longs(p.Local.Select(Text.Number))}, {Longs(p.Start.Select(Text.Offset))}, \"{p.Init.Kind}\", {Text.Float(p.Init.A)}, {Text.Float(p.Init.B)}{FirstLayer(stage, p)}),");
         }
 
         w.Line("};");
@@ -128,8 +172,25 @@ internal static class RankPrinter
         w.Line();
     }
 
-    private static void Loop(IndentedWriter w, EntryPlan entry)
+    private static string FirstLayer(StageProgram stage, ParameterPlan parameter)
     {
+        int stack = stage.Stacks.ToList().FindIndex(s => s.Id == parameter.Stack);
+        return stack < 0 ? "" : $", at.FirstLayer({stack})";
+    }
+
+    private static void Loop(IndentedWriter w, RankProgram program, EntryPlan entry)
+    {
+        if (program.Pipeline is not null)
+        {
+            foreach (InputPlan input in entry.Inputs)
+            {
+                w.Line($"batch.@{input.Name} = @{input.Name};");
+            }
+
+            w.Line($"executor.Run(PipelineEntry.{entry.Name}, actions[pipelineIndex][(int)PipelineEntry.{entry.Name}]);");
+            return;
+        }
+
         w.Open($"for (int microBatch = 0; microBatch < {entry.MicroBatches}; microBatch++)");
         w.Line($"stage0.{entry.Name}({string.Concat(entry.Inputs.Select(i => $"@{i.Name}, "))}microBatch);");
         w.Close();
@@ -150,7 +211,7 @@ internal static class RankPrinter
         w.Line("double lossSum = 0, weight = 0;");
         for (int i = 0; i < sets.Count; i++)
         {
-            w.Line($"(double sum{i}, double weight{i}) = Loss({i}, {(sets[i].Count == 0 ? "null" : Text.Group(sets[i]))});");
+            w.Line($"(double sum{i}, double weight{i}) = Loss({i}, {(Over(program, sets[i]).Length == 0 ? "null" : Text.Group(Over(program, sets[i])))});");
             w.Line($"lossSum += sum{i};");
             w.Line($"weight += weight{i};");
         }
@@ -169,8 +230,20 @@ internal static class RankPrinter
         w.Line("/// <returns>Loss, weight and gradient norm: the same on every rank.</returns>");
         w.Open($"public StepResult TrainStep({StagePrinter.Parameters(train)}{(train.Inputs.Count > 0 ? ", " : "")}{program.Optimizer}Settings settings)");
         w.Line("Begin(training: true);");
-        Loop(w, train);
-        w.Line("stage0.ReduceGradients();");
+        Loop(w, program, train);
+        if (program.Pipeline is { } pipeline)
+        {
+            w.Open("foreach (IStage stage in stages)");
+            w.Line("stage.ReduceGradients();");
+            w.Close();
+            w.Line();
+            PipelineRankPrinter.SumTied(w, pipeline);
+        }
+        else
+        {
+            w.Line("stage0.ReduceGradients();");
+        }
+
         Losses(w, program, train);
         w.Line("(double norm, bool skipped) = Update(weight, settings);");
         w.Line("return End(lossSum, weight, norm, skipped);");
@@ -184,7 +257,7 @@ internal static class RankPrinter
         Docs(w, entry);
         w.Open($"public StepResult Evaluate({StagePrinter.Parameters(entry)})");
         w.Line("Begin(training: false);");
-        Loop(w, entry);
+        Loop(w, program, entry);
         Losses(w, program, entry);
         w.Line("return new StepResult(lossSum, weight, 0, false);");
         w.Close();
@@ -197,8 +270,17 @@ internal static class RankPrinter
         Docs(w, entry);
         w.Open($"public Tensor Forward({StagePrinter.Parameters(entry)})");
         w.Line("Begin(training: false);");
-        Loop(w, entry);
-        w.Line($"return Read(stage0.{entry.Name}Result{string.Concat(entry.ResultDims.Select(d => ", " + d))});");
+        Loop(w, program, entry);
+        string dims = string.Concat(entry.ResultDims.Select(d => ", " + d));
+        if (program.Pipeline is { } pipeline)
+        {
+            PipelineRankPrinter.Result(w, program, pipeline, entry, dims);
+        }
+        else
+        {
+            w.Line($"return Read(stage0.{entry.Name}Result{dims});");
+        }
+
         w.Close();
         w.Line();
     }
@@ -212,10 +294,23 @@ internal static class RankPrinter
         for (int i = 0; i < program.NormSets.Count; i++)
         {
             EquatableArray<string> axes = program.NormSets[i];
-            w.Line($"part[0] = stage0.SquaredNorm({i});");
-            if (axes.Count > 0)
+            if (program.Pipeline is null)
             {
-                w.Line($"SumOver({Text.Group(axes)}, part); // each rank along {string.Join(", ", axes)} holds a slice");
+                w.Line($"part[0] = stage0.SquaredNorm({i});");
+            }
+            else
+            {
+                w.Line("part[0] = 0;");
+                w.Open("foreach (IStage stage in stages)");
+                w.Line($"part[0] += stage.SquaredNorm({i});");
+                w.Close();
+                w.Line();
+            }
+
+            string[] over = Over(program, axes);
+            if (over.Length > 0)
+            {
+                w.Line($"SumOver({Text.Group(over)}, part); // each rank along {string.Join(", ", over)} holds a part");
             }
 
             w.Line("squares += part[0];");
@@ -226,7 +321,18 @@ internal static class RankPrinter
         w.Line("return (norm, true);");
         w.Close();
         w.Line();
-        w.Line("stage0.Update(scale, settings, Step + 1);");
+        if (program.Pipeline is null)
+        {
+            w.Line("stage0.Update(scale, settings, Step + 1);");
+        }
+        else
+        {
+            w.Open("foreach (IStage stage in stages)");
+            w.Line("stage.Update(scale, settings, Step + 1);");
+            w.Close();
+            w.Line();
+        }
+
         w.Line("return (norm, false);");
         w.Close();
     }

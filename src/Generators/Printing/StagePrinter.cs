@@ -12,6 +12,7 @@ internal static class StagePrinter
     {
         var w = new IndentedWriter();
         Text.Header(w, program, "the program of a stage, " + stage.Name);
+        w.Line("using System;");
         w.Line("using Shardwright;");
         w.Line("using Shardwright.Execution;");
         w.Line("using Shardwright.Worlds;");
@@ -20,12 +21,19 @@ internal static class StagePrinter
         w.Open($"public static partial class {program.NestedName}");
         w.Summary("The program of a stage: straight calls of kernels and collectives. It names memory by slice and does not know which backend runs it.");
         w.Line("/// <typeparam name=\"TKernels\">The kernels of a backend; a struct, so that calls cost nothing.</typeparam>");
-        w.Open($"internal sealed class {stage.Name}<TKernels>(RankBase rank, Arena arena, TKernels kernels, StageMemory at) where TKernels : struct, IKernels");
+        w.Open(program.Pipeline is null
+            ? $"internal sealed class {stage.Name}<TKernels>(RankBase rank, Arena arena, TKernels kernels, StageMemory at) where TKernels : struct, IKernels"
+            : $"internal sealed class {stage.Name}<TKernels>(RankBase rank, Arena arena, TKernels kernels, StageMemory at, Batch batch) : IStage where TKernels : struct, IKernels");
         Memory(w, stage);
         Fields(w, program, stage);
         foreach (EntryPlan entry in stage.Entries)
         {
             Entry(w, program, stage, entry);
+        }
+
+        if (program.Pipeline is not null)
+        {
+            PipelinePrinter.Stage(w, stage);
         }
 
         UpdatePrinter.Print(w, program, stage);
@@ -43,7 +51,7 @@ internal static class StagePrinter
             foreach (BufferPlan b in category)
             {
                 string type = Text.Element(b.Element);
-                w.Line(b.IsStack
+                w.Line(b.IsPerMicroBatch ? PipelinePrinter.Buffer(b, type) : b.IsStack
                     ? $"private readonly SliceStack<{type}> {b.Name} = at.{b.Space}<{type}>({b.Offset}, {b.Length}, {b.Stride}, {b.Slots}); // {b.Comment}"
                     : $"private readonly Slice<{type}> {b.Name} = at.{b.Space}<{type}>({b.Offset}, {b.Length}); // {b.Comment}");
             }
@@ -61,6 +69,11 @@ internal static class StagePrinter
                 InputPlan input = entry.Inputs[load.Input];
                 w.Line($"private static readonly long[] {Shape(entry, input)} = {{ {string.Join(", ", input.Logical)} }};");
             }
+        }
+
+        for (int i = 0; i < stage.Stacks.Count; i++)
+        {
+            w.Line($"private readonly int {FirstLayer(stage.Stacks[i].Path)} = at.FirstLayer({i}); // number of the stage's first layer of {stage.Stacks[i].Path}");
         }
 
         foreach ((string name, int _) in program.Axes)
@@ -81,37 +94,21 @@ internal static class StagePrinter
     /// <summary>Inputs as parameters of a method.</summary>
     public static string Parameters(EntryPlan entry) => string.Join(", ", entry.Inputs.Select(i => $"{(i.Element == DType.Int32 ? "TokenTensor" : "Tensor")} @{i.Name}"));
 
+    /// <summary>Name of the field with the number of a stage's first layer of a stack.</summary>
+    private static string FirstLayer(string path) => "first" + string.Concat(path.Split('.').Select(p => char.ToUpperInvariant(p[0]) + p.Substring(1).Replace("{0}", "")));
+
     private static void Entry(IndentedWriter w, RankProgram program, StageProgram stage, EntryPlan entry)
     {
-        string inputs = Parameters(entry);
-        w.Summary($"{entry.Name}: one micro-batch, of {entry.MicroBatches}. Reads this rank's rows of the inputs.");
-        w.Open($"public void {entry.Name}({inputs}{(inputs.Length > 0 ? ", " : "")}int microBatch)");
-        foreach (ProgramStatement.Load load in Loads(entry))
+        foreach (PhasePlan phase in entry.Phases)
         {
-            InputPlan input = entry.Inputs[load.Input];
-            w.Line($"rank.Load(@{input.Name}, {Text.String(input.Name)}, {Shape(entry, input)}, [{string.Join(", ", input.Local.Select(Text.Number))}], [{string.Join(", ", input.Start.Select(Text.Offset))}], {Operand(stage, load.Operand)});");
+            EntryPhase(w, program, stage, entry, phase);
         }
 
-        foreach (ProgramStatement.Call call in entry.Main.OfType<ProgramStatement.Call>())
-        {
-            MethodPlan method = entry.Methods[call.Method];
-            if (!method.TakesLayer)
-            {
-                w.Line($"{method.Name}(microBatch);");
-                continue;
-            }
-
-            w.Open(call.Reversed ? $"for (int layer = {call.Layers - 1}; layer >= 0; layer--)" : $"for (int layer = 0; layer < {call.Layers}; layer++)");
-            w.Line($"{method.Name}(layer, microBatch);");
-            w.Close();
-        }
-
-        w.Close();
-        w.Line();
+        string slots = program.Pipeline is null ? "" : ", in SlotSet m";
         foreach (MethodPlan method in entry.Methods)
         {
             w.Summary(method.Summary);
-            w.Open($"private void {method.Name}({(method.TakesLayer ? "int layer, " : "")}int microBatch)");
+            w.Open($"private void {method.Name}({(method.TakesLayer ? "int layer, " : "")}int microBatch{slots})");
             foreach (ProgramStatement statement in method.Statements)
             {
                 Statement(w, program, stage, entry, statement);
@@ -129,6 +126,37 @@ internal static class StagePrinter
         }
     }
 
+    private static void EntryPhase(IndentedWriter w, RankProgram program, StageProgram stage, EntryPlan entry, PhasePlan phase)
+    {
+        bool pipelined = program.Pipeline is not null;
+        string inputs = pipelined ? "" : Parameters(entry), name = entry.Name + (pipelined ? phase.Phase.ToString() : ""), from = pipelined ? "batch." : "@", slots = pipelined ? ", m" : "";
+        string reads = phase.Main.OfType<ProgramStatement.Load>().Any() ? " Reads this rank's rows of the inputs." : "";
+        w.Summary($"{entry.Name}{(pipelined ? ", " + PipelinePrinter.Words(phase.Phase) : "")}: one micro-batch, of {entry.MicroBatches}.{reads}");
+        w.Open($"{(pipelined ? "private" : "public")} void {name}({inputs}{(inputs.Length > 0 ? ", " : "")}int microBatch{(pipelined ? ", in SlotSet m" : "")})");
+        foreach (ProgramStatement.Load load in phase.Main.OfType<ProgramStatement.Load>())
+        {
+            InputPlan input = entry.Inputs[load.Input];
+            w.Line($"rank.Load({from}{(pipelined ? "@" + input.Name + "!" : input.Name)}, {Text.String(input.Name)}, {Shape(entry, input)}, [{string.Join(", ", input.Local.Select(Text.Number))}], [{string.Join(", ", input.Start.Select(Text.Offset))}], {Operand(stage, load.Operand)});");
+        }
+
+        foreach (ProgramStatement.Call call in phase.Main.OfType<ProgramStatement.Call>())
+        {
+            MethodPlan method = entry.Methods[call.Method];
+            if (!method.TakesLayer)
+            {
+                w.Line($"{method.Name}(microBatch{slots});");
+                continue;
+            }
+
+            w.Open(call.Reversed ? $"for (int layer = {call.Layers - 1}; layer >= 0; layer--)" : $"for (int layer = 0; layer < {call.Layers}; layer++)");
+            w.Line($"{method.Name}(layer, microBatch{slots});");
+            w.Close();
+        }
+
+        w.Close();
+        w.Line();
+    }
+
     private static void Statement(IndentedWriter w, RankProgram program, StageProgram stage, EntryPlan entry, ProgramStatement statement)
     {
         switch (statement)
@@ -138,7 +166,7 @@ internal static class StagePrinter
                 IEnumerable<string> arguments = run.Operands.Select(o => Operand(stage, o));
                 if (kernel.UsesLayer)
                 {
-                    arguments = arguments.Append("layer");
+                    arguments = arguments.Append(LayerNumber(program, stage, kernel));
                 }
 
                 if (kernel.UsesMicroBatch)
@@ -168,6 +196,10 @@ internal static class StagePrinter
         }
     }
 
+    /// <summary>The number of the layer in its whole stack: what random keys depend on.</summary>
+    private static string LayerNumber(RankProgram program, StageProgram stage, KernelPlan kernel) =>
+        program.Pipeline is null || kernel is not OpKernel { Stack: >= 0 } op ? "layer" : $"{FirstLayer(stage.Stacks.First(s => s.Id == op.Stack).Path)} + layer";
+
     private static string Collective(StageProgram stage, ProgramStatement.Start start)
     {
         string group = Text.Group(start.Axes), source = Operand(stage, start.Source);
@@ -185,18 +217,16 @@ internal static class StagePrinter
     {
         BufferPlan buffer = stage.Buffers[operand.Buffer];
         string text = buffer.Name;
-        if (buffer.IsStack)
+        string slot = !buffer.IsStack ? "" : operand.Slot switch
         {
-            text += operand.Slot switch
-            {
-                SlotIndex.Layer => "[layer]",
-                SlotIndex.NextLayer => "[layer + 1]",
-                SlotIndex.Last => $"[{operand.Layers}]",
-                SlotIndex.Iteration => $"[{operand.Layers - 1} - layer]",
-                SlotIndex.NextIteration => $"[{operand.Layers} - layer]",
-                _ => "[0]",
-            };
-        }
+            SlotIndex.Layer => "layer",
+            SlotIndex.NextLayer => "layer + 1",
+            SlotIndex.Last => $"{operand.Layers}",
+            SlotIndex.Iteration => $"{operand.Layers - 1} - layer",
+            SlotIndex.NextIteration => $"{operand.Layers} - layer",
+            _ => "0",
+        };
+        text += buffer.IsPerMicroBatch ? (slot.Length > 0 ? $"[m, {slot}]" : "[m]") : slot.Length > 0 ? $"[{slot}]" : "";
 
         return operand.Start is { } start ? $"{text}.Part({Text.Offset(start)}, {operand.Length})"
             : operand.Length != buffer.Length ? $"{text}.Part(0, {operand.Length})" : text;

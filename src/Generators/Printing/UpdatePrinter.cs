@@ -11,6 +11,11 @@ internal static class UpdatePrinter
     {
         Reductions(w, stage);
         Squares(w, program, stage);
+        if (program.Pipeline is { } pipeline)
+        {
+            Tied(w, pipeline, stage);
+        }
+
         Update(w, program, stage);
     }
 
@@ -40,7 +45,7 @@ internal static class UpdatePrinter
         w.Line("{");
         for (int i = 0; i < program.NormSets.Count; i++)
         {
-            List<ParameterGroup> groups = stage.Groups.Where(g => g.NormAxes == program.NormSets[i]).ToList();
+            List<ParameterGroup> groups = stage.Groups.Where(g => g.NormAxes == program.NormSets[i] && !g.IsCopy).ToList();
             if (groups.Count > 0)
             {
                 w.Line($"    {i} => {string.Join(" + ", groups.Select(g => $"kernels.SumOfSquares({Operand(stage, g.Gradients)})"))},");
@@ -48,6 +53,29 @@ internal static class UpdatePrinter
         }
 
         w.Line("    _ => 0,");
+        w.Line("};");
+        w.Line();
+    }
+
+    private static void Tied(IndentedWriter w, PipelinePlan pipeline, StageProgram stage)
+    {
+        w.Summary("Gradient of this stage's copy of a parameter that several stages hold.");
+        if (pipeline.Tied.Count > 0)
+        {
+            w.Line("/// <param name=\"tied\">" + string.Join("; ", pipeline.Tied.Select((t, i) => $"{i}: {t.Path}, on the stages {string.Join(", ", t.Stages)}")) + ".</param>");
+        }
+
+        w.Line("public Slice<float> TiedGradient(int tied) => tied switch");
+        w.Line("{");
+        for (int i = 0; i < pipeline.Tied.Count; i++)
+        {
+            foreach (ParameterGroup group in stage.Groups.Where(g => g.Tied == pipeline.Tied[i].Path))
+            {
+                w.Line($"    {i} => {Operand(stage, group.Gradients)},");
+            }
+        }
+
+        w.Line("    _ => default,");
         w.Line("};");
         w.Line();
     }

@@ -26,8 +26,9 @@ public sealed class RandomState
 /// <param name="Init">Normal, Uniform or Constant.</param>
 /// <param name="A">Mean, lower bound or value.</param>
 /// <param name="B">Deviation or upper bound.</param>
+/// <param name="FirstLayer">Number of the layer of the first slot.</param>
 [EditorBrowsable(EditorBrowsableState.Never)]
-public sealed record ParameterSlot(string Path, SliceStack<float> Value, SliceStack<float> Gradient, long[] Logical, long[] Local, long[] Start, string Init, float A, float B);
+public sealed record ParameterSlot(string Path, SliceStack<float> Value, SliceStack<float> Gradient, long[] Logical, long[] Local, long[] Start, string Init, float A, float B, int FirstLayer = 0);
 
 /// <summary>A parameter of a rank: its piece of the logical tensor, and where that piece lies.</summary>
 public sealed class ParameterView
@@ -102,7 +103,7 @@ public abstract class RankBase : IDisposable
         {
             for (int layer = 0; layer < slot.Value.Count; layer++)
             {
-                string path = slot.Path.Replace("{0}", layer.ToString(System.Globalization.CultureInfo.InvariantCulture), StringComparison.Ordinal);
+                string path = slot.Path.Replace("{0}", (slot.FirstLayer + layer).ToString(System.Globalization.CultureInfo.InvariantCulture), StringComparison.Ordinal);
                 var view = new ParameterView(Arena, path, slot.Value[layer], slot.Gradient[layer], slot.Logical, slot.Local, slot.Start);
                 _parameters.Add(view);
                 Initialize.Fill(ref Arena.Ref(slot.Value[layer]), view.Map, seed, path, slot.Init, slot.A, slot.B);
@@ -220,6 +221,28 @@ public abstract class RankBase : IDisposable
             {
                 values[i] += gathered[rank * values.Length + i];
             }
+        }
+    }
+
+    /// <summary>Sums the gradients of a parameter that several stages hold: over this rank's copies, then over the ranks that hold one; all copies get the sum.</summary>
+    /// <param name="copies">Gradients of this rank's copies.</param>
+    /// <param name="group">Ranks that hold a copy; null where this is the only one.</param>
+    protected void SumTied(ReadOnlySpan<Slice<float>> copies, ProcessGroup? group)
+    {
+        Span<float> sum = Arena.Span(copies[0]);
+        for (int i = 1; i < copies.Length; i++)
+        {
+            System.Numerics.Tensors.TensorPrimitives.Add(sum, Arena.Span(copies[i]), sum);
+        }
+
+        if (group is not null)
+        {
+            group.Wait(group.StartAllReduce(Arena, copies[0]));
+        }
+
+        for (int i = 1; i < copies.Length; i++)
+        {
+            sum.CopyTo(Arena.Span(copies[i]));
         }
     }
 

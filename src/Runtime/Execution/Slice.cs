@@ -15,6 +15,9 @@ public readonly record struct Slice<T>(long Offset, long Length) where T : unman
         System.Diagnostics.Debug.Assert(start >= 0 && length >= 0 && start + length <= Length, "part lies outside of the slice");
         return new Slice<T>(Offset + start * sizeof(T), length);
     }
+
+    /// <summary>The same memory as bytes, for what only moves it.</summary>
+    public unsafe Slice<byte> Bytes => new(Offset, Length * sizeof(T));
 }
 
 /// <summary>Equal slices at equal distances: what a layer stack keeps for each layer (layer × slot).</summary>

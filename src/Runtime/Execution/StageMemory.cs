@@ -3,20 +3,141 @@ using System.ComponentModel;
 namespace Shardwright.Execution;
 
 /// <summary>Where the spaces of a stage start in its rank's arena, in bytes. Emitted code names its memory by space and offset, so that equal stages share it.</summary>
-/// <param name="StateAt">Parameters, gradients and optimizer state.</param>
-/// <param name="StepAt">What lives within one action; all stages of a rank share it.</param>
 [EditorBrowsable(EditorBrowsableState.Never)]
-public readonly record struct StageMemory(long StateAt, long StepAt)
+public sealed class StageMemory
 {
+    private readonly long _state;
+    private readonly long _step;
+    private readonly SlotSpace[] _spaces;
+    private readonly int[] _firstLayers;
+
+    /// <summary>Names the places.</summary>
+    /// <param name="state">Parameters, gradients and optimizer state.</param>
+    /// <param name="step">What lives within one action; all stages of a rank share it.</param>
+    /// <param name="firstLayers">For each stack, number of the first layer that the stage runs.</param>
+    /// <param name="spaces">Spaces with a block for each micro-batch in flight, in the order of <see cref="SlotKind"/>.</param>
+    public StageMemory(long state, long step, int[]? firstLayers = null, params SlotSpace[] spaces)
+    {
+        _state = state;
+        _step = step;
+        _firstLayers = firstLayers ?? [];
+        _spaces = spaces;
+    }
+
+    /// <summary>Number of the first layer of a stack on the stage.</summary>
+    public int FirstLayer(int stack) => _firstLayers[stack];
+
     /// <summary>A tensor that is kept from step to step.</summary>
-    public Slice<T> State<T>(long offset, long length) where T : unmanaged => new(StateAt + offset, length);
+    public Slice<T> State<T>(long offset, long length) where T : unmanaged => new(_state + offset, length);
 
     /// <summary>A tensor for each layer that is kept from step to step.</summary>
-    public SliceStack<T> State<T>(long offset, long length, long stride, int count) where T : unmanaged => new(StateAt + offset, length, stride, count);
+    public SliceStack<T> State<T>(long offset, long length, long stride, int count) where T : unmanaged => new(_state + offset, length, stride, count);
 
     /// <summary>A tensor that lives within an action.</summary>
-    public Slice<T> Step<T>(long offset, long length) where T : unmanaged => new(StepAt + offset, length);
+    public Slice<T> Step<T>(long offset, long length) where T : unmanaged => new(_step + offset, length);
 
     /// <summary>A tensor for each layer that lives within an action.</summary>
-    public SliceStack<T> Step<T>(long offset, long length, long stride, int count) where T : unmanaged => new(StepAt + offset, length, stride, count);
+    public SliceStack<T> Step<T>(long offset, long length, long stride, int count) where T : unmanaged => new(_step + offset, length, stride, count);
+
+    /// <summary>A tensor of each micro-batch that is under way.</summary>
+    public SlotSlice<T> Slots<T>(SlotKind kind, long offset, long length) where T : unmanaged => Slots<T>(kind, offset, length, 0, 1);
+
+    /// <summary>A tensor for each layer and micro-batch.</summary>
+    public SlotSlice<T> Slots<T>(SlotKind kind, long offset, long length, long stride, int count) where T : unmanaged =>
+        new(kind, _spaces[(int)kind].Offset + offset, _spaces[(int)kind].BlockBytes, length, stride, count);
+
+    /// <summary>What layers hand on within an action, its ends elsewhere.</summary>
+    /// <param name="head">Slot 0, where it arrives from another stage.</param>
+    /// <param name="body">Slots between.</param>
+    /// <param name="tail">The last slot, where it goes to another stage.</param>
+    /// <param name="span">Layers + 1.</param>
+    public static CarrySlice<T> Carry<T>(SlotSlice<T>? head, SlotSlice<T> body, SlotSlice<T>? tail, int span) where T : unmanaged => new(head, body, tail, span);
+
+    /// <summary>The body of a carried value that lives within an action.</summary>
+    public SlotSlice<T> StepBody<T>(long offset, long length, long stride, int count) where T : unmanaged => new(SlotKind.Input, _step + offset, 0, length, stride, count);
+}
+
+/// <summary>A space with a block for each micro-batch in flight.</summary>
+/// <param name="Offset">Bytes from the start of the arena.</param>
+/// <param name="BlockBytes">Size of a block.</param>
+[EditorBrowsable(EditorBrowsableState.Never)]
+public readonly record struct SlotSpace(long Offset, long BlockBytes);
+
+/// <summary>Kinds of memory that a stage has for each micro-batch in flight.</summary>
+[EditorBrowsable(EditorBrowsableState.Never)]
+public enum SlotKind
+{
+    /// <summary>What arrives from earlier stages.</summary>
+    Input,
+
+    /// <summary>What lives from forward to the last gradient.</summary>
+    Kept,
+
+    /// <summary>What goes to later stages.</summary>
+    Output,
+
+    /// <summary>Gradients that arrive.</summary>
+    GradientIn,
+
+    /// <summary>Gradients that go.</summary>
+    GradientOut,
+
+    /// <summary>What lives from the gradient of the inputs to that of the parameters.</summary>
+    Deferred,
+}
+
+/// <summary>The blocks that a micro-batch has on a stage.</summary>
+/// <param name="Input">Block of what arrives.</param>
+/// <param name="Kept">Block of what is kept for backward.</param>
+/// <param name="Output">Block of what goes.</param>
+/// <param name="GradientIn">Block of gradients that arrive.</param>
+/// <param name="GradientOut">Block of gradients that go.</param>
+/// <param name="Deferred">Block of what waits for the gradient of the parameters.</param>
+[EditorBrowsable(EditorBrowsableState.Never)]
+public readonly record struct SlotSet(int Input, int Kept, int Output, int GradientIn, int GradientOut, int Deferred)
+{
+    /// <summary>The block of a kind.</summary>
+    public int Of(SlotKind kind) => kind switch
+    {
+        SlotKind.Input => Input,
+        SlotKind.Kept => Kept,
+        SlotKind.Output => Output,
+        SlotKind.GradientIn => GradientIn,
+        SlotKind.GradientOut => GradientOut,
+        _ => Deferred,
+    };
+}
+
+/// <summary>A tensor (or one for each layer) of each micro-batch in flight.</summary>
+/// <typeparam name="T">Element type.</typeparam>
+/// <param name="Kind">Which block of a micro-batch it lies in.</param>
+/// <param name="Offset">Bytes from the start of the arena to the first.</param>
+/// <param name="BlockBytes">Bytes from one micro-batch to the next.</param>
+/// <param name="Length">Elements.</param>
+/// <param name="Stride">Bytes from one layer to the next.</param>
+/// <param name="Count">Layers; an index is taken modulo this count.</param>
+[EditorBrowsable(EditorBrowsableState.Never)]
+public readonly record struct SlotSlice<T>(SlotKind Kind, long Offset, long BlockBytes, long Length, long Stride, int Count) where T : unmanaged
+{
+    /// <summary>The tensor of a micro-batch.</summary>
+    public Slice<T> this[in SlotSet m] => new(Offset + m.Of(Kind) * BlockBytes, Length);
+
+    /// <summary>The tensor of a micro-batch and layer.</summary>
+    public Slice<T> this[in SlotSet m, int layer] => new(Offset + m.Of(Kind) * BlockBytes + layer % Count * Stride, Length);
+}
+
+/// <summary>What layers hand on: slot i is what enters layer i, and the last slot what leaves the last layer.</summary>
+/// <typeparam name="T">Element type.</typeparam>
+/// <param name="Head">Slot 0, where it arrives from another stage.</param>
+/// <param name="Body">Slots between.</param>
+/// <param name="Tail">The last slot, where it goes to another stage.</param>
+/// <param name="Span">Number of slots.</param>
+[EditorBrowsable(EditorBrowsableState.Never)]
+public readonly record struct CarrySlice<T>(SlotSlice<T>? Head, SlotSlice<T> Body, SlotSlice<T>? Tail, int Span) where T : unmanaged
+{
+    /// <summary>The slot of a micro-batch.</summary>
+    public Slice<T> this[in SlotSet m, int slot] =>
+        slot == 0 && Head is { } head ? head[m]
+        : slot == Span - 1 && Tail is { } tail ? tail[m]
+        : Body[m, Head is null ? slot : slot - 1];
 }

@@ -129,10 +129,10 @@ public sealed class World : IDisposable
 
     internal bool HasEnded(int rank) => Volatile.Read(ref _ended[rank]);
 
-    internal InProcessGroup Group(int rank, string[] axes)
+    internal InProcessGroup Group(int rank, string[] axes, int[]? coordinates = null)
     {
         string[] ordered = [.. Mesh.Axes.Select(a => a.Name).Where(axes.Contains)];
-        string key = string.Join("+", ordered);
+        string key = string.Join("+", ordered) + (coordinates is null ? "" : $" {string.Join(" and ", coordinates)}");
         lock (_gate)
         {
             if (!_groups.TryGetValue(key, out InProcessGroup[]? groups))
@@ -143,7 +143,7 @@ public sealed class World : IDisposable
 
             if (groups[rank] is null)
             {
-                int[] members = Mesh.Group(rank, ordered);
+                int[] members = [.. Mesh.Group(rank, ordered).Where(r => coordinates is null || coordinates.Contains(Mesh.Coordinate(r, ordered[0])))];
                 var shared = new InProcessGroup.Shared(this, key.Length == 0 ? "self" : key, members);
                 for (int i = 0; i < members.Length; i++)
                 {
@@ -252,6 +252,14 @@ public sealed class RankContext
 
     /// <summary>The group of ranks along axes that this rank belongs to.</summary>
     public ProcessGroup Group(params string[] axes) => _world.Group(Rank, axes);
+
+    /// <summary>Those ranks along one axis that have one of the given coordinates, this rank among them.</summary>
+    /// <param name="axis">The axis.</param>
+    /// <param name="coordinates">Coordinates along it.</param>
+    /// <exception cref="ArgumentException">This rank has none of them.</exception>
+    public ProcessGroup GroupAt(string axis, params int[] coordinates) => coordinates.Contains(Coordinate(axis))
+        ? _world.Group(Rank, [axis], coordinates)
+        : throw new ArgumentException($"Rank {Rank} has coordinate {Coordinate(axis)} on axis '{axis}', which is none of {string.Join(", ", coordinates)}.");
 
     /// <summary>Tells the world a result; rank 0's reach <see cref="World.Reported"/>.</summary>
     public void Report(StepResult result) => _world.Report(Rank, result);

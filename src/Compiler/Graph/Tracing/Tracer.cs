@@ -177,10 +177,12 @@ public sealed partial class Tracer
                     instance.Fields[field.Name] = AddParameter(parameter, instance, noDecay || parameter.NoDecay, held);
                     break;
                 case FieldDefinition.Layer layer:
+                    AddStages(layer.Stages, instance, field);
                     LayerDefinition inner = Find(layer.Type, definition, field);
                     instance.Fields[field.Name] = Instantiate(inner, instance.PathOf(field), Bind(inner, layer.Arguments, instance), noDecay || layer.NoDecay, Held(layer.Placements, inner, instance, held, field.Name));
                     break;
                 case FieldDefinition.LayerStack stack:
+                    AddStages(stack.Stages, instance, field);
                     var made = new StackInstance(stack, instance, (int)Math.Min(int.MaxValue, Size(stack.Count, instance)));
                     instance.Fields[field.Name] = made;
                     if (_builder.Region.Stack is not null)
@@ -284,6 +286,17 @@ public sealed partial class Tracer
         }
 
         return value;
+    }
+
+    private void AddStages(EquatableArray<StagesAttribute> attributes, LayerInstance scope, FieldDefinition field)
+    {
+        foreach (StagesAttribute attribute in attributes)
+        {
+            EquatableArray<long> counts = attribute.Counts.Select(e => Evaluate(e, scope, new Dictionary<string, object?>()) is long count
+                ? count
+                : throw Fail("SW0004", scope.Definition, attribute.Site, $"a number of [Stages] on '{scope.PathOf(field)}' is not a whole number known at compile time")).ToEquatable();
+            Graph.StageRequests.Add(new StageRequest(scope.PathOf(field), attribute.Mesh, attribute.IsSingle, counts, scope.Definition.Type + "#" + attribute.Site));
+        }
     }
 
     private void AddRequest(Value value, PlacementAttribute attribute, LayerInstance scope, string what)

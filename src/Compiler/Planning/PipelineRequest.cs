@@ -1,0 +1,149 @@
+using Shardwright.Compiler.Graph;
+using Shardwright.Compiler.Graph.Definitions;
+using Shardwright.Compiler.Pipelining;
+
+namespace Shardwright.Compiler.Planning;
+
+/// <summary>Reads what a model asks of the pipeline axis of its mesh: the cut, the number of stages on a rank, the schedule; and says what cannot be.</summary>
+internal sealed class PipelineRequest
+{
+    private readonly ModelDefinition _model;
+    private readonly ShardedOnDefinition _on;
+    private readonly List<Finding> _findings;
+
+    public PipelineRequest(ModelDefinition model, ShardedOnDefinition on, List<Finding> findings)
+    {
+        _model = model;
+        _on = on;
+        _findings = findings;
+    }
+
+    /// <summary>What was asked for.</summary>
+    /// <param name="Axis">The pipeline axis; empty for a model of one stage.</param>
+    /// <param name="Cut">Where the cuts lie.</param>
+    /// <param name="Table">The order of actions; null for a model of one stage.</param>
+    public sealed record Answer(string Axis, StageCut Cut, ActionTable? Table);
+
+    private string Site => _model.Layer.Type + "#" + _on.Site;
+
+    private string Name => _model.Layer.ShortName;
+
+    /// <summary>Reads the request for a traced model; null where a finding says why not.</summary>
+    public Answer? Read(ModelGraph graph, int microBatches)
+    {
+        List<MeshAxisDefinition> axes = _on.Mesh.Axes.Where(a => a.Role == "Pipeline" && a.Size > 1).ToList();
+        if (axes.Count == 0)
+        {
+            return new Answer("", StageCut.One, null);
+        }
+
+        if (axes.Count > 1)
+        {
+            return Fail("SW2003", Site, $"'{_on.Mesh.ShortName}' has {axes.Count} axes of the role Pipeline ({string.Join(", ", axes.Select(a => a.Name))}): a model has one pipeline, so give one of them the product of their sizes and take the other away");
+        }
+
+        MeshAxisDefinition axis = axes[0];
+        if (Schedules.Find(_on.Schedule) is not { } schedule)
+        {
+            return Fail("SW2003", Site, $"there is no schedule '{_on.Schedule}': use one of {string.Join(", ", Schedules.All.Select(s => s.EnumName))}");
+        }
+
+        List<StageRequest> requests = Requests(graph, axis.Size);
+        int? asked = requests.Where(r => !r.IsSingle).Select(r => (int?)(r.Counts.Count / axis.Size)).FirstOrDefault();
+        int chunks = asked ?? schedule.RequiredChunks ?? (schedule.EnumName is "OneForwardOneBackward" or "GPipe" ? 1 : 2);
+        var shape = new ScheduleShape(axis.Size, chunks, microBatches);
+        if (schedule.Refuse(shape) is { } reason)
+        {
+            return Fail("SW2003", Site, $"the schedule of '{Name}' on '{_on.Mesh.ShortName}' cannot run: {reason}");
+        }
+
+        return Cut(graph, requests, axis, shape.Stages) is { } cut ? new Answer(axis.Name, cut, ActionTable.Build(schedule, shape).Merged()) : null;
+    }
+
+    /// <summary>Requests for this mesh: those that name it come before those for all meshes with that number of stages.</summary>
+    private List<StageRequest> Requests(ModelGraph graph, int ranks) => graph.StageRequests
+        .Where(r => r.Mesh == _on.Mesh.Type || (r.Mesh.Length == 0 && (r.IsSingle || r.Counts.Count % ranks == 0)))
+        .GroupBy(r => r.Path).Select(g => g.OrderByDescending(r => r.Mesh.Length > 0).First()).ToList();
+
+    private StageCut? Cut(ModelGraph graph, List<StageRequest> requests, MeshAxisDefinition axis, int stages)
+    {
+        var stacks = new List<(string, EquatableArray<int>)>();
+        foreach (StageRequest request in requests.Where(r => !r.IsSingle))
+        {
+            if (graph.Stacks.FirstOrDefault(s => s.Path == request.Path) is not { } stack)
+            {
+                return (StageCut?)Finding("SW2001", request.Site, $"[Stages] on '{request.Path}': only a LayerStack has layers to share out; use [Stage(n)] on a single layer");
+            }
+
+            if (request.Counts.Count != stages || request.Counts.Any(c => c < 0) || request.Counts.Sum() != stack.Layers)
+            {
+                string nearest = string.Join(", ", Even(stack.Layers, stages));
+                return (StageCut?)Finding("SW2001", request.Site, $"[Stages({string.Join(", ", request.Counts)})] on '{request.Path}' gives {request.Counts.Sum()} layers to {request.Counts.Count} stages, and it has {stack.Layers} layers for the {stages} stages of '{_on.Mesh.ShortName}' ({axis.Name} = {axis.Size}): [Stages({nearest})] adds up");
+            }
+
+            stacks.Add((stack.Path, request.Counts.Select(c => (int)c).ToEquatable()));
+        }
+
+        var layers = new List<(string, int)>();
+        foreach (StageRequest request in requests.Where(r => r.IsSingle))
+        {
+            long stage = request.Counts.Count == 1 ? request.Counts[0] : -1;
+            if (stage < 0 || stage >= stages)
+            {
+                return (StageCut?)Finding("SW2001", request.Site, $"[Stage({stage})] on '{request.Path}': '{_on.Mesh.ShortName}' has the stages 0 to {stages - 1}");
+            }
+
+            layers.Add((request.Path, (int)stage));
+        }
+
+        if (stacks.Count == 0 && layers.Count == 0)
+        {
+            return Automatic(graph, axis, stages);
+        }
+
+        foreach (Stack stack in graph.Stacks.Where(k => stacks.All(s => s.Item1 != k.Path)))
+        {
+            stacks.Add((stack.Path, Even(stack.Layers, stages).ToEquatable()));
+        }
+
+        return Check(graph, new StageCut(stages, stacks.ToEquatable(), layers.ToEquatable()), requests.FirstOrDefault()?.Site ?? Site);
+    }
+
+    private StageCut? Automatic(ModelGraph graph, MeshAxisDefinition axis, int stages)
+    {
+        int layers = graph.Stacks.Sum(s => s.Layers);
+        if (graph.Stacks.Count == 0 || layers < stages)
+        {
+            return (StageCut?)Finding("SW2001", Site, $"'{Name}' has {layers} layers in stacks, and '{_on.Mesh.ShortName}' has {stages} stages ({axis.Name} = {axis.Size}): give {axis.Name} a size of {Math.Max(1, layers)} or less, or say with [Stage(n)] where each layer goes");
+        }
+
+        return Check(graph, new StageCut(stages, graph.Stacks.Select(s => (s.Path, Even(s.Layers, stages).ToEquatable())).ToEquatable(), default), Site);
+    }
+
+    /// <summary>Every stage has something to train.</summary>
+    private StageCut? Check(ModelGraph graph, StageCut cut, string site)
+    {
+        StageMap map = StageMap.Make(graph, cut);
+        var busy = new HashSet<int>();
+        foreach (Region region in graph.Regions.Where(r => !r.IsBackward))
+        {
+            foreach (Node node in region.Nodes.Where(n => n.Inputs.Any(i => i.Kind == ValueKind.Parameter)))
+            {
+                busy.UnionWith(region.Stack is { } stack ? Enumerable.Range(0, cut.Stages).Where(s => map.Layers(stack.Id, s) > 0) : new[] { map.StageOf(node) });
+            }
+        }
+
+        int idle = Enumerable.Range(0, cut.Stages).Where(s => !busy.Contains(s)).DefaultIfEmpty(-1).First();
+        return idle < 0 ? cut : (StageCut?)Finding("SW2001", site, $"stage {idle} of '{Name}' on '{_on.Mesh.ShortName}' has no parameters to train: give it a layer, or the pipeline fewer stages than {cut.Stages}");
+    }
+
+    private static IEnumerable<int> Even(int layers, int stages) => Enumerable.Range(0, stages).Select(s => layers / stages + (s >= stages - layers % stages ? 1 : 0));
+
+    private Answer? Fail(string id, string site, string message) => (Answer?)Finding(id, site, message);
+
+    private object? Finding(string id, string site, string message)
+    {
+        _findings.Add(Graph.Finding.At(id, site, message));
+        return null;
+    }
+}

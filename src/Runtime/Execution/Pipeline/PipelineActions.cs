@@ -1,0 +1,120 @@
+using System.ComponentModel;
+using System.Globalization;
+
+namespace Shardwright.Execution;
+
+/// <summary>What a line of a rank's table does.</summary>
+internal enum PipelineVerb
+{
+    Run,
+    StartReceive,
+    WaitReceive,
+    StartSend,
+    WaitSend,
+}
+
+/// <summary>One line of a rank's table.</summary>
+internal readonly record struct PipelineAction(PipelineVerb Verb, PipelinePhase Phase, int Stage, int MicroBatch, bool IsGradient);
+
+/// <summary>What a rank does in an entry, in order, and which blocks its micro-batches have: read from the notation in which schedules are printed.</summary>
+/// <remarks>Words: <c>0F2</c> runs stage 0 forward on micro-batch 2 (B both gradients, I of the inputs, W of the parameters); <c>0RECV_F2</c> posts the receive of
+/// its input, <c>0WAIT_RECV_F2</c> waits for it, <c>0SEND_F2</c> and <c>0WAIT_SEND_F2</c> likewise; B in place of F for gradients.
+/// A line <c>stage 0 Kept: 0 1 0 1</c> gives the block of each micro-batch in a space.</remarks>
+[EditorBrowsable(EditorBrowsableState.Never)]
+public sealed class PipelineActions
+{
+    private PipelineActions(PipelineAction[] actions, Dictionary<int, SlotSet[]> slots)
+    {
+        Actions = actions;
+        Slots = slots;
+    }
+
+    internal PipelineAction[] Actions { get; }
+
+    internal Dictionary<int, SlotSet[]> Slots { get; }
+
+    /// <summary>Reads a table.</summary>
+    /// <param name="microBatches">Number of micro-batches.</param>
+    /// <param name="text">Its text.</param>
+    /// <exception cref="FormatException">A word means nothing.</exception>
+    public static PipelineActions Parse(int microBatches, string text)
+    {
+        var actions = new List<PipelineAction>();
+        var slots = new Dictionary<int, SlotSet[]>();
+        foreach (string line in text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+        {
+            if (line.StartsWith("stage ", StringComparison.Ordinal))
+            {
+                string[] parts = line.Split(':');
+                string[] name = parts[0].Split(' ');
+                int stage = int.Parse(name[1], CultureInfo.InvariantCulture);
+                if (!slots.TryGetValue(stage, out SlotSet[]? sets))
+                {
+                    slots[stage] = sets = new SlotSet[microBatches];
+                }
+
+                int[] numbers = [.. parts[1].Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(n => int.Parse(n, CultureInfo.InvariantCulture))];
+                for (int m = 0; m < numbers.Length; m++)
+                {
+                    sets[m] = Set(sets[m], Enum.Parse<SlotKind>(name[2]), numbers[m]);
+                }
+
+                continue;
+            }
+
+            actions.AddRange(line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(Word));
+        }
+
+        return new PipelineActions([.. actions], slots);
+    }
+
+    private static SlotSet Set(SlotSet set, SlotKind kind, int slot) => kind switch
+    {
+        SlotKind.Input => set with { Input = slot },
+        SlotKind.Kept => set with { Kept = slot },
+        SlotKind.Output => set with { Output = slot },
+        SlotKind.GradientIn => set with { GradientIn = slot },
+        SlotKind.GradientOut => set with { GradientOut = slot },
+        _ => set with { Deferred = slot },
+    };
+
+    private static PipelineAction Word(string word)
+    {
+        int at = 0;
+        while (at < word.Length && char.IsAsciiDigit(word[at]))
+        {
+            at++;
+        }
+
+        int end = word.Length;
+        while (end > at && char.IsAsciiDigit(word[end - 1]))
+        {
+            end--;
+        }
+
+        if (at == 0 || end == word.Length)
+        {
+            throw new FormatException($"'{word}' is no action of a pipeline.");
+        }
+
+        int stage = int.Parse(word.AsSpan(0, at), CultureInfo.InvariantCulture), microBatch = int.Parse(word.AsSpan(end), CultureInfo.InvariantCulture);
+        PipelineAction Run(PipelinePhase phase) => new(PipelineVerb.Run, phase, stage, microBatch, phase != PipelinePhase.Forward);
+        PipelineAction Pass(PipelineVerb verb, bool gradient) => new(verb, default, stage, microBatch, gradient);
+        return word[at..end] switch
+        {
+            "F" => Run(PipelinePhase.Forward),
+            "B" => Run(PipelinePhase.Backward),
+            "I" => Run(PipelinePhase.InputGradient),
+            "W" => Run(PipelinePhase.WeightGradient),
+            "RECV_F" => Pass(PipelineVerb.StartReceive, false),
+            "RECV_B" => Pass(PipelineVerb.StartReceive, true),
+            "WAIT_RECV_F" => Pass(PipelineVerb.WaitReceive, false),
+            "WAIT_RECV_B" => Pass(PipelineVerb.WaitReceive, true),
+            "SEND_F" => Pass(PipelineVerb.StartSend, false),
+            "SEND_B" => Pass(PipelineVerb.StartSend, true),
+            "WAIT_SEND_F" => Pass(PipelineVerb.WaitSend, false),
+            "WAIT_SEND_B" => Pass(PipelineVerb.WaitSend, true),
+            _ => throw new FormatException($"'{word}' is no action of a pipeline."),
+        };
+    }
+}

@@ -1,0 +1,130 @@
+using System.ComponentModel;
+using Shardwright.Worlds;
+
+namespace Shardwright.Execution;
+
+/// <summary>Walks a rank's table: runs actions of its stages, and starts and waits for what passes between stages.</summary>
+[EditorBrowsable(EditorBrowsableState.Never)]
+public sealed class PipelineExecutor
+{
+    private const int MaxTensors = 64;
+    private readonly Arena _arena;
+    private readonly RankContext _context;
+    private readonly ProcessGroup _group;
+    private readonly IPipelineStage?[] _stages;
+    private readonly int[] _rankOfStage;
+    private readonly Ticket[] _tickets;
+    private readonly int[] _counts;
+    private readonly int _microBatches;
+    private readonly Slice<byte>[] _from = new Slice<byte>[MaxTensors];
+    private readonly Slice<byte>[] _to = new Slice<byte>[MaxTensors];
+
+    /// <summary>Binds the executor to a rank.</summary>
+    /// <param name="arena">Memory of the rank.</param>
+    /// <param name="context">The rank.</param>
+    /// <param name="group">Ranks along the pipeline.</param>
+    /// <param name="stages">All stages by number; those of other ranks are null.</param>
+    /// <param name="rankOfStage">Pipeline coordinate of each stage.</param>
+    /// <param name="microBatches">Most micro-batches of an entry.</param>
+    public PipelineExecutor(Arena arena, RankContext context, ProcessGroup group, IPipelineStage?[] stages, int[] rankOfStage, int microBatches)
+    {
+        _arena = arena;
+        _context = context;
+        _group = group;
+        _stages = stages;
+        _rankOfStage = rankOfStage;
+        _microBatches = microBatches;
+        _tickets = new Ticket[stages.Length * 4 * microBatches * MaxTensorsOf(stages)];
+        _counts = new int[stages.Length * 4 * microBatches];
+        _width = MaxTensorsOf(stages);
+    }
+
+    private readonly int _width;
+
+    /// <summary>Runs an entry.</summary>
+    public void Run(PipelineEntry entry, PipelineActions table)
+    {
+        foreach (PipelineAction action in table.Actions)
+        {
+            _context.ThrowIfStopping();
+            ref readonly SlotSet m = ref table.Slots[action.Stage][action.MicroBatch];
+            switch (action.Verb)
+            {
+                case PipelineVerb.Run:
+                    _stages[action.Stage]!.Run(entry, action.Phase, action.MicroBatch, m);
+                    HandOver(entry, action, table, m);
+                    break;
+                case PipelineVerb.StartReceive:
+                    Start(entry, action, action.IsGradient ? Passing.Gradients : Passing.Activations, m, sends: false);
+                    break;
+                case PipelineVerb.WaitReceive:
+                    Wait(action, action.IsGradient ? Passing.Gradients : Passing.Activations);
+                    break;
+                case PipelineVerb.StartSend:
+                    Start(entry, action, action.IsGradient ? Passing.PreviousGradients : Passing.NextActivations, m, sends: true);
+                    break;
+                default:
+                    Wait(action, action.IsGradient ? Passing.PreviousGradients : Passing.NextActivations);
+                    break;
+            }
+        }
+    }
+
+    private static int MaxTensorsOf(IPipelineStage?[] stages)
+    {
+        var tensors = new Slice<byte>[MaxTensors];
+        int most = 1;
+        foreach (IPipelineStage stage in stages.OfType<IPipelineStage>())
+        {
+            foreach (PipelineEntry entry in Enum.GetValues<PipelineEntry>())
+            {
+                foreach (Passing passing in Enum.GetValues<Passing>())
+                {
+                    most = Math.Max(most, stage.Tensors(entry, passing, default, tensors));
+                }
+            }
+        }
+
+        return most;
+    }
+
+    private int Index(PipelineAction action, Passing passing) => (action.Stage * 4 + (int)passing) * _microBatches + action.MicroBatch;
+
+    private void Start(PipelineEntry entry, PipelineAction action, Passing passing, in SlotSet m, bool sends)
+    {
+        int other = _rankOfStage[action.Stage + (passing is Passing.Activations or Passing.PreviousGradients ? -1 : 1)];
+        int count = _stages[action.Stage]!.Tensors(entry, passing, m, _from), index = Index(action, passing);
+        _counts[index] = count;
+        for (int i = 0; i < count; i++)
+        {
+            _tickets[index * _width + i] = sends ? _group.StartSend(_arena, _from[i], other) : _group.StartReceive(_arena, _from[i], other);
+        }
+    }
+
+    private void Wait(PipelineAction action, Passing passing)
+    {
+        int index = Index(action, passing);
+        for (int i = 0; i < _counts[index]; i++)
+        {
+            _group.Wait(_tickets[index * _width + i]);
+        }
+    }
+
+    /// <summary>A neighbouring stage on the same rank gets what passes by a copy.</summary>
+    private void HandOver(PipelineEntry entry, PipelineAction action, PipelineActions table, in SlotSet m)
+    {
+        bool forward = action.Phase == PipelinePhase.Forward;
+        int next = action.Stage + (forward ? 1 : -1);
+        if (action.Phase == PipelinePhase.WeightGradient || next < 0 || next >= _stages.Length || _stages[next] is not { } receiver)
+        {
+            return;
+        }
+
+        int count = _stages[action.Stage]!.Tensors(entry, forward ? Passing.NextActivations : Passing.PreviousGradients, m, _from);
+        receiver.Tensors(entry, forward ? Passing.Activations : Passing.Gradients, table.Slots[next][action.MicroBatch], _to);
+        for (int i = 0; i < count; i++)
+        {
+            _arena.Span(_from[i]).CopyTo(_arena.Span(_to[i]));
+        }
+    }
+}
