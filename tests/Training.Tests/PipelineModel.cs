@@ -40,7 +40,12 @@ public sealed partial class PipelineBlock(int hidden, int heads, float dropout)
 [ShardedOn<Pp4>(Name = "Pp4M8", MicroBatches = 8)]
 [ShardedOn<Pp4>(Name = "Pp4M2GPipe", MicroBatches = 2, Schedule = PipelineSchedule.GPipe)]
 [ShardedOn<Pp2>(Name = "Pp2M4Interleaved", MicroBatches = 4, Schedule = PipelineSchedule.Interleaved)]
+[ShardedOn<Pp2>(Name = "Pp2M4Bfs", MicroBatches = 4, Schedule = PipelineSchedule.LoopedBreadthFirst)]
+[ShardedOn<Pp4>(Name = "Pp4M8ZbH1", MicroBatches = 8, Schedule = PipelineSchedule.ZeroBubbleH1)]
+[ShardedOn<Pp2>(Name = "Pp2M4ZbV", MicroBatches = 4, Schedule = PipelineSchedule.ZeroBubbleV)]
+[ShardedOn<Pp2>(Name = "Pp2M1ZbV", MicroBatches = 1, Schedule = PipelineSchedule.ZeroBubbleV)]
 [ShardedOn<Pp2Dp2Tp2>(Name = "Pp2Dp2Tp2M4", MicroBatches = 4)]
+[ShardedOn<Pp2Dp2Tp2>(Name = "Pp2Dp2Tp2M2ZbH1", MicroBatches = 2, Schedule = PipelineSchedule.ZeroBubbleH1)]
 public sealed partial class PipelineGpt
 {
     public const int Vocab = 64, Hidden = 32, Heads = 4, Layers = 4, Context = 24, Batch = 16;

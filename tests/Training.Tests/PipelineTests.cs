@@ -29,6 +29,11 @@ public sealed class PipelineTests
         "Pp4M8" => MeshRun.Run(name, PipelineGpt.Pp4M8.Mesh, Steps, r => new PipelineGpt.Pp4M8.Rank(r, 3), (r, i) => r.TrainStep(Data(i).Ids, Data(i).Targets, s_settings)),
         "Pp4M2GPipe" => MeshRun.Run(name, PipelineGpt.Pp4M2GPipe.Mesh, Steps, r => new PipelineGpt.Pp4M2GPipe.Rank(r, 3), (r, i) => r.TrainStep(Data(i).Ids, Data(i).Targets, s_settings)),
         "Pp2M4Interleaved" => MeshRun.Run(name, PipelineGpt.Pp2M4Interleaved.Mesh, Steps, r => new PipelineGpt.Pp2M4Interleaved.Rank(r, 3), (r, i) => r.TrainStep(Data(i).Ids, Data(i).Targets, s_settings)),
+        "Pp2M4Bfs" => MeshRun.Run(name, PipelineGpt.Pp2M4Bfs.Mesh, Steps, r => new PipelineGpt.Pp2M4Bfs.Rank(r, 3), (r, i) => r.TrainStep(Data(i).Ids, Data(i).Targets, s_settings)),
+        "Pp4M8ZbH1" => MeshRun.Run(name, PipelineGpt.Pp4M8ZbH1.Mesh, Steps, r => new PipelineGpt.Pp4M8ZbH1.Rank(r, 3), (r, i) => r.TrainStep(Data(i).Ids, Data(i).Targets, s_settings)),
+        "Pp2M4ZbV" => MeshRun.Run(name, PipelineGpt.Pp2M4ZbV.Mesh, Steps, r => new PipelineGpt.Pp2M4ZbV.Rank(r, 3), (r, i) => r.TrainStep(Data(i).Ids, Data(i).Targets, s_settings)),
+        "Pp2M1ZbV" => MeshRun.Run(name, PipelineGpt.Pp2M1ZbV.Mesh, Steps, r => new PipelineGpt.Pp2M1ZbV.Rank(r, 3), (r, i) => r.TrainStep(Data(i).Ids, Data(i).Targets, s_settings)),
+        "Pp2Dp2Tp2M2ZbH1" => MeshRun.Run(name, PipelineGpt.Pp2Dp2Tp2M2ZbH1.Mesh, Steps, r => new PipelineGpt.Pp2Dp2Tp2M2ZbH1.Rank(r, 3), (r, i) => r.TrainStep(Data(i).Ids, Data(i).Targets, s_settings)),
         _ => MeshRun.Run(name, PipelineGpt.Pp2Dp2Tp2M4.Mesh, Steps, r => new PipelineGpt.Pp2Dp2Tp2M4.Rank(r, 3), (r, i) => r.TrainStep(Data(i).Ids, Data(i).Targets, s_settings)),
     };
 
@@ -38,6 +43,11 @@ public sealed class PipelineTests
     [InlineData("Pp4M8")]
     [InlineData("Pp4M2GPipe")]
     [InlineData("Pp2M4Interleaved")]
+    [InlineData("Pp2M4Bfs")]
+    [InlineData("Pp4M8ZbH1")]
+    [InlineData("Pp2M4ZbV")]
+    [InlineData("Pp2M1ZbV")]
+    [InlineData("Pp2Dp2Tp2M2ZbH1")]
     [InlineData("Pp2Dp2Tp2M4")]
     public void APipelineFollowsOneRank(string name)
     {
@@ -47,5 +57,96 @@ public sealed class PipelineTests
         Assert.InRange(Math.Abs(actual.Norms[0] / s_reference.Value.Norms[0] - 1), 0, 1e-6);
         MeshRun.AssertLosses(s_reference.Value, actual, 10, 1e-6);
         MeshRun.AssertLosses(s_reference.Value, actual, Steps, 5e-6);
+    }
+
+    [Fact]
+    public void TwoRunsAreBitIdentical()
+    {
+        RunResult first = Run("Pp2Dp2Tp2M2ZbH1"), second = Run("Pp2Dp2Tp2M2ZbH1");
+        Assert.Equal(first.Losses, second.Losses);
+        foreach ((string path, float[] values) in first.Final)
+        {
+            Assert.True(values.AsSpan().SequenceEqual(second.Final[path]), path);
+        }
+    }
+
+    [Fact]
+    public void EvaluationAndInferenceOnAPipelineAreThoseOfOneRank()
+    {
+        (TokenTensor ids, TokenTensor targets) = Data(0);
+        (double Loss, float[] Logits) One()
+        {
+            double loss = 0;
+            float[] logits = [];
+            using var world = World.InProcess(PipelineGpt.OneM1.Mesh);
+            world.Run(r =>
+            {
+                using var gpt = new PipelineGpt.OneM1.Rank(r, 3);
+                loss = gpt.Evaluate(ids, targets).Loss;
+                logits = gpt.Forward(ids).Span.ToArray();
+            });
+            return (loss, logits);
+        }
+
+        (double expected, float[] logits) = One();
+        using var pipeline = World.InProcess(PipelineGpt.Pp2M4ZbV.Mesh);
+        pipeline.Run(r =>
+        {
+            using var gpt = new PipelineGpt.Pp2M4ZbV.Rank(r, 3);
+            Assert.Equal(expected, gpt.Evaluate(ids, targets).Loss, 1e-5);
+            float[] actual = gpt.Forward(ids).Span.ToArray();
+            Assert.Equal(logits.Length, actual.Length);
+            Assert.All(logits.Zip(actual), p => Assert.Equal(p.First, p.Second, 1e-4));
+        });
+        using var interleaved = World.InProcess(PipelineGpt.Pp2Dp2Tp2M4.Mesh);
+        interleaved.Run(r =>
+        {
+            using var gpt = new PipelineGpt.Pp2Dp2Tp2M4.Rank(r, 3);
+            Assert.Equal(expected, gpt.Evaluate(ids, targets).Loss, 1e-5);
+            float[] actual = gpt.Forward(ids).Span.ToArray();
+            Assert.All(logits.Zip(actual), p => Assert.Equal(p.First, p.Second, 1e-4));
+        });
+    }
+
+    [Fact]
+    public void ARankThatFailsInMidScheduleEndsTheOthers()
+    {
+        using var world = World.InProcess(PipelineGpt.Pp4M8.Mesh);
+        var watch = System.Diagnostics.Stopwatch.StartNew();
+        var error = Assert.Throws<RankFailedException>(() => world.Run(r =>
+        {
+            using var gpt = new PipelineGpt.Pp4M8.Rank(r, 3);
+            (TokenTensor ids, TokenTensor targets) = Data(0);
+            gpt.TrainStep(ids, targets, s_settings);
+            if (r.Rank == 2)
+            {
+                throw new InvalidOperationException("the cause");
+            }
+
+            gpt.TrainStep(ids, targets, s_settings);
+        }));
+        Assert.Equal(2, error.Rank);
+        Assert.Contains("the cause", error.Message, StringComparison.Ordinal);
+        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(10));
+    }
+
+    [Fact]
+    public void AStepAllocatesNothingAfterTheFirst()
+    {
+        using var world = World.InProcess(PipelineGpt.Pp2M4Interleaved.Mesh, new WorldOptions { ThreadsPerRank = 1 });
+        world.Run(r =>
+        {
+            using var gpt = new PipelineGpt.Pp2M4Interleaved.Rank(r, 3);
+            (TokenTensor ids, TokenTensor targets) = Data(0);
+            gpt.TrainStep(ids, targets, s_settings);
+            gpt.TrainStep(ids, targets, s_settings);
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            for (int i = 0; i < 3; i++)
+            {
+                gpt.TrainStep(ids, targets, s_settings);
+            }
+
+            Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        });
     }
 }
