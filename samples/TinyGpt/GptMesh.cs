@@ -29,6 +29,9 @@ public sealed record GptMesh(string Name, Mesh Mesh, Func<Plan> Plan, Func<RankC
         new("Dp2", Gpt.OnDp2.Mesh, () => Gpt.OnDp2.Plan, (r, s) => new Dp2Rank(new(r, s))),
         new("Tp2", Gpt.OnTp2.Mesh, () => Gpt.OnTp2.Plan, (r, s) => new Tp2Rank(new(r, s))),
         new("Dp2Tp2", Gpt.OnDp2Tp2.Mesh, () => Gpt.OnDp2Tp2.Plan, (r, s) => new Dp2Tp2Rank(new(r, s))),
+        new("Pp2", Gpt.OnPp2.Mesh, () => Gpt.OnPp2.Plan, (r, s) => new Pp2Rank(new(r, s))),
+        new("Pp2Interleaved", Gpt.OnPp2Interleaved.Mesh, () => Gpt.OnPp2Interleaved.Plan, (r, s) => new Pp2InterleavedRank(new(r, s))),
+        new("Pp2Dp2Tp2", Gpt.OnPp2Dp2Tp2.Mesh, () => Gpt.OnPp2Dp2Tp2.Plan, (r, s) => new Pp2Dp2Tp2Rank(new(r, s))),
     ];
 
     private abstract class GptRank(RankBase rank) : IGptRank
@@ -72,6 +75,33 @@ public sealed record GptMesh(string Name, Mesh Mesh, Func<Plan> Plan, Func<RankC
     }
 
     private sealed class Dp2Tp2Rank(Gpt.OnDp2Tp2.Rank gpt) : GptRank(gpt)
+    {
+        public override StepResult TrainStep(TokenTensor ids, TokenTensor targets, AdamWSettings settings) => gpt.TrainStep(ids, targets, settings);
+
+        public override StepResult Evaluate(TokenTensor ids, TokenTensor targets) => gpt.Evaluate(ids, targets);
+
+        public override Tensor Forward(TokenTensor ids) => gpt.Forward(ids);
+    }
+
+    private sealed class Pp2Rank(Gpt.OnPp2.Rank gpt) : GptRank(gpt)
+    {
+        public override StepResult TrainStep(TokenTensor ids, TokenTensor targets, AdamWSettings settings) => gpt.TrainStep(ids, targets, settings);
+
+        public override StepResult Evaluate(TokenTensor ids, TokenTensor targets) => gpt.Evaluate(ids, targets);
+
+        public override Tensor Forward(TokenTensor ids) => gpt.Forward(ids);
+    }
+
+    private sealed class Pp2InterleavedRank(Gpt.OnPp2Interleaved.Rank gpt) : GptRank(gpt)
+    {
+        public override StepResult TrainStep(TokenTensor ids, TokenTensor targets, AdamWSettings settings) => gpt.TrainStep(ids, targets, settings);
+
+        public override StepResult Evaluate(TokenTensor ids, TokenTensor targets) => gpt.Evaluate(ids, targets);
+
+        public override Tensor Forward(TokenTensor ids) => gpt.Forward(ids);
+    }
+
+    private sealed class Pp2Dp2Tp2Rank(Gpt.OnPp2Dp2Tp2.Rank gpt) : GptRank(gpt)
     {
         public override StepResult TrainStep(TokenTensor ids, TokenTensor targets, AdamWSettings settings) => gpt.TrainStep(ids, targets, settings);
 

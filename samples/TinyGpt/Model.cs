@@ -53,6 +53,9 @@ public sealed partial class Block(int hidden, int heads)
 [ShardedOn<Dp2>]
 [ShardedOn<Tp2>]
 [ShardedOn<Dp2Tp2>]
+[ShardedOn<Pp2>(MicroBatches = 4)]
+[ShardedOn<Pp2>(Name = "OnPp2Interleaved", MicroBatches = 4, Schedule = PipelineSchedule.Interleaved)]
+[ShardedOn<Pp2Dp2Tp2>(MicroBatches = 4)]
 public sealed partial class Gpt
 {
     /// <summary>Tokens: bytes.</summary>

@@ -131,6 +131,23 @@ public sealed class PipelineTests
     }
 
     [Fact]
+    public void EachRankAllocatesWhatItsPlanSays()
+    {
+        Plan plan = PipelineGpt.Pp2M4ZbV.Plan;
+        Assert.Equal(4, plan.Stages);
+        using var world = World.InProcess(PipelineGpt.Pp2M4ZbV.Mesh);
+        world.Run(r =>
+        {
+            using var gpt = new PipelineGpt.Pp2M4ZbV.Rank(r, 1);
+            PlanRank rank = plan.Ranks[r.Coordinate("pp")];
+            Assert.Equal(rank.TotalBytes, gpt.AllocatedBytes);
+            Assert.Equal(rank.TotalBytes, rank.Memory.Values.Sum());
+        });
+        Assert.Equal(PipelineGpt.OneM1.Plan.ParameterCount, plan.ParameterCount);
+        Assert.Equal([1, 1, 1, 1], plan.StageLayers["blocks"]);
+    }
+
+    [Fact]
     public void AStepAllocatesNothingAfterTheFirst()
     {
         using var world = World.InProcess(PipelineGpt.Pp2M4Interleaved.Mesh, new WorldOptions { ThreadsPerRank = 1 });

@@ -21,13 +21,18 @@ public static class PlanDocument
         Line("mesh", Quote(program.MeshName));
         Line("axes", List(program.Axes.Select(a => $"{{\"name\": {Quote(a.Name)}, \"size\": {a.Size}}}")));
         Line("microBatches", program.MicroBatches.ToString(CultureInfo.InvariantCulture));
-        Line("stages", "1");
+        Line("stages", (program.Pipeline?.Stages ?? 1).ToString(CultureInfo.InvariantCulture));
+        Line("schedule", Quote(program.Pipeline?.Schedule ?? ""));
+        Line("pipelineAxis", Quote(program.Pipeline?.Axis ?? ""));
+        Line("layers", "{" + string.Join(", ", (program.Pipeline?.Layers ?? default).Select(l => $"{Quote(l.Path)}: {List(l.Layers.Select(n => Number(n)))}")) + "}");
         Line("optimizer", Quote(program.Optimizer));
-        Line("flops", program.Stages.Sum(s => Flops(program, s.Entries[0])).ToString(CultureInfo.InvariantCulture));
+        Line("flops", Number(program.Ranks.Max(r => r.Chunks.Sum(c => Flops(program, program.Stages[c.Program].Entries[0])))));
         Line("totalBytes", program.ArenaBytes.ToString(CultureInfo.InvariantCulture));
-        Line("memory", "{" + string.Join(", ", Memory(program, Largest(program)).Select(m => $"{Quote(m.Key.ToString())}: {m.Value}")) + "}");
-        Line("parameters", Rows(program.Stages.SelectMany(s => s.Parameters).Select(p =>
-            $"{{\"path\": {Quote(p.Path)}, \"layers\": {p.Layers}, \"logical\": {List(p.Logical.Select(Number))}, \"local\": {List(p.Local.Select(Number))}, \"placement\": {Quote(p.Placements.Count == 0 ? "whole" : string.Join(", ", p.Placements.Select(x => $"{x.Axis}: {x.Placement}")))}}}")));
+        Line("memory", MemoryText(program, Largest(program)));
+        Line("ranks", Rows(program.Ranks.Select((rank, i) =>
+            $"{{\"coordinate\": {i}, \"stages\": {List(rank.Chunks.Select(c => Number(c.Stage)))}, \"totalBytes\": {rank.ArenaBytes}, \"memory\": {MemoryText(program, rank)}}}")));
+        Line("parameters", Rows(Parameters(program).Select(p =>
+            $"{{\"path\": {Quote(p.Plan.Path)}, \"layers\": {p.Layers}, \"logical\": {List(p.Plan.Logical.Select(Number))}, \"local\": {List(p.Plan.Local.Select(Number))}, \"placement\": {Quote(p.Plan.Placements.Count == 0 ? "whole" : string.Join(", ", p.Plan.Placements.Select(x => $"{x.Axis}: {x.Placement}")))}}}")));
         Line("collectives", Rows(Collectives(program)));
         json.Append("  \"kernels\": ").Append(Rows(program.Kernels.Select(k =>
             $"{{\"name\": {Quote(k.Name)}, \"ops\": {Quote(string.Join(" + ", k.Ops))}, \"flops\": {k.Flops}, \"bytes\": {k.BytesMoved}, \"saved\": {k.BytesSaved}}}"))).Append("\n}");
@@ -35,6 +40,12 @@ public static class PlanDocument
 
         void Line(string name, string value) => json.Append("  \"").Append(name).Append("\": ").Append(value).Append(",\n");
     }
+
+    private static string MemoryText(RankProgram program, RankPlan rank) => "{" + string.Join(", ", Memory(program, rank).Select(m => $"{Quote(m.Key.ToString())}: {m.Value}")) + "}";
+
+    /// <summary>Parameters of the model, each once, with the layers of all stages.</summary>
+    private static IEnumerable<(ParameterPlan Plan, int Layers)> Parameters(RankProgram program) => program.Ranks.SelectMany(r => r.Chunks).OrderBy(c => c.Stage)
+        .SelectMany(c => program.Stages[c.Program].Parameters).GroupBy(p => p.Path).Select(g => (g.First(), g.Sum(p => p.Layers)));
 
     /// <summary>Bytes of a rank's arena by category; they add up to the whole.</summary>
     public static IReadOnlyDictionary<MemoryCategory, long> Memory(RankProgram program, RankPlan rank)
@@ -45,7 +56,7 @@ public static class PlanDocument
             [MemoryCategory.Parameters] = groups.Sum(g => g.Parameters.Length * 4),
             [MemoryCategory.Gradients] = groups.Sum(g => g.Gradients.Length * 4),
             [MemoryCategory.OptimizerState] = groups.Sum(g => g.States.Sum(s => s.Length * 4)),
-            [MemoryCategory.Communication] = rank.ScalarBytes,
+            [MemoryCategory.Communication] = rank.ScalarBytes + rank.Chunks.SelectMany(c => c.Spaces).Where(s => s.Space is not (MemorySpace.Kept or MemorySpace.Deferred)).Sum(s => s.BlockBytes * s.Slots),
             [MemoryCategory.Workspace] = program.ScratchBytesPerThread * program.MaxThreads,
         };
         memory[MemoryCategory.Activations] = rank.ArenaBytes - memory.Values.Sum();
@@ -58,9 +69,26 @@ public static class PlanDocument
     /// <summary>The rank class with the largest arena.</summary>
     public static RankPlan Largest(RankProgram program) => program.Ranks.OrderByDescending(r => r.ArenaBytes).First();
 
-    private static IEnumerable<string> Collectives(RankProgram program) => program.Stages.SelectMany(s => Collectives(s));
+    private static IEnumerable<string> Collectives(RankProgram program)
+    {
+        foreach (ChunkPlan chunk in program.Ranks.SelectMany(r => r.Chunks).OrderBy(c => c.Stage))
+        {
+            foreach (string row in Collectives(program, program.Stages[chunk.Program], program.Pipeline is null ? "" : $"stage {chunk.Stage} ", chunk))
+            {
+                yield return row;
+            }
+        }
 
-    private static IEnumerable<string> Collectives(StageProgram stage)
+        foreach (TiedPlan tied in program.Pipeline?.Tied ?? default)
+        {
+            if (tied.Ranks.Count > 1)
+            {
+                yield return Row("AllReduce", program.Pipeline!.Axis, tied.Bytes, 1, "TrainStep", $"{tied.Path} lies on the stages {string.Join(", ", tied.Stages)}");
+            }
+        }
+    }
+
+    private static IEnumerable<string> Collectives(RankProgram program, StageProgram stage, string prefix, ChunkPlan chunk)
     {
         EntryPlan train = stage.Entries[0];
         foreach (ProgramStatement.Call call in train.Main.OfType<ProgramStatement.Call>())
@@ -68,15 +96,20 @@ public static class PlanDocument
             MethodPlan method = train.Methods[call.Method];
             foreach (ProgramStatement.Start start in method.Statements.OfType<ProgramStatement.Start>())
             {
-                yield return Row(start.Kind.ToString(), string.Join("+", start.Axes), start.Bytes, (long)train.MicroBatches * Math.Max(1, call.Layers), method.Name, start.Reason);
+                yield return Row(start.Kind.ToString(), string.Join("+", start.Axes), start.Bytes, (long)train.MicroBatches * Math.Max(1, call.Layers), prefix + method.Name, start.Reason);
             }
+        }
+
+        foreach (BoundaryPlan sent in train.Boundaries.Where(b => !b.Arrives && (b.IsGradient ? chunk.Previous : chunk.Next) != program.Pipeline!.RankOfStage[chunk.Stage]))
+        {
+            yield return Row("Send", program.Pipeline!.Axis, sent.Bytes, train.MicroBatches, prefix.Trim(), $"{sent.Comment}, to stage {chunk.Stage + (sent.IsGradient ? -1 : 1)}");
         }
 
         foreach (ParameterGroup group in stage.Groups)
         {
             foreach (string axis in group.ReduceAxes)
             {
-                yield return Row("AllReduce", axis, group.Bytes / group.ReduceAxes.Count, 1, "ReduceGradients", $"gradients, {group.Name}");
+                yield return Row("AllReduce", axis, group.Bytes / group.ReduceAxes.Count, 1, prefix + "ReduceGradients", $"gradients, {group.Name}");
             }
         }
     }

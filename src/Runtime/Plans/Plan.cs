@@ -29,7 +29,14 @@ public sealed record PlanParameter(string Path, int Layers, IReadOnlyList<long> 
 /// <param name="Saved">Bytes that fusion keeps out of memory.</param>
 public sealed record PlanKernel(string Name, string Ops, long Flops, long Bytes, long Saved);
 
-/// <summary>What the compiler decided for one model on one mesh: plain data, printable. Every rank of the mesh has the same plan.</summary>
+/// <summary>The ranks with one coordinate on the pipeline axis.</summary>
+/// <param name="Coordinate">The coordinate; 0 for a model of one stage.</param>
+/// <param name="Stages">Stages that they run.</param>
+/// <param name="TotalBytes">Bytes of their arena.</param>
+/// <param name="Memory">Bytes by category; they add up to the whole.</param>
+public sealed record PlanRank(int Coordinate, IReadOnlyList<int> Stages, long TotalBytes, IReadOnlyDictionary<string, long> Memory);
+
+/// <summary>What the compiler decided for one model on one mesh: plain data, printable. Ranks differ only along the pipeline axis.</summary>
 public sealed class Plan
 {
     /// <summary>Version of the plan document that this reader understands.</summary>
@@ -42,6 +49,12 @@ public sealed class Plan
         Axes = [.. root.GetProperty("axes").EnumerateArray().Select(a => new MeshAxisInfo(a.GetProperty("name").GetString()!, a.GetProperty("size").GetInt32()))];
         MicroBatches = root.GetProperty("microBatches").GetInt32();
         Stages = root.GetProperty("stages").GetInt32();
+        Schedule = root.GetProperty("schedule").GetString()!;
+        PipelineAxis = root.GetProperty("pipelineAxis").GetString()!;
+        StageLayers = root.GetProperty("layers").EnumerateObject().ToDictionary(p => p.Name, p => (IReadOnlyList<int>)[.. p.Value.EnumerateArray().Select(n => n.GetInt32())]);
+        Ranks = [.. root.GetProperty("ranks").EnumerateArray().Select(r => new PlanRank(
+            r.GetProperty("coordinate").GetInt32(), [.. r.GetProperty("stages").EnumerateArray().Select(n => n.GetInt32())], r.GetProperty("totalBytes").GetInt64(),
+            r.GetProperty("memory").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetInt64())))];
         Optimizer = root.GetProperty("optimizer").GetString()!;
         Flops = root.GetProperty("flops").GetInt64();
         TotalBytes = root.GetProperty("totalBytes").GetInt64();
@@ -66,13 +79,25 @@ public sealed class Plan
     /// <summary>Number of pipeline stages.</summary>
     public int Stages { get; }
 
+    /// <summary>Pipeline schedule; empty for a model of one stage.</summary>
+    public string Schedule { get; }
+
+    /// <summary>Axis of the pipeline; empty for a model of one stage.</summary>
+    public string PipelineAxis { get; }
+
+    /// <summary>For each stack of layers, how many of them each stage runs; empty for a model of one stage.</summary>
+    public IReadOnlyDictionary<string, IReadOnlyList<int>> StageLayers { get; }
+
+    /// <summary>Stages and memory by coordinate on the pipeline axis.</summary>
+    public IReadOnlyList<PlanRank> Ranks { get; }
+
     /// <summary>Optimizer of the step.</summary>
     public string Optimizer { get; }
 
-    /// <summary>Floating-point operations of a rank's training step.</summary>
+    /// <summary>Floating-point operations of a training step on the rank that has most of them.</summary>
     public long Flops { get; }
 
-    /// <summary>Bytes of a rank's arena: what it allocates, to the byte.</summary>
+    /// <summary>Bytes of a rank's arena: what it allocates, to the byte; of the largest, where ranks differ (see <see cref="Ranks"/>).</summary>
     public long TotalBytes { get; }
 
     /// <summary>Bytes by category; they add up to <see cref="TotalBytes"/>.</summary>
@@ -117,7 +142,19 @@ public sealed class Plan
         text.AppendLine(c, $"{Model} on {Mesh}: {mesh}; {MicroBatches} micro-batch(es), {Stages} stage(s), {Optimizer}");
         text.AppendLine(c, $"{ParameterCount:N0} parameters; {Flops / 1e9:N2} GFLOP per rank and step");
         text.AppendLine();
-        text.AppendLine("Memory of a rank");
+        if (Stages > 1)
+        {
+            text.AppendLine(c, $"Stages on {PipelineAxis}, {Schedule}");
+            foreach (PlanRank rank in Ranks)
+            {
+                string layers = string.Join("; ", rank.Stages.Select(s => $"stage {s}: {string.Join(", ", StageLayers.Select(l => $"{l.Value[s]} of {l.Key}"))}"));
+                text.AppendLine(c, $"  {PipelineAxis} = {rank.Coordinate,-10} {Size(rank.TotalBytes),12}  {layers}");
+            }
+
+            text.AppendLine();
+        }
+
+        text.AppendLine(Stages > 1 ? "Memory of the largest rank" : "Memory of a rank");
         foreach ((string name, long bytes) in Memory)
         {
             text.AppendLine(c, $"  {name,-16} {Size(bytes),12}");
