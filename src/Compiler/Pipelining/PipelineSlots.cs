@@ -73,6 +73,7 @@ public static class PipelineSlots
                         break;
                     case LoweredKind.Compute when line.Action == ActionKind.Forward:
                         kept.Touch(stage, m, at);
+                        input.Extend(stage, m, at); // a pass without backward needs it no longer than this
                         foreach (int next in nextHere[stage])
                         {
                             input.Touch(next, m, at);

@@ -86,6 +86,16 @@ public sealed class LoweringTests
     }
 
     [Fact]
+    public void APassWithoutBackwardKeepsWhatArrivesUntilItIsUsed()
+    {
+        ActionTable table = ActionTable.Build(new OneForwardOneBackward(), new ScheduleShape(2, 1, 4));
+        ActionTable forward = table with { Ranks = table.Ranks.Select(r => r.Where(a => a.Kind == ActionKind.Forward).ToEquatable()).ToEquatable() };
+        StageSlots slots = PipelineSlots.Assign(PipelineLowering.Lower(forward))[1];
+        Assert.Equal(2, slots.Input.Count); // one in use, one on its way
+        Assert.Equal([0, 1, 0, 1], slots.Input.SlotOf);
+    }
+
+    [Fact]
     public void ASplitBackwardKeepsItsGradientUntilTheWeightsAreDone()
     {
         EquatableArray<StageSlots> slots = PipelineSlots.Assign(PipelineLowering.Lower(ActionTable.Build(new ZeroBubbleH1(), new ScheduleShape(4, 1, 12)), options: new LoweringOptions(ReceiveDepth: 0)));
