@@ -4,7 +4,9 @@ namespace Shardwright.Compiler.Pipelining;
 public static class TableValidation
 {
     /// <summary>The first thing that is wrong with a table, and the way out; null if it is a step.</summary>
-    public static string? Check(ActionTable table)
+    /// <param name="table">The table.</param>
+    /// <param name="edges">What passes between stages; each stage to the next if null. Those within a rank have no message to wait for, so the order alone must keep them.</param>
+    public static string? Check(ActionTable table, IReadOnlyList<StageEdge>? edges = null)
     {
         int stages = table.Stages, count = table.Shape.MicroBatches;
         if (table.Ranks.Count != table.Shape.Ranks)
@@ -14,6 +16,8 @@ public static class TableValidation
 
         // Bits of what is done: 1 for F, 2 for I, 4 for W.
         var done = new byte[(long)stages * count];
+        StageEdge[] within = (edges ?? StageEdge.Chain(stages)).Where(e => table.RankOfStage[e.From] == table.RankOfStage[e.To]).ToArray();
+        ILookup<int, int> sources = within.ToLookup(e => e.To, e => e.From), targets = within.Where(e => e.HasGradient).ToLookup(e => e.From, e => e.To);
         for (int rank = 0; rank < table.Ranks.Count; rank++)
         {
             foreach (StageAction action in table.Ranks[rank])
@@ -21,6 +25,15 @@ public static class TableValidation
                 if (Check(table, rank, action, done) is string wrong)
                 {
                     return wrong;
+                }
+
+                bool forward = action.Kind == ActionKind.Forward;
+                foreach (int other in forward ? sources[action.Stage] : action.GivesInputGradient ? targets[action.Stage] : [])
+                {
+                    if ((done[(long)other * count + action.MicroBatch] & (forward ? 1 : 2)) == 0)
+                    {
+                        return $"rank {rank} has {action} before {(forward ? "F" : "B (or I)")} of stage {other} and micro-batch {action.MicroBatch}, which it needs: put that first";
+                    }
                 }
             }
         }
