@@ -10,6 +10,8 @@ internal static class CommandLine
     private static readonly Func<Command>[] s_commands =
     [
         SbpCommand.Create,
+        ScheduleCommand.Create,
+        CutCommand.Create,
     ];
 
     /// <summary>Runs one command line.</summary>
