@@ -9,6 +9,7 @@ internal static class CommandLine
     /// <summary>Every command, in the order of the help text. A new command is one file in Commands and one line here.</summary>
     private static readonly Func<Command>[] s_commands =
     [
+        PlanCommand.Create,
         SbpCommand.Create,
         ScheduleCommand.Create,
         CutCommand.Create,

@@ -28,7 +28,7 @@ public sealed class ShardwrightGenerator : IIncrementalGenerator
             .Select(static (pair, cancellation) => Linking.Link(pair.Left, pair.Right, cancellation)).WithTrackingName(TrackingNames.Models);
         IncrementalValuesProvider<PlannedMesh> plans = models.SelectMany(static (model, cancellation) => PlannedMesh.Plan(model, cancellation)).WithTrackingName(TrackingNames.Plans);
 
-        context.RegisterSourceOutput(layers, static (production, layer) => Add(production, layer, "", LayerPrinter.Print(layer.Definition, layer.Shell)));
+        context.RegisterSourceOutput(layers, static (production, layer) => Add(production, layer, "", LayerPrinter.Print(layer.Definition, layer.Meshes, layer.Shell)));
         context.RegisterSourceOutput(plans, static (production, plan) => Emit(production, plan));
     }
 

@@ -236,6 +236,7 @@ internal sealed class BodyTranslator
 
         if (operation.ConstantValue.HasValue)
         {
+            _context.Fix(operation);
             return Constant(operation);
         }
 
@@ -276,7 +277,7 @@ internal sealed class BodyTranslator
 
         if (field.IsConst)
         {
-            return field.ConstantValue is int or long or float or double or bool ? _context.ConstantReference(field, reference.Syntax) : Constant(reference);
+            return LayerContext.IsNumber(field) ? _context.ConstantReference(field, reference.Syntax) : Constant(reference);
         }
 
         if (field.Type.IsTupleType || reference.Instance?.Type is { IsTupleType: true })

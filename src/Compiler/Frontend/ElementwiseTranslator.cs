@@ -112,6 +112,7 @@ internal sealed class ElementwiseTranslator
 
         if (operation.ConstantValue is { HasValue: true, Value: { } constant } && constant is float or double or int or long)
         {
+            _context.Fix(operation);
             return Convert.ToDouble(constant, System.Globalization.CultureInfo.InvariantCulture);
         }
 

@@ -15,6 +15,7 @@ internal sealed class LayerContext
     private readonly Dictionary<SyntaxTree, SemanticModel> _models = new();
     private readonly List<string> _reads = new();
     private readonly Dictionary<SyntaxNode, ImmutableArray<Diagnostic>> _errors = new();
+    private readonly HashSet<string> _fixed = new();
 
     public LayerContext(INamedTypeSymbol type, Compilation compilation, SiteTable sites, CancellationToken cancellation)
     {
@@ -44,7 +45,7 @@ internal sealed class LayerContext
     /// <summary>Types in source whose content was read, this one first: what was extracted holds as long as they, and what they name, stay as they are.</summary>
     public IReadOnlyList<string> Reads => _reads;
 
-    public EquatableArray<ConstantDefinition> Constants => _constants.Values.OrderBy(c => c.Name, StringComparer.Ordinal).ToEquatable();
+    public EquatableArray<ConstantDefinition> Constants => _constants.Values.Select(c => _fixed.Contains(c.Name) ? c with { Value = null } : c).OrderBy(c => c.Name, StringComparer.Ordinal).ToEquatable();
 
     public bool IsConstructorParameter(IParameterSymbol parameter) => parameter.ContainingSymbol is IMethodSymbol { MethodKind: MethodKind.Constructor };
 
@@ -81,22 +82,39 @@ internal sealed class LayerContext
     public static IEnumerable<SyntaxReference> Declarations(ISymbol symbol) =>
         symbol.DeclaringSyntaxReferences.Where(r => !TreeSurface.IsGenerated(r.SyntaxTree)).OrderBy(r => r.SyntaxTree.FilePath, StringComparer.Ordinal).ThenBy(r => r.Span.Start);
 
-    public Expression ConstantReference(IFieldSymbol field, SyntaxNode syntax)
+    public Expression ConstantReference(IFieldSymbol field, SyntaxNode syntax) => new Expression.ConstantReference(Constant(field), Sites.Add(syntax));
+
+    /// <summary>Says that of an expression only its value is kept: no plan can be made with other numbers for the constants in it, nor for those that they are made of.</summary>
+    public void Fix(IOperation? folded)
+    {
+        foreach (IFieldReferenceOperation reference in folded?.DescendantsAndSelf().OfType<IFieldReferenceOperation>() ?? Enumerable.Empty<IFieldReferenceOperation>())
+        {
+            if (IsNumber(reference.Field) && _fixed.Add(Constant(reference.Field)))
+            {
+                Fix(Initializer(reference.Field));
+            }
+        }
+    }
+
+    /// <summary>Whether a field is a constant that a definition holds by name.</summary>
+    public static bool IsNumber(IFieldSymbol field) => field is { IsConst: true, ContainingType.TypeKind: not TypeKind.Enum, ConstantValue: int or long or float or double or bool };
+
+    private string Constant(IFieldSymbol field)
     {
         bool own = SymbolEqualityComparer.Default.Equals(field.ContainingType, Type);
         string name = own ? field.Name : Names.FullName(field.ContainingType) + "." + field.Name;
         if (!_constants.ContainsKey(name))
         {
-            bool integer = field.ConstantValue is int or long or bool;
-            double value = Convert.ToDouble(field.ConstantValue, System.Globalization.CultureInfo.InvariantCulture);
-            _constants[name] = new ConstantDefinition(name, null, value, integer);
+            var constant = new ConstantDefinition(
+                name, null, Convert.ToDouble(field.ConstantValue, System.Globalization.CultureInfo.InvariantCulture), field.ConstantValue is int or long, field.ConstantValue is bool);
+            _constants[name] = constant;
             if (Initializer(field) is { } initializer)
             {
-                _constants[name] = new ConstantDefinition(name, new BodyTranslator(this).Expression(initializer), value, integer);
+                _constants[name] = constant with { Value = new BodyTranslator(this).Expression(initializer) };
             }
         }
 
-        return new Expression.ConstantReference(name, Sites.Add(syntax));
+        return name;
     }
 
     /// <summary>A readonly number computed from constants and constructor parameters, in place; null where the field is none.</summary>

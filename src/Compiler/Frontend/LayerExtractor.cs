@@ -277,6 +277,11 @@ public sealed class LayerExtractor
             bool b => new Expression.Boolean(b, site),
             _ => new Expression.Nothing(site),
         };
+        if (parameter.DeclaringSyntaxReferences.FirstOrDefault()?.GetSyntax(_context.Cancellation) is ParameterSyntax { Default.Value: { } written })
+        {
+            _context.Fix(_context.Model(written.SyntaxTree).GetOperation(written, _context.Cancellation));
+        }
+
         string type = parameter.Type.SpecialType switch
         {
             SpecialType.System_Int32 => "int",

@@ -26,11 +26,12 @@ public static class PlanDocument
         Line("pipelineAxis", Quote(program.Pipeline?.Axis ?? ""));
         Line("layers", "{" + string.Join(", ", (program.Pipeline?.Layers ?? default).Select(l => $"{Quote(l.Path)}: {List(l.Layers.Select(n => Number(n)))}")) + "}");
         Line("optimizer", Quote(program.Optimizer));
-        Line("flops", Number(program.Ranks.Max(r => r.Chunks.Sum(c => Flops(program, program.Stages[c.Program].Entries[0])))));
+        Line("flops", Number(program.Ranks.Max(r => Flops(program, r))));
         Line("totalBytes", program.ArenaBytes.ToString(CultureInfo.InvariantCulture));
         Line("memory", MemoryText(program, Largest(program)));
         Line("ranks", Rows(program.Ranks.Select((rank, i) =>
-            $"{{\"coordinate\": {i}, \"stages\": {List(rank.Chunks.Select(c => Number(c.Stage)))}, \"totalBytes\": {rank.ArenaBytes}, \"memory\": {MemoryText(program, rank)}}}")));
+            $"{{\"coordinate\": {i}, \"stages\": {List(rank.Chunks.Select(c => Number(c.Stage)))}, \"totalBytes\": {rank.ArenaBytes}, \"memory\": {MemoryText(program, rank)}, \"flops\": {Flops(program, rank)}, "
+            + $"\"parameters\": {Elements(program, rank)}, \"collectives\": {List(Collectives(program, rank, i))}}}")));
         Line("parameters", Rows(Parameters(program).Select(p =>
             $"{{\"path\": {Quote(p.Plan.Path)}, \"layers\": {p.Layers}, \"logical\": {List(p.Plan.Logical.Select(Number))}, \"local\": {List(p.Plan.Local.Select(Number))}, \"placement\": {Quote(p.Plan.Placements.Count == 0 ? "whole" : string.Join(", ", p.Plan.Placements.Select(x => $"{x.Axis}: {x.Placement}")))}}}")));
         Line("collectives", Rows(Collectives(program)));
@@ -63,59 +64,60 @@ public static class PlanDocument
         return memory;
     }
 
+    /// <summary>Elements of parameters that a rank holds.</summary>
+    private static long Elements(RankProgram program, RankPlan rank) => rank.Chunks.SelectMany(c => program.Stages[c.Program].Parameters)
+        .Sum(p => Math.Max(1, p.Layers) * p.Local.Aggregate(1L, (product, size) => product * size));
+
+    private static long Flops(RankProgram program, RankPlan rank) => rank.Chunks.Sum(c => Flops(program, program.Stages[c.Program].Entries[0]));
+
     private static long Flops(RankProgram program, EntryPlan entry) => entry.MicroBatches * entry.Main.OfType<ProgramStatement.Call>()
         .Sum(call => Math.Max(1, call.Layers) * entry.Methods[call.Method].Statements.OfType<ProgramStatement.Run>().Sum(run => program.Kernels[run.Kernel].Flops));
 
     /// <summary>The rank class with the largest arena.</summary>
     public static RankPlan Largest(RankProgram program) => program.Ranks.OrderByDescending(r => r.ArenaBytes).First();
 
-    private static IEnumerable<string> Collectives(RankProgram program)
-    {
-        foreach (ChunkPlan chunk in program.Ranks.SelectMany(r => r.Chunks).OrderBy(c => c.Stage))
-        {
-            foreach (string row in Collectives(program, program.Stages[chunk.Program], program.Pipeline is null ? "" : $"stage {chunk.Stage} ", chunk))
-            {
-                yield return row;
-            }
-        }
+    private static IEnumerable<string> Collectives(RankProgram program) => program.Ranks.SelectMany(r => r.Chunks).OrderBy(c => c.Stage).SelectMany(c => Collectives(program, c))
+        .Concat(Tied(program).Select(t => Row(program, t)));
 
-        foreach (TiedPlan tied in program.Pipeline?.Tied ?? default)
-        {
-            if (tied.Ranks.Count > 1)
-            {
-                yield return Row("AllReduce", program.Pipeline!.Axis, tied.Bytes, 1, "TrainStep", $"{tied.Path} lies on the stages {string.Join(", ", tied.Stages)}");
-            }
-        }
-    }
+    /// <summary>Those that one rank takes part in.</summary>
+    private static IEnumerable<string> Collectives(RankProgram program, RankPlan rank, int coordinate) => rank.Chunks.SelectMany(c => Collectives(program, c))
+        .Concat(Tied(program).Where(t => t.Ranks.Contains(coordinate)).Select(t => Row(program, t)));
 
-    private static IEnumerable<string> Collectives(RankProgram program, StageProgram stage, string prefix, ChunkPlan chunk)
+    private static IEnumerable<TiedPlan> Tied(RankProgram program) => (program.Pipeline?.Tied ?? default).Where(t => t.Ranks.Count > 1);
+
+    private static string Row(RankProgram program, TiedPlan tied) =>
+        Row("AllReduce", program.Pipeline!.Axis, tied.Bytes, 1, tied.Path, "TrainStep", $"{tied.Path} lies on the stages {string.Join(", ", tied.Stages)}");
+
+    private static IEnumerable<string> Collectives(RankProgram program, ChunkPlan chunk)
     {
+        StageProgram stage = program.Stages[chunk.Program];
+        string prefix = program.Pipeline is null ? "" : $"stage {chunk.Stage} ";
         EntryPlan train = stage.Entries[0];
         foreach (ProgramStatement.Call call in train.Main.OfType<ProgramStatement.Call>())
         {
             MethodPlan method = train.Methods[call.Method];
             foreach (ProgramStatement.Start start in method.Statements.OfType<ProgramStatement.Start>())
             {
-                yield return Row(start.Kind.ToString(), string.Join("+", start.Axes), start.Bytes, (long)train.MicroBatches * Math.Max(1, call.Layers), prefix + method.Name, start.Reason);
+                yield return Row(start.Kind.ToString(), string.Join("+", start.Axes), start.Bytes, (long)train.MicroBatches * Math.Max(1, call.Layers), stage.Buffers[start.Source.Buffer].Name, prefix + method.Name, start.Reason);
             }
         }
 
         foreach (BoundaryPlan sent in train.Boundaries.Where(b => !b.Arrives && (b.IsGradient ? chunk.Previous : chunk.Next) != program.Pipeline!.RankOfStage[chunk.Stage]))
         {
-            yield return Row("Send", program.Pipeline!.Axis, sent.Bytes, train.MicroBatches, prefix.Trim(), $"{sent.Comment}, to stage {chunk.Stage + (sent.IsGradient ? -1 : 1)}");
+            yield return Row("Send", program.Pipeline!.Axis, sent.Bytes, train.MicroBatches, stage.Buffers[sent.Operand.Buffer].Name, prefix.Trim(), $"{sent.Comment}, to stage {chunk.Stage + (sent.IsGradient ? -1 : 1)}");
         }
 
         foreach (ParameterGroup group in stage.Groups)
         {
             foreach (string axis in group.ReduceAxes)
             {
-                yield return Row("AllReduce", axis, group.Bytes / group.ReduceAxes.Count, 1, prefix + "ReduceGradients", $"gradients, {group.Name}");
+                yield return Row("AllReduce", axis, group.Bytes / group.ReduceAxes.Count, 1, "gradients", prefix + "ReduceGradients", $"gradients, {group.Name}");
             }
         }
     }
 
-    private static string Row(string op, string axis, long bytes, long times, string where, string reason) =>
-        $"{{\"op\": {Quote(op)}, \"axis\": {Quote(axis)}, \"bytesPerRank\": {bytes}, \"times\": {times}, \"where\": {Quote(where)}, \"reason\": {Quote(reason)}}}";
+    private static string Row(string op, string axis, long bytes, long times, string tensor, string where, string reason) =>
+        $"{{\"op\": {Quote(op)}, \"axis\": {Quote(axis)}, \"bytesPerRank\": {bytes}, \"times\": {times}, \"tensor\": {Quote(tensor)}, \"where\": {Quote(where)}, \"reason\": {Quote(reason)}}}";
 
     private static string Number(long value) => value.ToString(CultureInfo.InvariantCulture);
 

@@ -6,31 +6,41 @@ using ReflectedParameter = System.Reflection.ParameterInfo;
 
 namespace Shardwright.Compiler.Graph.Definitions;
 
-/// <summary>The compact text in which a layer definition travels in an attribute: "version;oldest reader" and then nested lists,
-/// (Record argument …), [items], "strings", numbers, ~ for nothing. A reader takes all older versions.</summary>
+/// <summary>The compact text in which a definition travels in an attribute: "version;oldest reader" and then nested lists,
+/// (Record argument …), [items], "strings", numbers, ~ for nothing. A reader takes all older versions: a record may gain arguments at its end that have a
+/// default value, and nothing else may change without a new version.</summary>
 public static class DefinitionText
 {
-    /// <summary>Version that is written.</summary>
-    public const int Version = 1;
+    /// <summary>Version that is written: 1 held layers only, 2 holds a model with its meshes too.</summary>
+    public const int Version = 2;
 
-    /// <summary>Oldest reader that understands what is written.</summary>
+    /// <summary>Oldest reader that understands the text of a layer.</summary>
     public const int OldestReader = 1;
+
+    /// <summary>Oldest reader that understands the text of a model.</summary>
+    public const int OldestModelReader = 2;
 
     private const int MaxDepth = 200;
 
-    private static readonly Dictionary<string, ConstructorInfo> s_records = typeof(LayerDefinition).Assembly.GetTypes()
-        .Where(t => !t.IsAbstract && (t.Namespace == typeof(LayerDefinition).Namespace || t.DeclaringType == typeof(ScalarExpression))
-            && t.GetMethod("<Clone>$") is not null && !t.IsGenericType)
-        .ToDictionary(Name, t => t.GetConstructors().OrderByDescending(c => c.GetParameters().Length).First());
+    private static readonly Dictionary<string, ConstructorInfo> s_records = Records(typeof(ModelDefinition));
 
     /// <summary>What reading yields: a definition, or why there is none.</summary>
-    public sealed record Result(LayerDefinition? Definition, string Error, bool IsNewer);
+    /// <param name="Definition">The layer; for a model, what it is as a layer.</param>
+    /// <param name="Model">The model with its meshes, where the text is that of one.</param>
+    /// <param name="Error">Why there is no definition; empty where there is one.</param>
+    /// <param name="IsNewer">Whether the reason is that the text needs a newer reader.</param>
+    public sealed record Result(LayerDefinition? Definition, ModelDefinition? Model, string Error, bool IsNewer);
 
-    /// <summary>Writes a definition.</summary>
-    public static string Write(LayerDefinition definition)
+    /// <summary>Writes a layer.</summary>
+    public static string Write(LayerDefinition definition) => Write(definition, OldestReader);
+
+    /// <summary>Writes a model with its meshes.</summary>
+    public static string Write(ModelDefinition definition) => Write(definition, OldestModelReader);
+
+    private static string Write(object definition, int oldestReader)
     {
         var text = new StringBuilder();
-        text.Append(Version).Append(';').Append(OldestReader).Append(';');
+        text.Append(Version).Append(';').Append(oldestReader).Append(';');
         Write(text, definition);
         return text.ToString();
     }
@@ -41,26 +51,66 @@ public static class DefinitionText
         string[] head = text.Split(new[] { ';' }, 3);
         if (head.Length != 3 || !int.TryParse(head[0], out int version) || !int.TryParse(head[1], out int oldest))
         {
-            return new Result(null, "it does not begin with a format version; build the assembly again", false);
+            return new Result(null, null, "it does not begin with a format version; build the assembly again", false);
         }
 
         if (oldest > Version)
         {
-            return new Result(null, $"it was written in format {version}, for readers of format {oldest} or newer, and this is a reader of format {Version}: update the Shardwright package here to the version used there", true);
+            return new Result(null, null, $"it was written in format {version}, for readers of format {oldest} or newer, and this is a reader of format {Version}: update the Shardwright package here to the version used there", true);
         }
 
         try
         {
             int at = 0;
-            object? value = new Reader(head[2]).Read(ref at, typeof(LayerDefinition), 0);
-            return at == head[2].Length && value is LayerDefinition definition
-                ? new Result(definition, "", false)
-                : new Result(null, "there is text after its end; build the assembly again", false);
+            object? value = new Reader(head[2]).Read(ref at, typeof(object), 0);
+            return (at == head[2].Length ? value : null) switch
+            {
+                LayerDefinition layer => new Result(layer, null, "", false),
+                ModelDefinition model => new Result(model.Layer, model, "", false),
+                _ => new Result(null, null, at < head[2].Length ? "there is text after its end; build the assembly again" : "it is neither a layer nor a model; build the assembly again", false),
+            };
         }
         catch (Exception error) when (error is FormatException or OverflowException or ArgumentException or TargetInvocationException or InvalidCastException)
         {
-            return new Result(null, $"it is damaged ({error.Message}); build the assembly again", false);
+            return new Result(null, null, $"it is damaged ({error.Message}); build the assembly again", false);
         }
+    }
+
+    /// <summary>The records that a definition may hold: those that constructors ask for, and all kinds of the abstract ones.</summary>
+    private static Dictionary<string, ConstructorInfo> Records(Type root)
+    {
+        var result = new Dictionary<string, ConstructorInfo>();
+        var seen = new HashSet<Type>();
+        var queue = new Queue<Type>();
+        queue.Enqueue(root);
+        while (queue.Count > 0)
+        {
+            Type type = queue.Dequeue();
+            if (type.IsGenericType)
+            {
+                queue.Enqueue(type.GetGenericArguments()[0]);
+            }
+            else if (type.Assembly == root.Assembly && !type.IsEnum && seen.Add(type))
+            {
+                if (type.IsAbstract)
+                {
+                    foreach (Type kind in type.GetNestedTypes().Where(type.IsAssignableFrom))
+                    {
+                        queue.Enqueue(kind);
+                    }
+                }
+                else
+                {
+                    result[Name(type)] = type.GetConstructors().OrderByDescending(c => c.GetParameters().Length).First();
+                    foreach (ReflectedParameter parameter in result[Name(type)].GetParameters())
+                    {
+                        queue.Enqueue(parameter.ParameterType);
+                    }
+                }
+            }
+        }
+
+        return result;
     }
 
     private static string Name(Type type) => type.DeclaringType is { } outer && outer != typeof(Expression) && outer != typeof(Statement)
@@ -212,6 +262,14 @@ public static class DefinitionText
             object?[] arguments = new object?[parameters.Length];
             for (int i = 0; i < parameters.Length; i++)
             {
+                Skip(ref at);
+                if (parameters[i].IsOptional && at < _text.Length && _text[at] == ')')
+                {
+                    // An older version had no such argument.
+                    arguments[i] = parameters[i].DefaultValue ?? (parameters[i].ParameterType.IsValueType ? Activator.CreateInstance(parameters[i].ParameterType) : null);
+                    continue;
+                }
+
                 arguments[i] = Read(ref at, parameters[i].ParameterType, depth + 1);
                 bool optional = parameters[i].ParameterType == typeof(Expression);
                 if (arguments[i] is null ? !optional : !parameters[i].ParameterType.IsInstanceOfType(arguments[i]))

@@ -36,8 +36,8 @@ public sealed record LayerDefinition(
 /// <param name="Placements">Placements written on it.</param>
 public sealed record ParameterDefinition(string Name, string Type, Expression? Default, EquatableArray<Expression> Shape, EquatableArray<PlacementAttribute> Placements, int Site);
 
-/// <summary>A constant: Value is null where only the number Fixed is known (metadata); then it cannot be overridden.</summary>
-public sealed record ConstantDefinition(string Name, Expression? Value, double Fixed, bool IsInteger);
+/// <summary>A constant: Value is null where only the number Fixed is known (metadata, an expression that was folded); then no plan can be made with another.</summary>
+public sealed record ConstantDefinition(string Name, Expression? Value, double Fixed, bool IsInteger, bool IsBoolean = false);
 
 /// <summary>[Split], [Broadcast] or [Partial]. Kind is one of these words. Parameter names the parameter of a layer held in a field, or is empty. SliceOrder is position in source.</summary>
 public sealed record PlacementAttribute(string Kind, string Axis, Expression? Dim, string Parameter, int Site);

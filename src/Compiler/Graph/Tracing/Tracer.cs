@@ -12,6 +12,7 @@ public sealed partial class Tracer
     private const int MaxNodes = 100_000;
     private const int MaxSteps = 1_000_000;
     private const int MaxDepth = 100;
+    private const int MaxLayers = 10_000;
 
     private readonly ModelDefinition _model;
     private readonly Func<string, LayerDefinition?> _layers;
@@ -183,7 +184,10 @@ public sealed partial class Tracer
                     break;
                 case FieldDefinition.LayerStack stack:
                     AddStages(stack.Stages, instance, field);
-                    var made = new StackInstance(stack, instance, (int)Math.Min(int.MaxValue, Size(stack.Count, instance)));
+                    long layers = Size(stack.Count, instance);
+                    var made = new StackInstance(stack, instance, layers <= MaxLayers
+                        ? (int)layers
+                        : throw Fail("SW0003", definition, stack.Count.Site, $"stack '{instance.PathOf(field)}' has {layers} layers: a stack has at most {MaxLayers}"));
                     instance.Fields[field.Name] = made;
                     if (_builder.Region.Stack is not null)
                     {

@@ -1,0 +1,133 @@
+using System.Reflection;
+using System.Text.Json;
+
+namespace Shardwright.Cli.Tests;
+
+/// <summary><c>plan</c>: what is embedded, again; and other plans, without compilation.</summary>
+public sealed class PlanTests
+{
+    private static readonly string s_gpt = typeof(TinyGpt.Gpt).Assembly.Location;
+    private static readonly string s_own = typeof(PlanTests).Assembly.Location;
+
+    public static TheoryData<string, Type, string> Meshes
+    {
+        get
+        {
+            var data = new TheoryData<string, Type, string>();
+            foreach (Type model in new[] { typeof(TinyGpt.Gpt), typeof(Models.Net) })
+            {
+                foreach (Type mesh in model.GetNestedTypes().Where(t => t.Name.StartsWith("On", StringComparison.Ordinal)))
+                {
+                    data.Add(model.Assembly.Location, model, mesh.Name);
+                }
+            }
+
+            return data;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Meshes))]
+    public void Without_overrides_it_is_the_embedded_plan(string path, Type model, string mesh)
+    {
+        (int code, string output, string error) = Tool.Run("plan", path, "--model", model.FullName!, "--mesh", mesh, "--json");
+        Assert.Equal((0, ""), (code, error));
+        Type nested = model.GetNestedType(mesh)!;
+        string embedded = (string)nested.GetField("Document", BindingFlags.NonPublic | BindingFlags.Static)!.GetRawConstantValue()!;
+        Assert.Equal(embedded, output.TrimEnd('\n'));
+        Assert.Equal(nested.GetProperty("Plan")!.GetValue(null)!.ToString(), Tool.Run("plan", path, "--model", model.FullName!, "--mesh", mesh).Output);
+    }
+
+    [Fact]
+    public void All_models_and_meshes_where_none_is_named()
+    {
+        string Meshes(params string[] more) => string.Join(" ", Tool.Json(["plan", s_gpt, .. more]).GetProperty("plans").EnumerateArray().Select(p => p.GetProperty("mesh").GetString()));
+        string[] all = [.. typeof(TinyGpt.Gpt).GetCustomAttributes(inherit: false).Where(a => a.GetType().Name == "ShardedOnAttribute`1").Select(a => a.GetType().GetGenericArguments()[0].Name)];
+        Assert.True(all.Length > 3);
+        Assert.Equal(string.Join(" ", all), Meshes());
+        Assert.Equal(string.Join(" ", all.Where(m => m.Contains("Tp", StringComparison.Ordinal))), Meshes("--axis", "tp=4"));
+    }
+
+    [Fact]
+    public void Constants_of_the_model_change_every_size_that_follows_from_them()
+    {
+        JsonElement plan = Tool.Json("plan", s_gpt, "--mesh", "Dp2Tp2", "--set", "Hidden=256", "Layers=6", "--set", "Context=64");
+        Assert.Equal([256, 1024], Logical(plan, "blocks.{0}.feedForward.up"));
+        Assert.Equal([64, 256], Logical(plan, "positions.weight"));
+        Assert.Equal(6, Parameter(plan, "blocks.{0}.feedForward.up").GetProperty("layers").GetInt32());
+    }
+
+    [Fact]
+    public void Constants_of_layers_and_of_other_classes_are_named_in_full_or_by_their_end()
+    {
+        JsonElement plan = Tool.Json("plan", s_own, "--mesh", "Lab", "--set", "Mixer.Factor=5", "Shardwright.Cli.Tests.Models.Sizes.Rows=10");
+        Assert.Equal([8, 20], Logical(plan, "mixer.up"));
+        Assert.Equal([16, 8], Logical(Tool.Json("plan", s_own, "--mesh", "Lab", "--set", "Folded=16"), "mixer.up"));
+        JsonElement usual = Tool.Json("plan", s_own, "--mesh", "Lab", "--set", "Factor=5");
+        Assert.True(plan.GetProperty("flops").GetInt64() > 2 * usual.GetProperty("flops").GetInt64());
+    }
+
+    [Fact]
+    public void Conditions_and_loops_on_constants_are_run_again()
+    {
+        JsonElement usual = Tool.Json("plan", s_own, "--mesh", "Lab"), rounds = Tool.Json("plan", s_own, "--mesh", "Lab", "--set", "Rounds=5"), gated = Tool.Json("plan", s_own, "--mesh", "Lab", "--set", "Gated=true");
+        Assert.True(rounds.GetProperty("flops").GetInt64() > 1.5 * usual.GetProperty("flops").GetInt64());
+        Assert.DoesNotContain("Sigmoid", usual.GetProperty("kernels").ToString(), StringComparison.Ordinal);
+        Assert.Contains("Sigmoid", gated.GetProperty("kernels").ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Fractions_can_be_set()
+    {
+        JsonElement without = Tool.Json("plan", s_own, "--mesh", "Lab", "--set", "Rate=0");
+        Assert.DoesNotContain("Dropout", without.GetProperty("kernels").ToString(), StringComparison.Ordinal);
+        Assert.Contains("Dropout", Tool.Json("plan", s_own, "--mesh", "Lab", "--set", "Rate=0.5").GetProperty("kernels").ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Axes_and_micro_batches_change_what_a_rank_holds()
+    {
+        JsonElement plan = Tool.Json("plan", s_gpt, "--mesh", "Dp2Tp2", "--axis", "dp=4", "tp=8", "--micro-batches", "2");
+        Assert.Equal("dp 4, tp 8", string.Join(", ", plan.GetProperty("axes").EnumerateArray().Select(a => $"{a.GetProperty("name")} {a.GetProperty("size")}")));
+        Assert.Equal([128, 64], Parameter(plan, "blocks.{0}.feedForward.up").GetProperty("local").EnumerateArray().Select(n => n.GetInt32()));
+        Assert.Equal(2, plan.GetProperty("microBatches").GetInt32());
+        Assert.True(plan.GetProperty("memory").GetProperty("Activations").GetInt64() < Tool.Json("plan", s_gpt, "--mesh", "Dp2Tp2").GetProperty("memory").GetProperty("Activations").GetInt64() / 3);
+    }
+
+    [Fact]
+    public void The_device_may_be_a_users_own_class()
+    {
+        long Workspace(params string[] more) => Tool.Json(["plan", s_own, "--mesh", "Lab", .. more]).GetProperty("memory").GetProperty("Workspace").GetInt64();
+        Assert.Equal(16 * Workspace("--device", "Toaster"), 3 * Workspace());
+        Assert.Equal(Workspace("--device", "Toaster"), Workspace("--device", "Shardwright.Cli.Tests.Models.Toaster"));
+        Assert.Equal(Workspace("--device", "LocalCpu"), Workspace());
+    }
+
+    [Fact]
+    public void A_rank_class_has_memory_collectives_work_and_parameters()
+    {
+        JsonElement plan = Tool.Json("plan", s_gpt, "--mesh", "Dp2Tp2");
+        JsonElement rank = Assert.Single(plan.GetProperty("ranks").EnumerateArray());
+        Assert.Equal(plan.GetProperty("memory").ToString(), rank.GetProperty("memory").ToString());
+        Assert.Equal(plan.GetProperty("totalBytes").GetInt64(), rank.GetProperty("memory").EnumerateObject().Sum(m => m.Value.GetInt64()));
+        Assert.Equal(plan.GetProperty("flops").GetInt64(), rank.GetProperty("flops").GetInt64());
+        Assert.Equal(
+            plan.GetProperty("parameters").EnumerateArray().Sum(p => Math.Max(1, p.GetProperty("layers").GetInt64()) * p.GetProperty("local").EnumerateArray().Aggregate(1L, (a, b) => a * b.GetInt64())),
+            rank.GetProperty("parameters").GetInt64());
+        Assert.All(rank.GetProperty("collectives").EnumerateArray(), c => Assert.Equal(["op", "axis", "bytesPerRank", "times", "tensor", "where", "reason"], c.EnumerateObject().Select(p => p.Name)));
+        Assert.Contains(rank.GetProperty("collectives").EnumerateArray(), c => c.GetProperty("tensor").GetString() == "feedForwardMatMul2" && c.GetProperty("bytesPerRank").GetInt64() == 512 << 10);
+    }
+
+    [Fact]
+    public void Shapes_of_a_trillion_parameters_are_planned_in_numbers_of_64_bits()
+    {
+        JsonElement plan = Tool.Json("plan", s_gpt, "--mesh", "Dp2Tp2", "--set", "Hidden=25600", "Heads=160", "Layers=128", "Context=2048", "Batch=3072", "Vocab=51200", "--axis", "dp=64", "tp=8");
+        double parameters = plan.GetProperty("parameters").EnumerateArray().Sum(p => Math.Max(1, p.GetProperty("layers").GetInt32()) * p.GetProperty("logical").EnumerateArray().Aggregate(1.0, (a, b) => a * b.GetInt64()));
+        Assert.InRange(parameters, 1.0e12, 1.02e12);
+        Assert.Equal(plan.GetProperty("totalBytes").GetInt64(), plan.GetProperty("memory").EnumerateObject().Sum(m => m.Value.GetInt64()));
+    }
+
+    private static JsonElement Parameter(JsonElement plan, string path) => plan.GetProperty("parameters").EnumerateArray().Single(p => p.GetProperty("path").GetString() == path);
+
+    private static IEnumerable<int> Logical(JsonElement plan, string path) => Parameter(plan, path).GetProperty("logical").EnumerateArray().Select(n => n.GetInt32());
+}
