@@ -1,3 +1,5 @@
+using Shardwright.Execution;
+
 namespace Shardwright.Tests;
 
 /// <summary>What generated programs promise beside the numbers: memory, allocations, communication, eager agreement.</summary>
@@ -21,6 +23,33 @@ public sealed class ProgramTests
             }
 
             Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - own);
+        });
+    }
+
+    [Fact]
+    public void AStateLiesLikeItsParameter()
+    {
+        using var world = World.InProcess(ParityGpt.Dp2Tp2M2.Mesh);
+        world.Run(context =>
+        {
+            using var gpt = new ParityGpt.Dp2Tp2M2.Rank(context, 1);
+            (TokenTensor ids, TokenTensor targets) = ParityTests.Data(0);
+            StepResult result = gpt.TrainStep(ids, targets, new AdamWSettings(1e-3f, Beta1: 0.75f, Beta2: 0.5f));
+            Assert.Equal(ParityGpt.Dp2Tp2M2.Plan.Optimizer, gpt.Plan.Optimizer);
+            foreach (ParameterView parameter in gpt.Parameters)
+            {
+                Assert.Equal(["firstMoment", "secondMoment"], parameter.StateNames);
+                Assert.Equal(parameter.Path.Contains("feedForward.up", StringComparison.Ordinal) ? ["dp"] : parameter.Replicas.Contains("tp") ? ["dp", "tp"] : ["dp"], parameter.Replicas);
+                Span<float> first = parameter.State("firstMoment"), second = parameter.State("secondMoment");
+                for (int i = 0; i < first.Length; i++)
+                {
+                    double gradient = parameter.Gradient[i] / result.Weight;
+                    Assert.Equal(0.25 * gradient, first[i], 1e-5 * Math.Abs(gradient) + 1e-12);
+                    Assert.Equal(0.5 * gradient * gradient, second[i], 1e-5 * gradient * gradient + 1e-20);
+                }
+            }
+
+            Assert.Contains("no state 'velocity'", Assert.Throws<ArgumentException>(() => gpt.Parameters[0].State("velocity")).Message, StringComparison.Ordinal);
         });
     }
 

@@ -31,7 +31,8 @@ internal sealed class ParameterLayout
     public static ParameterLayout Make(LocalGraph train, BufferTable buffers, string optimizer, int stage, IReadOnlyDictionary<string, EquatableArray<int>> tied)
     {
         ImmutableArray<ShardAxis> axes = train.Sharded.Axes;
-        int states = optimizer switch { "AdamW" => 2, "Momentum" => 1, _ => 0 };
+        string[] stateNames = optimizer switch { "AdamW" => new[] { "firstMoment", "secondMoment" }, "Momentum" => new[] { "velocity" }, _ => Array.Empty<string>() };
+        int states = stateNames.Length;
         var rows = train.Gradients.Select(pair =>
         {
             LocalTensor tensor = train.Parameters.First(p => p.Parameter == pair.Parameter).Tensor;
@@ -57,8 +58,9 @@ internal sealed class ParameterLayout
                 string comment = Comment(row.Tensor, axes);
                 int value = buffers.Add(name, DType.Float32, MemorySpace.State, offset, row.Tensor.Local.Count, stride, Math.Max(1, layers), MemoryCategory.Parameters, comment);
                 int gradient = buffers.Add(name + "Gradient", DType.Float32, MemorySpace.State, region + offset, row.Tensor.Local.Count, stride, Math.Max(1, layers), MemoryCategory.Gradients, comment);
+                var kept = stateNames.Select((state, s) => new StatePlan(state, buffers.Add(name + char.ToUpperInvariant(state[0]) + state.Substring(1), DType.Float32, MemorySpace.State, region * (2 + s) + offset, row.Tensor.Local.Count, stride, Math.Max(1, layers), MemoryCategory.OptimizerState, comment))).ToEquatable();
                 var placements = Enumerable.Range(0, axes.Length).Where(a => !axes[a].IsMicroBatch).Select(a => (axes[a].Name, row.Tensor.Layout[a])).ToEquatable();
-                parameters[row.Parameter] = new ParameterPlan(path, layers, value, gradient, row.Parameter.Type.Dims, row.Tensor.Local.Dims, row.Tensor.Start.ToEquatable(), row.Parameter.Parameter.Init, row.NoDecay, placements, row.Parameter.Stack);
+                parameters[row.Parameter] = new ParameterPlan(path, layers, value, gradient, kept, row.Parameter.Type.Dims, row.Tensor.Local.Dims, row.Tensor.Start.ToEquatable(), row.Parameter.Parameter.Init, row.NoDecay, placements, row.Parameter.Stack);
                 offset += SizeOf(row.Parameter, row.Tensor);
             }
 

@@ -208,14 +208,20 @@ public sealed record PhasePlan(Phase Phase, EquatableArray<ProgramStatement> Mai
 /// <param name="Comment">Name, shape and placement.</param>
 public sealed record BoundaryPlan(OperandPlan Operand, bool Arrives, bool IsGradient, long Bytes, string Comment);
 
+/// <summary>A state that the optimizer keeps for a parameter.</summary>
+/// <param name="Name">Its name in checkpoints, a contract: <c>firstMoment</c>, <c>secondMoment</c>, <c>velocity</c>.</param>
+/// <param name="Buffer">Buffer of it.</param>
+public sealed record StatePlan(string Name, int Buffer);
+
 /// <summary>A parameter on a rank.</summary>
 /// <param name="Path">Logical path; <c>{0}</c> for the layer.</param>
 /// <param name="Layers">0 outside of stacks.</param>
 /// <param name="Value">Buffer of the parameter.</param>
 /// <param name="Gradient">Buffer of its gradient, laid out alike.</param>
+/// <param name="States">What the optimizer keeps for it, laid out alike, in the order of the groups' states.</param>
 /// <param name="Placements">Axis and placement, in order: <c>tp: S(1)</c>.</param>
 /// <param name="Stack">Stack whose layers own one each; −1 outside of stacks.</param>
-public sealed record ParameterPlan(string Path, int Layers, int Value, int Gradient, EquatableArray<long> Logical, EquatableArray<long> Local, EquatableArray<Offset> Start, Initializer Init, bool NoDecay, EquatableArray<(string Axis, Placement Placement)> Placements, int Stack);
+public sealed record ParameterPlan(string Path, int Layers, int Value, int Gradient, EquatableArray<StatePlan> States, EquatableArray<long> Logical, EquatableArray<long> Local, EquatableArray<Offset> Start, Initializer Init, bool NoDecay, EquatableArray<(string Axis, Placement Placement)> Placements, int Stack);
 
 /// <summary>Neighbouring parameters that are reduced, measured and updated together: they lie one after another in the parameter region, and
 /// their gradients and optimizer states lie alike.</summary>

@@ -69,6 +69,9 @@ internal static class RankPrinter
             Slots(w, program, stage);
         }
 
+        w.Summary("The plan that this rank runs.");
+        w.Line($"public override global::Shardwright.Plan Plan => {program.NestedName}.Plan;");
+        w.Line();
         foreach (EntryPlan entry in program.Stages[0].Entries)
         {
             switch (entry.Name)
@@ -163,8 +166,11 @@ internal static class RankPrinter
                 return $"at.State<float>({b.Offset}, {b.Length}, {b.Stride}, {b.Slots})";
             }
 
-            string Longs(IEnumerable<string> items) => "new long[] { " + string.Join(", ", items) + " }";
-            w.Line($"    new({Text.String(p.Path)}, {Stack(p.Value)}, {Stack(p.Gradient)}, {Longs(p.Logical.Select(Text.Number))}, {Longs(p.Local.Select(Text.Number))}, {Longs(p.Start.Select(Text.Offset))}, \"{p.Init.Kind}\", {Text.Float(p.Init.A)}, {Text.Float(p.Init.B)}{FirstLayer(stage, p)}),");
+            string Items(string type, IEnumerable<string> items) => items.Any() ? $"new {type}[] {{ {string.Join(", ", items)} }}" : $"Array.Empty<{type}>()";
+            string Longs(IEnumerable<string> items) => Items("long", items);
+            string States(ParameterPlan parameter) => Items("StateSlot", parameter.States.Select(s => $"new({Text.String(s.Name)}, {Stack(s.Buffer)})"));
+            string Replicas(ParameterPlan parameter) => Items("string", parameter.Placements.Where(x => x.Placement.IsBroadcast).Select(x => Text.String(x.Axis)));
+            w.Line($"    new({Text.String(p.Path)}, {Stack(p.Value)}, {Stack(p.Gradient)}, {States(p)}, {Replicas(p)}, {Longs(p.Logical.Select(Text.Number))}, {Longs(p.Local.Select(Text.Number))}, {Longs(p.Start.Select(Text.Offset))}, \"{p.Init.Kind}\", {Text.Float(p.Init.A)}, {Text.Float(p.Init.B)}{FirstLayer(stage, p)}),");
         }
 
         w.Line("};");

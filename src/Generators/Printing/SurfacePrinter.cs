@@ -43,6 +43,9 @@ internal static class SurfacePrinter
         w.Close();
         w.Line();
         w.Line("private static RankContext Fail() => throw NoPlan();");
+        w.Line();
+        w.Summary("Throws: there is no valid plan.");
+        w.Line("public override Plan Plan => throw NoPlan();");
         foreach (MethodDefinition method in model.Layer.Methods.Where(m => m.Name is "Loss" or "Forward"))
         {
             string inputs = string.Join(", ", method.Parameters.Where(p => p.Type is "Tensor" or "TokenTensor").Select(p => $"{p.Type} @{p.Name}"));

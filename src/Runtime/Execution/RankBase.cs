@@ -10,65 +10,14 @@ namespace Shardwright.Execution;
 public sealed class RandomState
 {
     /// <summary>Seed of the run.</summary>
-    public ulong Seed { get; init; }
+    public ulong Seed { get; set; }
 
     /// <summary>Number of the current step.</summary>
     public uint Step { get; set; }
 }
 
-/// <summary>A parameter as emitted code describes it.</summary>
-/// <param name="Path">Logical path, {0} for the layer.</param>
-/// <param name="Value">Its slots, one for each layer.</param>
-/// <param name="Gradient">Those of its gradient.</param>
-/// <param name="Logical">Logical sizes.</param>
-/// <param name="Local">Sizes on this rank.</param>
-/// <param name="Start">Logical position of the first local element.</param>
-/// <param name="Init">Normal, Uniform or Constant.</param>
-/// <param name="A">Mean, lower bound or value.</param>
-/// <param name="B">Deviation or upper bound.</param>
-/// <param name="FirstLayer">Number of the layer of the first slot.</param>
-[EditorBrowsable(EditorBrowsableState.Never)]
-public sealed record ParameterSlot(string Path, SliceStack<float> Value, SliceStack<float> Gradient, long[] Logical, long[] Local, long[] Start, string Init, float A, float B, int FirstLayer = 0);
-
-/// <summary>A parameter of a rank: its piece of the logical tensor, and where that piece lies.</summary>
-public sealed class ParameterView
-{
-    private readonly Arena _arena;
-    private readonly Slice<float> _value;
-    private readonly Slice<float> _gradient;
-
-    internal ParameterView(Arena arena, string path, Slice<float> value, Slice<float> gradient, long[] logical, long[] local, long[] start)
-    {
-        _arena = arena;
-        _value = value;
-        _gradient = gradient;
-        Path = path;
-        LogicalShape = logical;
-        LocalShape = local;
-        Map = new IndexMap(local, logical, start);
-    }
-
-    /// <summary>Logical path: <c>blocks.3.attention.query</c>.</summary>
-    public string Path { get; }
-
-    /// <summary>Sizes of the logical tensor.</summary>
-    public IReadOnlyList<long> LogicalShape { get; }
-
-    /// <summary>Sizes on this rank.</summary>
-    public IReadOnlyList<long> LocalShape { get; }
-
-    /// <summary>Logical index of each local element.</summary>
-    public IndexMap Map { get; }
-
-    /// <summary>This rank's elements.</summary>
-    public Span<float> Value => _arena.Span(_value);
-
-    /// <summary>Gradient of this rank's elements: of the loss sum, as the last step left it, reduced over ranks.</summary>
-    public ReadOnlySpan<float> Gradient => _arena.Span(_gradient);
-}
-
 /// <summary>What all generated ranks share: the arena, the threads, parameters by path, the way in for data and the way out for results.</summary>
-public abstract class RankBase : IDisposable
+public abstract partial class RankBase : IDisposable
 {
     private static int s_debugWarning;
     private readonly List<ParameterView> _parameters = [];
@@ -104,7 +53,7 @@ public abstract class RankBase : IDisposable
             for (int layer = 0; layer < slot.Value.Count; layer++)
             {
                 string path = slot.Path.Replace("{0}", (slot.FirstLayer + layer).ToString(System.Globalization.CultureInfo.InvariantCulture), StringComparison.Ordinal);
-                var view = new ParameterView(Arena, path, slot.Value[layer], slot.Gradient[layer], slot.Logical, slot.Local, slot.Start);
+                var view = new ParameterView(Arena, path, slot, layer);
                 _parameters.Add(view);
                 Initialize.Fill(ref Arena.Ref(slot.Value[layer]), view.Map, seed, path, slot.Init, slot.A, slot.B);
             }
@@ -116,8 +65,14 @@ public abstract class RankBase : IDisposable
     /// <summary>The rank in its world.</summary>
     public RankContext Context { get; }
 
-    /// <summary>Number of training steps done.</summary>
+    /// <summary>The plan that this rank runs.</summary>
+    public abstract Plan Plan { get; }
+
+    /// <summary>Number of training steps done, those before a loaded checkpoint included.</summary>
     public int Step { get; private set; }
+
+    /// <summary>Seed of parameters and dropout: what the rank was made with, or that of the checkpoint it loaded.</summary>
+    public ulong Seed => Random.Seed;
 
     /// <summary>Bytes of the arena: the one native allocation of this rank.</summary>
     public long AllocatedBytes => Arena.Bytes;
