@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using Shardwright;
 using Spectre.Console;
 
@@ -14,10 +15,14 @@ public static class Program
         var mesh = new Option<string>("--mesh") { Description = "Mesh to train on: " + string.Join(", ", GptMesh.All.Select(m => m.Name)), DefaultValueFactory = _ => "Single" };
         var text = new Option<string?>("--text") { Description = "A file or folder of text; the repository's own sources by default" };
         var steps = new Option<int?>("--steps") { Description = "Optimizer steps: 800 by default, 10 with --compare" };
-        var seed = new Option<ulong>("--seed") { Description = "Seed of parameters and batches", DefaultValueFactory = _ => 42 };
+        var seed = new Option<ulong?>("--seed") { Description = "Seed of parameters and batches: 42 by default, that of the checkpoint with --resume" };
         var threads = new Option<int>("--threads") { Description = "Threads of each rank; the cores shared out by default", DefaultValueFactory = _ => 0 };
         var compare = new Option<bool>("--compare") { Description = "Runs all meshes from one seed and prints losses and gradients side by side" };
-        var root = new RootCommand("Trains a byte-level GPT, sharded over a mesh of ranks.") { mesh, text, steps, seed, threads, compare };
+        var save = new Option<string?>("--save") { Description = "Folder to save checkpoints to" };
+        var saveEvery = new Option<int>("--save-every") { Description = "Steps between two checkpoints", DefaultValueFactory = _ => 100 };
+        var resume = new Option<string?>("--resume") { Description = "Folder that a run was saved to, or one checkpoint in it: goes on from there, on any mesh. With the folder of --save, a run starts anew where nothing has been saved yet" };
+        var export = new Option<string?>("--export") { Description = "File to write the trained weights to, in the safetensors format" };
+        var root = new RootCommand("Trains a byte-level GPT, sharded over a mesh of ranks.") { mesh, text, steps, seed, threads, compare, save, saveEvery, resume, export };
         root.SetAction(parsed =>
         {
             GptMesh? chosen = GptMesh.All.FirstOrDefault(m => string.Equals(m.Name, parsed.GetValue(mesh), StringComparison.OrdinalIgnoreCase));
@@ -26,10 +31,28 @@ public static class Program
                 return Fail($"There is no mesh '{parsed.GetValue(mesh)}': use {string.Join(", ", GptMesh.All.Select(m => m.Name))}.");
             }
 
-            int count = parsed.GetValue(steps) ?? (parsed.GetValue(compare) ? 10 : 800), perRank = parsed.GetValue(threads);
-            if (count < 1 || perRank < 0 || perRank > 16)
+            Checkpoint? from;
+            try
             {
-                return Fail($"--steps {count} and --threads {perRank}: steps must be 1 or more, threads 0 (automatic) to 16.");
+                from = Resume(parsed.GetValue(resume), parsed.GetValue(save), parsed.GetValue(compare), chosen);
+            }
+            catch (Exception error) when (error is CheckpointException or ArgumentException)
+            {
+                return Fail(error.Message);
+            }
+
+            int planned = from is not null && int.TryParse(from.Notes.GetValueOrDefault(RunFiles.StepsNote), CultureInfo.InvariantCulture, out int noted) ? noted : 800;
+            int count = parsed.GetValue(steps) ?? (parsed.GetValue(compare) ? 10 : planned), perRank = parsed.GetValue(threads), every = parsed.GetValue(saveEvery);
+            if (count < 1 || perRank < 0 || perRank > 16 || every < 1)
+            {
+                return Fail($"--steps {count}, --threads {perRank} and --save-every {every}: steps must be 1 or more, threads 0 (automatic) to 16, steps between checkpoints 1 or more.");
+            }
+
+            if (from is not null && (from.Step > count || (parsed.GetValue(seed) ?? from.Seed) != from.Seed))
+            {
+                return Fail(from.Step > count
+                    ? $"'{from.Path}' has done {from.Step} steps already, more than --steps {count}: give a larger number."
+                    : $"'{from.Path}' was trained with seed {from.Seed}, not {parsed.GetValue(seed)}: leave --seed out to go on with it.");
             }
 
             if (Console.IsOutputRedirected)
@@ -47,7 +70,8 @@ public static class Program
             try
             {
                 ByteCorpus corpus = ByteCorpus.Load(parsed.GetValue(text) ?? Sources(), Gpt.Context, Gpt.Batch, parsed.GetValue(text) is null ? [".cs", ".md"] : []);
-                var run = new Run(corpus, count, parsed.GetValue(seed), perRank, stop.Token);
+                var files = new RunFiles(from, parsed.GetValue(save), every, parsed.GetValue(export));
+                var run = new Run(corpus, count, from?.Seed ?? parsed.GetValue(seed) ?? 42, perRank, files, stop.Token);
                 if (parsed.GetValue(compare))
                 {
                     Comparison.Print(run);
@@ -78,6 +102,35 @@ public static class Program
             }
         });
         return root.Parse(arguments).Invoke();
+    }
+
+    /// <summary>The checkpoint to go on from, read and checked before anything is allocated.</summary>
+    private static Checkpoint? Resume(string? path, string? saveTo, bool compare, GptMesh mesh)
+    {
+        if (compare && (path ?? saveTo) is { } unused)
+        {
+            throw new CheckpointException(unused, "cannot be used with --compare, whose runs are short and all start anew: leave --save and --resume out.");
+        }
+
+        if (saveTo is not null && path is null && Checkpoint.Exists(saveTo))
+        {
+            throw new CheckpointException(saveTo, "holds the checkpoints of another run: go on with it by --resume, or give another folder with --save.");
+        }
+
+        if (saveTo is not null)
+        {
+            Checkpoint.RequireWritable(saveTo);
+        }
+
+        if (path is null || (saveTo is not null && Path.GetFullPath(path) == Path.GetFullPath(saveTo) && !Checkpoint.Exists(path)))
+        {
+            return null;
+        }
+
+        Checkpoint checkpoint = Checkpoint.Open(path);
+        checkpoint.RequireModel(mesh.Plan());
+        checkpoint.Verify();
+        return checkpoint;
     }
 
     private static int Fail(string message)

@@ -7,8 +7,19 @@ using Spectre.Console;
 
 namespace TinyGpt;
 
+/// <summary>What a run reads and writes beside its text.</summary>
+/// <param name="From">Checkpoint to go on from.</param>
+/// <param name="SaveTo">Folder of its checkpoints.</param>
+/// <param name="SaveEvery">Steps between two.</param>
+/// <param name="Export">File of plain weights, written at the end.</param>
+public sealed record RunFiles(Checkpoint? From = null, string? SaveTo = null, int SaveEvery = 100, string? Export = null)
+{
+    /// <summary>Name under which a checkpoint notes the length of its run, which the learning rate depends on.</summary>
+    public const string StepsNote = "steps";
+}
+
 /// <summary>A training run: data, length, seed.</summary>
-public sealed class Run(ByteCorpus corpus, int steps, ulong seed, int threads, CancellationToken cancellation)
+public sealed class Run(ByteCorpus corpus, int steps, ulong seed, int threads, RunFiles files, CancellationToken cancellation)
 {
     private const int EvaluateEvery = 100;
     private const int GeneratedBytes = 400;
@@ -25,6 +36,15 @@ public sealed class Run(ByteCorpus corpus, int steps, ulong seed, int threads, C
         AnsiConsole.Write(new Text(mesh.Plan().ToString()));
         AnsiConsole.WriteLine();
         AnsiConsole.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{corpus.TrainingBytes:N0} bytes to train on, {corpus.HeldOutBytes:N0} held out; entropy of single bytes {corpus.UnigramEntropy:F3} nats"));
+        if (files.From is { } from)
+        {
+            AnsiConsole.WriteLine(string.Create(CultureInfo.InvariantCulture, $"goes on after step {from.Step} of {steps}, saved on {from.Mesh}"));
+            if (from.Data is { } data && data.Fingerprint != corpus.Fingerprint)
+            {
+                AnsiConsole.WriteLine($"note: the checkpoint was trained on another text ({data.Source}: {data.Fingerprint}; now {corpus.Name}: {corpus.Fingerprint}), so losses are not those of one uninterrupted run");
+            }
+        }
+
         double heldOut = double.NaN;
         string generated = "";
         bool live = !Console.IsOutputRedirected;
@@ -32,8 +52,14 @@ public sealed class Run(ByteCorpus corpus, int steps, ulong seed, int threads, C
         {
             LearningRateSchedule schedule = LearningRateSchedule.WarmupCosine(2e-3f, Math.Min(steps / 2, 50), steps, 2e-4f);
             (int[] idArray, int[] targetArray, TokenTensor ids, TokenTensor targets) = Batch();
+            if (files.From is not null)
+            {
+                gpt.Rank.Load(files.From);
+            }
+
+            int start = gpt.Rank.Step;
             var clock = Stopwatch.StartNew();
-            for (int step = 0; step < steps; step++)
+            for (int step = start; step < steps; step++)
             {
                 corpus.Fill(seed, step, idArray, targetArray);
                 float rate = schedule.At(step);
@@ -47,10 +73,26 @@ public sealed class Run(ByteCorpus corpus, int steps, ulong seed, int threads, C
                     }
                 }
 
+                if (files.SaveTo is not null && ((step + 1) % files.SaveEvery == 0 || step == steps - 1))
+                {
+                    gpt.Rank.Save(files.SaveTo, new SaveOptions { Data = corpus.Position(step + 1), Notes = new Dictionary<string, string> { [RunFiles.StepsNote] = steps.ToString(CultureInfo.InvariantCulture) } });
+                }
+
                 if (context.Rank == 0)
                 {
-                    report(step, result, heldOut, rate, (step + 1) * (double)Gpt.Batch * Gpt.Context / clock.Elapsed.TotalSeconds);
+                    report(step, result, heldOut, rate, (step + 1 - start) * (double)Gpt.Batch * Gpt.Context / clock.Elapsed.TotalSeconds);
                 }
+            }
+
+            if (start == steps)
+            {
+                double loss = HeldOut(gpt);
+                heldOut = context.Rank == 0 ? loss : heldOut;
+            }
+
+            if (files.Export is not null)
+            {
+                gpt.Rank.ExportWeights(files.Export);
             }
 
             string text = Generate(gpt, "/// <summary>");
@@ -74,12 +116,13 @@ public sealed class Run(ByteCorpus corpus, int steps, ulong seed, int threads, C
         }
         else
         {
+            int done = files.From?.Step ?? 0;
             var clock = Stopwatch.StartNew();
             Body((step, result, held, rate, speed) =>
             {
                 if (step % 50 == 0 || step == steps - 1)
                 {
-                    double left = clock.Elapsed.TotalSeconds / (step + 1) * (steps - step - 1);
+                    double left = clock.Elapsed.TotalSeconds / (step + 1 - done) * (steps - step - 1);
                     Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Line(step, result, held, rate, speed)}  {left:F0} s left"));
                 }
             });

@@ -41,9 +41,17 @@ public sealed class ByteCorpus
 
         _bytes = bytes;
         _training = Math.Min(bytes.Length - context - 2, (int)(bytes.Length * 9L / 10));
+        Name = name;
+        Fingerprint = string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{bytes.Length} bytes, crc32c {Training.Crc32C.Text(Training.Crc32C.Of(bytes))}");
         Context = context;
         Batch = batch;
     }
+
+    /// <summary>What it is called.</summary>
+    public string Name { get; }
+
+    /// <summary>Length and checksum of the text: two runs with one fingerprint and seed see the same batches.</summary>
+    public string Fingerprint { get; }
 
     /// <summary>Tokens of one sequence.</summary>
     public int Context { get; }
@@ -119,6 +127,10 @@ public sealed class ByteCorpus
             Sequence((int)(Philox.At(key, (ulong)row) % (uint)(_training - Context - 1)), row, ids, targets);
         }
     }
+
+    /// <summary>The position before a batch, for <see cref="SaveOptions.Data"/>: batches are a pure function of seed and number, so that nothing else is needed to go on.</summary>
+    /// <param name="batch">Number of the next batch.</param>
+    public DataPosition Position(long batch) => new(Name, Fingerprint, batch);
 
     /// <summary>Fills a batch of held-out text: the n-th of <see cref="HeldOutBatches"/>, spread evenly.</summary>
     public void FillHeldOut(int batch, int[] ids, int[] targets)

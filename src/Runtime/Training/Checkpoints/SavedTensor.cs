@@ -1,0 +1,41 @@
+using Shardwright.Execution;
+
+namespace Shardwright.Training;
+
+/// <summary>What a rank holds of a logical tensor that is saved: a piece of a parameter, or of a state of it.</summary>
+/// <param name="Name">Its name in checkpoints.</param>
+/// <param name="Piece">Which elements.</param>
+/// <param name="View">The parameter.</param>
+/// <param name="State">Name of the state; null for the parameter itself.</param>
+internal sealed record SavedTensor(string Name, TensorPiece Piece, ParameterView View, string? State)
+{
+    /// <summary>The elements.</summary>
+    public Span<float> Values => State is null ? View.Value : View.State(State);
+
+    /// <summary>All that a rank holds.</summary>
+    public static IEnumerable<SavedTensor> Of(RankBase rank, bool states)
+    {
+        foreach (ParameterView view in rank.Parameters)
+        {
+            var piece = new TensorPiece([.. view.LogicalShape], [.. view.Start], [.. view.LocalShape]);
+            yield return new SavedTensor(view.Path, piece, view, null);
+            foreach (string state in states ? view.StateNames : [])
+            {
+                yield return new SavedTensor(view.Path + "/" + state, piece, view, state);
+            }
+        }
+    }
+
+    /// <summary>Whether this rank is the one that writes it: where several hold the same piece one does, each its share of all that they hold.</summary>
+    public bool IsWrittenBy(RankContext context)
+    {
+        int replica = 0, replicas = 1;
+        foreach (string axis in View.Replicas)
+        {
+            replica = replica * context.Mesh.Size(axis) + context.Coordinate(axis);
+            replicas *= context.Mesh.Size(axis);
+        }
+
+        return Crc32C.Of(System.Text.Encoding.UTF8.GetBytes(Name)) % (uint)replicas == replica;
+    }
+}
