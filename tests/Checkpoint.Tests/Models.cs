@@ -24,6 +24,16 @@ public sealed class Dp2Tp2;
 [MeshAxis("tp", 2, Role = AxisRole.Tensor, Link = typeof(Links.SharedMemory))]
 public sealed class Tq2Dp2Tp2;
 
+[DeviceMesh]
+[MeshAxis("pp", 2, Role = AxisRole.Pipeline, Link = typeof(Links.SharedMemory))]
+public sealed class Pp2;
+
+[DeviceMesh]
+[MeshAxis("pp", 2, Role = AxisRole.Pipeline, Link = typeof(Links.SharedMemory))]
+[MeshAxis("dp", 2, Role = AxisRole.Data, Link = typeof(Links.SharedMemory))]
+[MeshAxis("tp", 2, Role = AxisRole.Tensor, Link = typeof(Links.SharedMemory))]
+public sealed class Pp2Dp2Tp2;
+
 /// <summary>Splits by columns and by rows, on one axis and on two that cut one dim; dropout, so that seed and step count.</summary>
 [ShardedLayer]
 public sealed partial class SavedBlock(int hidden, float dropout)
@@ -36,16 +46,18 @@ public sealed partial class SavedBlock(int hidden, float dropout)
     public Tensor Forward(Tensor x) => x + Dropout(MatMul(Gelu(Linear(norm.Forward(x), up, bias)), down), dropout);
 }
 
-/// <summary>Trained with AdamW on every mesh. Tied weights, a stack, whole and split parameters.</summary>
+/// <summary>Trained with AdamW on every mesh. Tied weights (at both ends of a pipeline: on two ranks, and in the V on one), a stack, whole and split parameters.</summary>
 [ShardedOn<One>]
 [ShardedOn<One>(Name = "OneM2", MicroBatches = 2)]
 [ShardedOn<Dp2>]
 [ShardedOn<Tp2>]
 [ShardedOn<Dp2Tp2>]
 [ShardedOn<Tq2Dp2Tp2>]
+[ShardedOn<Pp2>(Name = "Pp2ZbV", MicroBatches = 2, Schedule = PipelineSchedule.ZeroBubbleV)]
+[ShardedOn<Pp2Dp2Tp2>(MicroBatches = 2)]
 public sealed partial class AdamModel
 {
-    public const int Vocab = 32, Hidden = 16, Layers = 3, Context = 10, Batch = 8;
+    public const int Vocab = 32, Hidden = 16, Layers = 4, Context = 10, Batch = 8;
 
     [Split("tp", dim: 0)] readonly Embedding tokens = new(Vocab, Hidden);
     readonly LayerStack<SavedBlock> blocks = new(Layers, () => new SavedBlock(Hidden, 0.1f));

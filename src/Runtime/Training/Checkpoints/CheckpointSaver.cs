@@ -61,7 +61,8 @@ internal static class CheckpointSaver
 
     private static void WriteFile(RankBase rank, string path)
     {
-        SavedTensor[] own = [.. SavedTensor.Of(rank, states: true).Where(t => t.IsWrittenBy(rank.Context))];
+        // A rank with both ends of a pipeline holds tied weights twice.
+        SavedTensor[] own = [.. SavedTensor.Of(rank, states: true).Where(t => t.IsWrittenBy(rank.Context)).DistinctBy(t => t.Name)];
         var notes = new List<(string, string)> { ("step", rank.Step.ToString(CultureInfo.InvariantCulture)), ("seed", rank.Seed.ToString(CultureInfo.InvariantCulture)) };
         foreach (SavedTensor tensor in own)
         {
