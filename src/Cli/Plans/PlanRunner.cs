@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Shardwright.Compiler.Graph;
 using Shardwright.Compiler.Planning;
 
@@ -11,14 +10,32 @@ internal static class PlanRunner
     /// <param name="target">What to plan, overrides in place.</param>
     /// <param name="overrides">For messages.</param>
     /// <param name="cancellation">Ends every search.</param>
-    public static RankProgram Run(PlanTarget target, Overrides overrides, CancellationToken cancellation)
+    public static RankProgram Run(PlanTarget target, Overrides overrides, CancellationToken cancellation) =>
+        Checked(target, overrides, () => Planner.Plan(target.Model, target.Layers.GetValueOrDefault, target.On, ImmutableDictionary<string, long>.Empty, cancellation));
+
+    /// <summary>Where every tensor lies.</summary>
+    /// <param name="target">What to plan, overrides in place.</param>
+    /// <param name="overrides">For messages.</param>
+    /// <param name="cancellation">Ends every search.</param>
+    public static ImmutableArray<PlacedTensor> Placements(PlanTarget target, Overrides overrides, CancellationToken cancellation)
+    {
+        ImmutableArray<PlacedTensor> tensors = [];
+        Checked(target, overrides, () =>
+        {
+            (tensors, PlanResult plan) = Planner.Placements(target.Model, target.Layers.GetValueOrDefault, target.On, cancellation);
+            return plan;
+        });
+        return tensors;
+    }
+
+    private static RankProgram Checked(PlanTarget target, Overrides overrides, Func<PlanResult> plan)
     {
         string with = overrides.ToString();
         string shown = target.Shown + (with.Length > 0 ? " with " + with : "");
         PlanResult result;
         try
         {
-            result = Planner.Plan(target.Model, target.Layers.GetValueOrDefault, target.On, ImmutableDictionary<string, long>.Empty, cancellation);
+            result = plan();
         }
         catch (OverflowException)
         {

@@ -13,7 +13,7 @@ namespace Shardwright.Compiler.Planning;
 public sealed record PlanResult(RankProgram? Program, ImmutableArray<Finding> Findings);
 
 /// <summary>Drives the passes for one model on one mesh: trace, differentiate, place, lower, fuse, lay out.</summary>
-public sealed class Planner
+public sealed partial class Planner
 {
     /// <summary>Scratch of one thread, as Shardwright.Execution.ThreadTeam.ScratchBytes.</summary>
     public const long ScratchBytesPerThread = 2 << 20;
@@ -100,6 +100,11 @@ public sealed class Planner
         if (Place(graph, microBatches) is not { } sharded)
         {
             return false;
+        }
+
+        if (name == "Train")
+        {
+            _train = sharded;
         }
 
         entries.Add(new TracedEntry(name, graph, sharded, map, microBatches));
