@@ -30,6 +30,11 @@ public sealed class ShardwrightGenerator : IIncrementalGenerator
 
         context.RegisterSourceOutput(layers, static (production, layer) => Add(production, layer, "", LayerPrinter.Print(layer.Definition, layer.Meshes, layer.Shell)));
         context.RegisterSourceOutput(plans, static (production, plan) => Emit(production, plan));
+
+        // Kernels for accelerators where they can be compiled: another output, so that its presence touches nothing else.
+        IncrementalValueProvider<bool> seesIlgpu = context.CompilationProvider
+            .Select(static (compilation, _) => compilation.GetTypeByMetadataName("ILGPU.Index1D") is not null && compilation.GetTypeByMetadataName("Shardwright.Gpu.DeviceArena") is not null).WithTrackingName(TrackingNames.SeesIlgpu);
+        context.RegisterSourceOutput(plans.Combine(seesIlgpu).Where(static pair => pair.Right), static (production, pair) => EmitIlgpu(production, pair.Left));
     }
 
     private static void Emit(SourceProductionContext production, PlannedMesh plan)
@@ -51,6 +56,17 @@ public sealed class ShardwrightGenerator : IIncrementalGenerator
 
         Add(production, model, name + ".Kernels", KernelInterfacePrinter.Print(program, model.Shell));
         Add(production, model, name + ".Kernels.Cpu", CpuKernelPrinter.Print(program, model.Shell));
+    }
+
+    private static void EmitIlgpu(SourceProductionContext production, PlannedMesh plan)
+    {
+        // A pipeline's executor copies between stages in host memory: it has no rank on accelerators yet.
+        if (plan.Program is { Pipeline: null } program)
+        {
+            LayerSource model = plan.Model.Source;
+            Add(production, model, $".{plan.On.NestedName}.Rank.Ilgpu", RankPrinter.PrintRank(program, model.Shell, gpu: true));
+            Add(production, model, $".{plan.On.NestedName}.Kernels.Ilgpu", IlgpuKernelPrinter.Print(program, model.Shell));
+        }
     }
 
     private static void Add(SourceProductionContext production, LayerSource layer, string part, string text)

@@ -1,15 +1,16 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.Runtime;
 using Shardwright.Execution;
+using Shardwright.Worlds;
 
 namespace Shardwright.Gpu;
 
 /// <summary>The memory of a rank on a device: one slab of the bytes that were planned, the rank's stream, and page-locked host memory that copies pass through.</summary>
-public sealed class DeviceArena : IDisposable
+public sealed class DeviceArena : Arena
 {
     private const int StatusBytes = 64;
-    private static long s_allocations;
     private readonly MemoryBuffer1D<byte, Stride1D.Dense> _slab;
     private readonly ArrayView<byte> _all;
     private readonly int _rank;
@@ -22,6 +23,7 @@ public sealed class DeviceArena : IDisposable
     /// <param name="rank">Rank that owns it, for messages.</param>
     /// <exception cref="GpuException">The device has too little memory; the message names the rank and the bytes.</exception>
     public DeviceArena(GpuDevice device, long bytes, Slice<byte> scratch, int rank)
+        : base(bytes)
     {
         ArgumentNullException.ThrowIfNull(device);
         if (scratch.Length < StatusBytes)
@@ -30,7 +32,6 @@ public sealed class DeviceArena : IDisposable
         }
 
         Device = device;
-        Bytes = bytes;
         _rank = rank;
         Status = new Slice<int>(scratch.Offset + scratch.Length - StatusBytes, StatusBytes / sizeof(int));
         Scratch = scratch with { Length = scratch.Length - StatusBytes };
@@ -45,7 +46,6 @@ public sealed class DeviceArena : IDisposable
                 "Put fewer ranks on a device, or shard the model further.", error);
         }
 
-        Interlocked.Increment(ref s_allocations);
         _all = _slab.View;
         _staging = device.Accelerator.AllocatePageLocked1D<byte>(64 << 10, uninitialized: true);
         Stream = device.Accelerator.CreateStream();
@@ -54,14 +54,8 @@ public sealed class DeviceArena : IDisposable
         Product = device.Products(this);
     }
 
-    /// <summary>Number of slabs that this process has allocated so far.</summary>
-    public static long Allocations => Interlocked.Read(ref s_allocations);
-
     /// <summary>The device.</summary>
     public GpuDevice Device { get; }
-
-    /// <summary>Size in bytes, as planned and as allocated.</summary>
-    public long Bytes { get; }
 
     /// <summary>Bytes that the device has handed out for the slab.</summary>
     public long SlabBytes => _slab.LengthInBytes;
@@ -95,48 +89,60 @@ public sealed class DeviceArena : IDisposable
     public void Clear<T>(Slice<T> target)
         where T : unmanaged => View(target).MemSetToZero(Stream);
 
-    /// <summary>Copies a slice to the host, after all work queued before.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">A kernel has met bad input.</exception>
-    public void Read<T>(Slice<T> source, Span<T> target)
-        where T : unmanaged
-    {
-        int bytes = checked((int)source.Length * Unsafe.SizeOf<T>());
-        Span<byte> staging = Stage(bytes + StatusBytes);
-        ArrayView<byte> host = _staging.ArrayView;
-        View(Bytewise(source)).CopyTo(Stream, host.SubView(0, bytes));
-        View(Bytewise(Status)).CopyTo(Stream, host.SubView(bytes, StatusBytes));
-        Stream.Synchronize();
-        System.Runtime.InteropServices.MemoryMarshal.Cast<byte, T>(staging[..bytes]).CopyTo(target);
-        DeviceStatus.Check(System.Runtime.InteropServices.MemoryMarshal.Cast<byte, int>(staging.Slice(bytes, StatusBytes)), _rank);
-    }
+    /// <summary>The arena as kernels of accelerators need it.</summary>
+    /// <exception cref="InvalidOperationException">It is host memory.</exception>
+    public static DeviceArena Of(Arena arena, RankContext context) => arena as DeviceArena
+        ?? throw new InvalidOperationException($"The ranks of this world have their memory on {context.Backend.Name}, which the kernels of an IlgpuRank cannot reach: give WorldOptions a GpuBackend, or make a Rank.");
 
-    /// <summary>Host memory for the elements of a slice; <see cref="EndWrite"/> sends them. Nothing else may be copied in between.</summary>
-    public Span<T> BeginWrite<T>(Slice<T> target)
-        where T : unmanaged => System.Runtime.InteropServices.MemoryMarshal.Cast<byte, T>(Stage(checked((int)target.Length * Unsafe.SizeOf<T>())));
+    /// <inheritdoc/>
+    protected override Span<byte> BeginWrite(long offset, int bytes) => Stage(bytes);
 
-    /// <summary>Sends what was written since <see cref="BeginWrite"/>.</summary>
-    public void EndWrite<T>(Slice<T> target)
-        where T : unmanaged
+    /// <inheritdoc/>
+    protected override void EndWrite(long offset, int bytes)
     {
-        ArrayView<byte> host = _staging.ArrayView;
-        host.SubView(0, target.Length * Unsafe.SizeOf<T>()).CopyTo(Stream, View(Bytewise(target)));
+        _staging.ArrayView.SubView(0, bytes).CopyTo(Stream, _all.SubView(offset, bytes));
         Stream.Synchronize();
     }
 
     /// <inheritdoc/>
-    public void Dispose()
+    /// <exception cref="ArgumentOutOfRangeException">A kernel has met bad input.</exception>
+    protected override ReadOnlySpan<byte> Read(long offset, int bytes)
     {
-        Product?.Dispose();
-        Stream.Dispose();
-        _staging.Dispose();
-        _slab.Dispose();
+        int aligned = (bytes + 15) / 16 * 16;
+        Span<byte> staging = Stage(aligned + StatusBytes);
+        ArrayView<byte> host = _staging.ArrayView;
+        _all.SubView(offset, bytes).CopyTo(Stream, host.SubView(0, bytes));
+        _all.SubView(Status.Offset, StatusBytes).CopyTo(Stream, host.SubView(aligned, StatusBytes));
+        Stream.Synchronize();
+        DeviceStatus.Check(MemoryMarshal.Cast<byte, int>(staging.Slice(aligned, StatusBytes)), _rank);
+        return staging[..bytes];
     }
 
-    private static Slice<byte> Bytewise<T>(Slice<T> slice)
-        where T : unmanaged => new(slice.Offset, slice.Length * Unsafe.SizeOf<T>());
+    /// <inheritdoc/>
+    protected override void BeforeTransfer() => Stream.Synchronize();
+
+    /// <inheritdoc/>
+    protected override void Move(ReadOnlySpan<Transfer> all, int member) => DeviceTransfers.Run(all, member);
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            Product?.Dispose();
+            Stream.Dispose();
+            _staging.Dispose();
+            _slab.Dispose();
+        }
+
+        base.Dispose(disposing);
+    }
+
+    /// <summary>A piece of the slab, in bytes.</summary>
+    internal ArrayView<byte> Piece(long offset, long bytes) => _all.SubView(offset, bytes);
 
     /// <summary>Page-locked memory of at least so many bytes: it grows to the largest copy and stays.</summary>
-    private Span<byte> Stage(int bytes)
+    internal Span<byte> Stage(int bytes)
     {
         if (_staging.Length < bytes)
         {

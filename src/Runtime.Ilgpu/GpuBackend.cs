@@ -5,6 +5,7 @@ using ILGPU.Runtime;
 using ILGPU.Runtime.CPU;
 using ILGPU.Runtime.Cuda;
 using ILGPU.Runtime.OpenCL;
+using Shardwright.Execution;
 
 namespace Shardwright.Gpu;
 
@@ -17,7 +18,7 @@ namespace Shardwright.Gpu;
 public sealed record GpuInfo(GpuKind Kind, int Number, string Name, long MemoryBytes, int Multiprocessors);
 
 /// <summary>Accelerators of this process, through ILGPU.</summary>
-public sealed class GpuBackend : IDisposable
+public sealed class GpuBackend : Backend, IDisposable
 {
     private readonly Context _context;
     private readonly GpuDevice[] _devices;
@@ -30,6 +31,13 @@ public sealed class GpuBackend : IDisposable
 
     /// <summary>The devices in use.</summary>
     public IReadOnlyList<GpuDevice> Devices => _devices;
+
+    /// <inheritdoc/>
+    public override string Name => string.Join(", ", _devices.Select(d => d.Accelerator.Name).Distinct());
+
+    /// <inheritdoc/>
+    /// <exception cref="GpuException">The device has too little memory.</exception>
+    public override Arena Allocate(long bytes, Slice<byte> scratch, int rank) => new DeviceArena(_devices[rank % _devices.Length], bytes, scratch, rank);
 
     /// <summary>All devices of a kind that this machine has; empty where the driver is missing.</summary>
     public static IReadOnlyList<GpuInfo> Find(GpuKind kind)
@@ -74,7 +82,13 @@ public sealed class GpuBackend : IDisposable
                 throw new GpuException($"{options.Kind} device {missing} does not exist: this machine has {found}, {string.Join(", ", context.Devices.Select((d, i) => $"{i} = {d.Name}"))}.");
             }
 
-            return new GpuBackend(context, [.. wanted.Select(d => new GpuDevice(d, context.Devices[d].CreateAccelerator(context), options))]);
+            GpuDevice[] devices = [.. wanted.Select(d => new GpuDevice(d, context.Devices[d].CreateAccelerator(context), options))];
+            foreach (GpuDevice device in devices)
+            {
+                device.FindPeers(devices);
+            }
+
+            return new GpuBackend(context, devices);
         }
         catch
         {
@@ -134,7 +148,8 @@ public sealed class GpuBackend : IDisposable
 
         public static void Resolve()
         {
-            if (Interlocked.Exchange(ref s_done, 1) == 0)
+            // On WSL ILGPU sets a resolver of its own, and there can be one only.
+            if (Interlocked.Exchange(ref s_done, 1) == 0 && !Directory.Exists("/usr/lib/wsl/lib"))
             {
                 NativeLibrary.SetDllImportResolver(typeof(Context).Assembly, Find);
             }

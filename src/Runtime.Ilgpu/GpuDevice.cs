@@ -22,6 +22,7 @@ public enum GroupForm
 public sealed class GpuDevice : IDisposable
 {
     private readonly ConcurrentDictionary<MethodInfo, Lazy<Delegate>> _kernels = new();
+    private readonly HashSet<GpuDevice> _peers = [];
 
     internal GpuDevice(int number, Accelerator accelerator, GpuOptions options)
     {
@@ -47,6 +48,21 @@ public sealed class GpuDevice : IDisposable
 
     /// <summary>What it was made with.</summary>
     internal GpuOptions Options { get; }
+
+    /// <summary>Whether kernels and copies of this device reach the memory of another.</summary>
+    internal bool Reaches(GpuDevice other) => other == this || _peers.Contains(other);
+
+    /// <summary>Opens the way to the devices that this one can reach.</summary>
+    internal void FindPeers(IEnumerable<GpuDevice> devices)
+    {
+        foreach (GpuDevice other in devices.Where(d => d != this && !Options.StageTransfers))
+        {
+            if (Accelerator.CanAccessPeer(other.Accelerator) && Accelerator.EnablePeerAccess(other.Accelerator))
+            {
+                _peers.Add(other);
+            }
+        }
+    }
 
     /// <summary>The launcher of a kernel; it is compiled once.</summary>
     /// <exception cref="GpuException">The accelerator refuses the kernel.</exception>

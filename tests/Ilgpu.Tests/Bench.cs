@@ -44,12 +44,7 @@ public sealed class Bench : IDisposable
     }
 
     public T[] Get<T>(Slice<T> slice)
-        where T : unmanaged
-    {
-        var values = new T[slice.Length];
-        Arena.Read(slice, values);
-        return values;
-    }
+        where T : unmanaged => Arena.Read(slice).ToArray();
 
     public void AssertClose(float[] expected, Slice<float> actual, double bound = 2e-6)
     {

@@ -35,14 +35,20 @@ internal static class RankPrinter
         return w.ToString();
     }
 
-    public static string PrintRank(RankProgram program, TypeShell shell)
+    /// <param name="gpu">The rank on accelerators, beside the one on the host; for programs without a pipeline.</param>
+    public static string PrintRank(RankProgram program, TypeShell shell, bool gpu = false)
     {
         var w = new IndentedWriter();
-        Text.Header(w, program, "the rank that a user holds");
+        Text.Header(w, program, gpu ? "the rank that a user holds, on an accelerator" : "the rank that a user holds");
         w.Line("using System;");
         w.Line("using System.Linq;");
         w.Line("using Shardwright;");
         w.Line("using Shardwright.Execution;");
+        if (gpu)
+        {
+            w.Line("using Shardwright.Gpu;");
+        }
+
         w.Line("using Shardwright.Worlds;");
         w.Line();
         shell.Open(w);
@@ -53,15 +59,15 @@ internal static class RankPrinter
         }
 
         string most = program.ArenaBytes.ToString("N0", System.Globalization.CultureInfo.InvariantCulture);
-        w.Summary($"One rank of {program.Model} on {program.MeshName}: parameters, gradients, optimizer state and activations in one allocation of {(program.Ranks.Count > 1 ? "at most " : "")}{most} bytes.");
-        w.Open("public sealed class Rank : RankBase");
+        w.Summary($"One rank of {program.Model} on {program.MeshName}{(gpu ? ", on an accelerator" : "")}: parameters, gradients, optimizer state and activations in one allocation of {(program.Ranks.Count > 1 ? "at most " : "")}{most} bytes.");
+        w.Open($"public sealed class {(gpu ? "IlgpuRank" : "Rank")} : RankBase");
         if (program.Pipeline is { } pipeline)
         {
             PipelineRankPrinter.Members(w, program, pipeline);
         }
         else
         {
-            Members(w, program);
+            Members(w, program, gpu);
         }
 
         foreach (StageProgram stage in program.Stages)
@@ -95,20 +101,21 @@ internal static class RankPrinter
         return w.ToString();
     }
 
-    private static void Members(IndentedWriter w, RankProgram program)
+    private static void Members(IndentedWriter w, RankProgram program, bool gpu)
     {
+        string kernels = gpu ? "IlgpuKernels" : "CpuKernels";
         StageProgram stage = program.Stages[0];
         RankPlan rank = program.Ranks[0];
         w.Line($"private static readonly StageMemory memory = new({rank.Chunks[0].StateOffset}, {rank.StepOffset});");
-        w.Line($"private readonly {stage.Name}<CpuKernels> stage0;");
+        w.Line($"private readonly {stage.Name}<{kernels}> stage0;");
         GroupFields(w, program);
         w.Line();
         ConstructorDocs(w);
-        w.Line("public Rank(RankContext rank, ulong seed)");
+        w.Line($"public {(gpu ? "IlgpuRank" : "Rank")}(RankContext rank, ulong seed)");
         w.Line($"    : base(rank, seed, {rank.ArenaBytes}, {rank.ScratchOffset}, {program.MaxThreads}, new Slice<double>({rank.ScalarOffset}, {rank.ScalarBytes / 8}), {stage.Name}Parameters(rank, memory), {LossSetCount(program)})");
         w.Open();
         BindGroups(w, program);
-        w.Line($"stage0 = new {stage.Name}<CpuKernels>(this, Arena, {Kernels(program)}, memory);");
+        w.Line($"stage0 = new {stage.Name}<{kernels}>(this, Arena, {Kernels(program, gpu)}, memory);");
         w.Close();
         w.Line();
     }
@@ -120,7 +127,7 @@ internal static class RankPrinter
         w.Line("/// <param name=\"seed\">Seed of parameters and dropout: the same on every rank.</param>");
     }
 
-    public static string Kernels(RankProgram program) => $"new CpuKernels(Arena, Team, Random{string.Concat(program.Axes.Select(a => $", rank.Coordinate({Text.String(a.Name)})"))})";
+    public static string Kernels(RankProgram program, bool gpu = false) => $"new {(gpu ? "IlgpuKernels(DeviceArena.Of(Arena, rank)" : "CpuKernels(Arena, Team")}, Random{string.Concat(program.Axes.Select(a => $", rank.Coordinate({Text.String(a.Name)})"))})";
 
     public static int LossSetCount(RankProgram program) => program.Stages.SelectMany(s => s.Entries).Max(e => program.LossSets(e.Name).Count);
 

@@ -186,7 +186,7 @@ internal static class StagePrinter
             case ProgramStatement.AddLoss loss:
                 int set = program.LossSets(entry.Name).Items.IndexOf(loss.ReduceAxes);
                 string guard = loss.UnlessFirstOf.Count > 0 ? "if (microBatch == 0) " : "";
-                string value = $"arena.Ref({Operand(stage, loss.Operand)})";
+                string value = $"arena.Scalar({Operand(stage, loss.Operand)})";
                 w.Line(loss.IntoWeight ? $"{guard}rank.AddWeight({set}, {value});" : $"{guard}rank.AddLoss({set}, {value}, {loss.Factor.ToString("R", System.Globalization.CultureInfo.InvariantCulture)});");
                 break;
             case ProgramStatement.Accumulate accumulate:

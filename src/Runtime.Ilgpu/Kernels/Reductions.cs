@@ -230,8 +230,6 @@ public static class Reduce
         ArrayView<double> partial = Launches.Scratch<double>(arena, threads + 1);
         arena.Launch(ReduceKernels.Squares, config, new ReduceArguments { X = arena.View(x), Partial = partial, Count = x.Length });
         arena.Launch(Launches.Pick<ReduceArguments>(arena, ReduceKernels.FoldSquares<WarpGroup>, ReduceKernels.FoldSquares<SharedGroup>, ReduceKernels.FoldSquares<SmallGroup>), Launches.Groups(arena, 1), new ReduceArguments { Partial = partial, Count = threads });
-        Span<double> sum = stackalloc double[1];
-        arena.Read(new Slice<double>(arena.Scratch.Offset, 1), sum);
-        return sum[0];
+        return arena.Read(new Slice<double>(arena.Scratch.Offset, 1))[0];
     }
 }

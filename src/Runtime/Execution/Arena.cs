@@ -1,11 +1,13 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Shardwright.Worlds;
 
 namespace Shardwright.Execution;
 
-/// <summary>The one native allocation of a rank. Its size and layout are decided at compile time; nothing is allocated after it.</summary>
-public sealed unsafe class Arena : IDisposable
+/// <summary>The one native allocation of a rank, here in host memory. Its size and layout are decided at compile time; nothing is allocated after it. Other backends derive
+/// their own: what is not host memory is reached by copies.</summary>
+public unsafe class Arena : IDisposable
 {
     private static long s_allocations;
     private byte* _start;
@@ -33,11 +35,53 @@ public sealed unsafe class Arena : IDisposable
         NativeMemory.Clear(_start, (nuint)bytes);
     }
 
+    /// <summary>For backends whose memory lies elsewhere.</summary>
+    protected Arena(long bytes) => Bytes = bytes;
+
     /// <summary>Number of arenas that this process has allocated so far.</summary>
     public static long Allocations => Interlocked.Read(ref s_allocations);
 
     /// <summary>Size in bytes, as planned.</summary>
     public long Bytes { get; }
+
+    /// <summary>Whether slices are host memory: <see cref="Ref"/> and <see cref="Span"/> are for such arenas only.</summary>
+    public bool IsHost => _start != null;
+
+    /// <summary>Host memory for the elements of a slice, to be filled; <see cref="EndWrite"/> sends them. The elements themselves where the arena is host memory.</summary>
+    public Span<T> BeginWrite<T>(Slice<T> target)
+        where T : unmanaged => MemoryMarshal.Cast<byte, T>(BeginWrite(target.Offset, checked((int)(target.Length * sizeof(T)))));
+
+    /// <summary>Sends what was written since <see cref="BeginWrite{T}"/>; nothing else may be copied in between.</summary>
+    public void EndWrite<T>(Slice<T> target)
+        where T : unmanaged => EndWrite(target.Offset, checked((int)(target.Length * sizeof(T))));
+
+    /// <summary>The elements of a slice after all work started before: themselves where the arena is host memory, else a copy that lives until the next one.</summary>
+    public ReadOnlySpan<T> Read<T>(Slice<T> source)
+        where T : unmanaged => MemoryMarshal.Cast<byte, T>(Read(source.Offset, checked((int)(source.Length * sizeof(T)))));
+
+    /// <summary>One number, after all work started before.</summary>
+    public float Scalar(Slice<float> source) => Read(source)[0];
+
+    /// <summary>Host memory that stands for a piece of the arena.</summary>
+    protected virtual Span<byte> BeginWrite(long offset, int bytes) => new(_start + offset, bytes);
+
+    /// <summary>Sends it.</summary>
+    protected virtual void EndWrite(long offset, int bytes)
+    {
+    }
+
+    /// <summary>A piece of the arena in host memory.</summary>
+    protected virtual ReadOnlySpan<byte> Read(long offset, int bytes) => new(_start + offset, bytes);
+
+    /// <summary>Called when a member starts an operation of its group: work on its buffers must be done before others reach them.</summary>
+    protected internal virtual void BeforeTransfer()
+    {
+    }
+
+    /// <summary>Does one member's share of an operation, on the buffers of all; returns when it is done.</summary>
+    /// <param name="all">The members' parts.</param>
+    /// <param name="member">Whose share.</param>
+    protected internal virtual void Move(ReadOnlySpan<Transfer> all, int member) => HostTransfers.Run(all, member);
 
     /// <summary>The first element of a slice.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -48,13 +92,22 @@ public sealed unsafe class Arena : IDisposable
     }
 
     /// <summary>The elements of a slice.</summary>
-    public Span<T> Span<T>(Slice<T> slice) where T : unmanaged => new(_start + slice.Offset, checked((int)slice.Length));
+    /// <exception cref="NotSupportedException">The arena is not host memory.</exception>
+    public Span<T> Span<T>(Slice<T> slice) where T : unmanaged =>
+        IsHost ? new(_start + slice.Offset, checked((int)slice.Length)) : throw new NotSupportedException("The memory of this rank is not the host's: it is reached by copies.");
 
     /// <summary>Address of a slice, for process groups of this process.</summary>
     internal T* Pointer<T>(Slice<T> slice) where T : unmanaged => (T*)(_start + slice.Offset);
 
     /// <inheritdoc/>
     public void Dispose()
+    {
+        Dispose(disposing: true);
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Frees the memory.</summary>
+    protected virtual void Dispose(bool disposing)
     {
         byte* start = _start;
         _start = null;

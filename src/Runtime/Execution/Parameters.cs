@@ -62,10 +62,29 @@ public sealed class ParameterView
     public IndexMap Map { get; }
 
     /// <summary>This rank's elements.</summary>
-    public Span<float> Value => _arena.Span(_slot.Value[_layer]);
+    /// <exception cref="NotSupportedException">The rank's memory is not the host's: use <see cref="Read"/> and <see cref="Write"/>.</exception>
+    public Span<float> Value => _arena.IsHost ? _arena.Span(_slot.Value[_layer]) : throw new NotSupportedException($"Parameter '{Path}' is not in host memory: Read copies it, Write sets it.");
 
     /// <summary>Gradient of this rank's elements: of the loss sum, as the last step left it, reduced over ranks.</summary>
-    public ReadOnlySpan<float> Gradient => _arena.Span(_slot.Gradient[_layer]);
+    /// <remarks>A copy, where the rank's memory is not the host's.</remarks>
+    public ReadOnlySpan<float> Gradient => _arena.IsHost ? _arena.Span(_slot.Gradient[_layer]) : _arena.Read(_slot.Gradient[_layer]).ToArray();
+
+    /// <summary>A copy of this rank's elements.</summary>
+    public float[] Read() => _arena.Read(_slot.Value[_layer]).ToArray();
+
+    /// <summary>Sets this rank's elements.</summary>
+    /// <exception cref="ArgumentException">The number of elements is wrong.</exception>
+    public void Write(ReadOnlySpan<float> elements)
+    {
+        Slice<float> value = _slot.Value[_layer];
+        if (elements.Length != value.Length)
+        {
+            throw new ArgumentException($"Parameter '{Path}' has {value.Length} elements on this rank, not {elements.Length}.");
+        }
+
+        elements.CopyTo(_arena.BeginWrite(value));
+        _arena.EndWrite(value);
+    }
 
     /// <summary>Names of the states that the optimizer keeps: <c>firstMoment</c> and <c>secondMoment</c> for AdamW, <c>velocity</c> for momentum, none for SGD.</summary>
     public IEnumerable<string> StateNames => _slot.States.Select(s => s.Name);

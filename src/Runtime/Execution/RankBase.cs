@@ -21,6 +21,7 @@ public abstract partial class RankBase : IDisposable
 {
     private static int s_debugWarning;
     private readonly List<ParameterView> _parameters = [];
+    private readonly ThreadTeam? _team;
     private readonly double[] _lossSums;
     private readonly double[] _lossWeights;
     private bool _disposed;
@@ -44,8 +45,9 @@ public abstract partial class RankBase : IDisposable
         Context = context;
         Scalars = scalars;
         Random = new RandomState { Seed = seed };
-        Arena = new Arena(arenaBytes, context.Rank);
-        Team = new ThreadTeam(context.Threads, ref Arena.Ref(new Slice<byte>(scratchOffset, (long)maxThreads * ThreadTeam.ScratchBytes)));
+        var scratch = new Slice<byte>(scratchOffset, (long)maxThreads * ThreadTeam.ScratchBytes);
+        Arena = context.Backend.Allocate(arenaBytes, scratch, context.Rank);
+        _team = Arena.IsHost ? new ThreadTeam(context.Threads, ref Arena.Ref(scratch)) : null;
         _lossSums = new double[lossSets];
         _lossWeights = new double[lossSets];
         foreach (ParameterSlot slot in parameters)
@@ -55,7 +57,8 @@ public abstract partial class RankBase : IDisposable
                 string path = slot.Path.Replace("{0}", (slot.FirstLayer + layer).ToString(System.Globalization.CultureInfo.InvariantCulture), StringComparison.Ordinal);
                 var view = new ParameterView(Arena, path, slot, layer);
                 _parameters.Add(view);
-                Initialize.Fill(ref Arena.Ref(slot.Value[layer]), view.Map, seed, path, slot.Init, slot.A, slot.B);
+                Initialize.Fill(ref Arena.BeginWrite(slot.Value[layer])[0], view.Map, seed, path, slot.Init, slot.A, slot.B);
+                Arena.EndWrite(slot.Value[layer]);
             }
         }
 
@@ -83,8 +86,9 @@ public abstract partial class RankBase : IDisposable
     /// <summary>The arena.</summary>
     protected Arena Arena { get; }
 
-    /// <summary>The threads.</summary>
-    protected ThreadTeam Team { get; }
+    /// <summary>The threads, where the rank's memory is the host's.</summary>
+    /// <exception cref="InvalidOperationException">It is not.</exception>
+    protected ThreadTeam Team => _team ?? throw new InvalidOperationException($"The ranks of this world have their memory on {Context.Backend.Name}, which the kernels of a Rank cannot reach: make an IlgpuRank. It is emitted where a project references Shardwright.Runtime.Ilgpu.");
 
     /// <summary>Seed and step.</summary>
     protected RandomState Random { get; }
@@ -105,11 +109,13 @@ public abstract partial class RankBase : IDisposable
             throw new ArgumentException($"Parameter '{path}' has {count} elements, not {logical.Length}.");
         }
 
-        Span<float> value = view.Value;
+        var value = new float[view.Map.Count];
         for (int i = 0; i < value.Length; i++)
         {
             value[i] = logical[(int)view.Map[i]];
         }
+
+        view.Write(value);
     }
 
     /// <inheritdoc/>
@@ -118,7 +124,7 @@ public abstract partial class RankBase : IDisposable
         if (!_disposed)
         {
             _disposed = true;
-            Team.Dispose();
+            _team?.Dispose();
             Arena.Dispose();
         }
 
@@ -140,7 +146,8 @@ public abstract partial class RankBase : IDisposable
     public void Load(TokenTensor input, string name, long[] logical, ReadOnlySpan<long> local, ReadOnlySpan<long> start, Slice<int> target)
     {
         CheckShape(input.Shape, name, logical);
-        CopyPiece(input.Data, logical, local, start, Arena.Span(target));
+        CopyPiece(input.Data, logical, local, start, Arena.BeginWrite(target));
+        Arena.EndWrite(target);
     }
 
     /// <summary>Copies this rank's piece of a model input into the arena. For emitted code.</summary>
@@ -148,7 +155,8 @@ public abstract partial class RankBase : IDisposable
     public void Load(Tensor input, string name, long[] logical, ReadOnlySpan<long> local, ReadOnlySpan<long> start, Slice<float> target)
     {
         CheckShape(input.Shape, name, logical);
-        CopyPiece(input.Data, logical, local, start, Arena.Span(target));
+        CopyPiece(input.Data, logical, local, start, Arena.BeginWrite(target));
+        Arena.EndWrite(target);
     }
 
     /// <summary>Adds a term to the loss.</summary>
@@ -166,9 +174,10 @@ public abstract partial class RankBase : IDisposable
         }
 
         Slice<double> own = Scalars.Part(0, values.Length), all = new(Scalars.Offset + values.Length * sizeof(double), values.Length * group.Size);
-        values.CopyTo(Arena.Span(own));
+        values.CopyTo(Arena.BeginWrite(own));
+        Arena.EndWrite(own);
         group.Wait(group.StartAllGather(Arena, own, all));
-        Span<double> gathered = Arena.Span(all);
+        ReadOnlySpan<double> gathered = Arena.Read(all);
         for (int i = 0; i < values.Length; i++)
         {
             values[i] = 0;
@@ -233,7 +242,7 @@ public abstract partial class RankBase : IDisposable
     }
 
     /// <summary>A result as a host tensor.</summary>
-    protected Tensor Read(Slice<float> slice, params int[] shape) => Tensor.Of(Arena.Span(slice).ToArray(), shape);
+    protected Tensor Read(Slice<float> slice, params int[] shape) => Tensor.Of(Arena.Read(slice).ToArray(), shape);
 
     private static void CheckShape(Shape shape, string name, long[] logical)
     {

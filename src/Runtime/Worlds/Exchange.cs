@@ -1,36 +1,9 @@
-using System.Numerics.Tensors;
-
 namespace Shardwright.Worlds;
-
-/// <summary>Kinds of operations of an exchange.</summary>
-internal enum Operation
-{
-    /// <summary>Sum in place.</summary>
-    AllReduce,
-
-    /// <summary>Maximum in place.</summary>
-    AllReduceMax,
-
-    /// <summary>Sum, own part.</summary>
-    ReduceScatter,
-
-    /// <summary>All parts.</summary>
-    AllGather,
-
-    /// <summary>Transposes parts.</summary>
-    AllToAll,
-
-    /// <summary>From the root.</summary>
-    Broadcast,
-
-    /// <summary>Member 0 to member 1.</summary>
-    SendReceive,
-}
 
 /// <summary>One ordered lane on which a fixed set of members meets, operation after operation. A member publishes its buffers when it starts. Once all have started,
 /// members that wait take shares of the work, directly on all buffers (nothing is staged), until none is left: an operation ends although some members, busy
 /// elsewhere, have not begun to wait for it.</summary>
-internal sealed unsafe class Exchange
+internal sealed class Exchange
 {
     private const int Slots = 64;
     private const int Spins = 40;
@@ -58,7 +31,7 @@ internal sealed unsafe class Exchange
 
     private sealed class Slot(int members, long sequence)
     {
-        public readonly Entry[] Entries = new Entry[members];
+        public readonly Transfer[] Entries = new Transfer[members];
         public long Sequence = sequence;
         public int Arrived;
         public int Taken;
@@ -66,19 +39,8 @@ internal sealed unsafe class Exchange
         public int Left;
     }
 
-    private struct Entry
-    {
-        public Operation Operation;
-        public byte* Source;
-        public byte* Target;
-        public long Length;
-        public int ElementBytes;
-        public int Root;
-        public bool Present;
-    }
-
     /// <summary>Publishes a member's part of the next operation.</summary>
-    public long Start(int member, Operation operation, byte* source, byte* target, long length, int elementBytes, int root)
+    public long Start(int member, in Transfer transfer)
     {
         long sequence = _next[member]++;
         Slot slot = _slots[sequence % Slots];
@@ -87,7 +49,8 @@ internal sealed unsafe class Exchange
             Await(slot, sequence, 0, member);
         }
 
-        slot.Entries[member] = new Entry { Operation = operation, Source = source, Target = target, Length = length, ElementBytes = elementBytes, Root = root, Present = true };
+        transfer.Arena.BeforeTransfer();
+        slot.Entries[member] = transfer;
         Interlocked.Increment(ref slot.Arrived);
         Pulse();
         return sequence;
@@ -102,7 +65,7 @@ internal sealed unsafe class Exchange
         Check(slot, sequence);
         for (int share; (share = Interlocked.Increment(ref slot.Taken) - 1) < members;)
         {
-            Work(slot, share);
+            slot.Entries[share].Arena.Move(slot.Entries, share);
             if (Interlocked.Increment(ref slot.Done) == members)
             {
                 Pulse();
@@ -196,20 +159,20 @@ internal sealed unsafe class Exchange
     {
         for (int i = 0; stage == 1 && i < _ranks.Length; i++)
         {
-            if (!slot.Entries[i].Present && _world.HasEnded(_ranks[i]) && !Reached(slot, sequence, stage))
+            if (slot.Entries[i].Arena is null && _world.HasEnded(_ranks[i]) && !Reached(slot, sequence, stage))
             {
-                throw new CollectiveMismatchException($"Rank {_ranks[member]} waits for operation {sequence} ({slot.Entries[member].Operation}) of group '{_name}', but rank {_ranks[i]} has ended without it: every rank of a group must run the same steps.");
+                throw new CollectiveMismatchException($"Rank {_ranks[member]} waits for operation {sequence} ({slot.Entries[member].Kind}) of group '{_name}', but rank {_ranks[i]} has ended without it: every rank of a group must run the same steps.");
             }
         }
     }
 
     private void Check(Slot slot, long sequence)
     {
-        ref Entry first = ref slot.Entries[0];
+        ref Transfer first = ref slot.Entries[0];
         for (int i = 1; i < _ranks.Length; i++)
         {
-            ref Entry entry = ref slot.Entries[i];
-            if (entry.Operation != first.Operation || entry.Length != first.Length || entry.ElementBytes != first.ElementBytes || entry.Root != first.Root)
+            ref Transfer entry = ref slot.Entries[i];
+            if (entry.Kind != first.Kind || entry.Length != first.Length || entry.ElementBytes != first.ElementBytes || entry.Root != first.Root)
             {
                 throw Mismatch(slot, sequence);
             }
@@ -218,91 +181,7 @@ internal sealed unsafe class Exchange
 
     private CollectiveMismatchException Mismatch(Slot slot, long sequence)
     {
-        string calls = string.Join("; ", slot.Entries.Select((entry, m) => $"rank {_ranks[m]}: {entry.Operation} of {entry.Length} elements"));
+        string calls = string.Join("; ", slot.Entries.Select((entry, m) => $"rank {_ranks[m]}: {entry.Kind} of {entry.Length} elements"));
         return new CollectiveMismatchException($"Ranks of group '{_name}' disagree on operation {sequence}: {calls}. All ranks of a group must run the same operations in the same order.");
-    }
-
-    private void Work(Slot slot, int member)
-    {
-        Entry[] entries = slot.Entries;
-        int members = entries.Length;
-        ref Entry own = ref entries[member];
-        long bytes = own.Length * own.ElementBytes;
-        switch (own.Operation)
-        {
-            case Operation.AllReduce:
-            case Operation.AllReduceMax:
-                // Shares begin at multiples of 16 elements: each cache line has one writer.
-                long share = ((own.Length + members - 1) / members + 15) / 16 * 16, from = Math.Min(own.Length, member * share), to = Math.Min(own.Length, from + share);
-                Combine(entries, from, from, to - from, own.Operation == Operation.AllReduceMax);
-                break;
-            case Operation.ReduceScatter:
-                Combine(entries, member * own.Length, -1, own.Length, max: false, (float*)own.Target);
-                break;
-            case Operation.AllGather:
-                for (int i = 0; i < members; i++)
-                {
-                    Copy(entries[i].Source, own.Target + i * bytes, bytes);
-                }
-
-                break;
-            case Operation.AllToAll:
-                for (int i = 0; i < members; i++)
-                {
-                    Copy(entries[i].Source + member * bytes, own.Target + i * bytes, bytes);
-                }
-
-                break;
-            case Operation.Broadcast:
-                Copy(entries[own.Root].Source, own.Target, bytes);
-                break;
-            case Operation.SendReceive when member == 1:
-                Copy(entries[0].Source, own.Target, bytes);
-                break;
-        }
-    }
-
-    private static void Copy(byte* source, byte* target, long bytes)
-    {
-        if (source != target)
-        {
-            Buffer.MemoryCopy(source, target, bytes, bytes);
-        }
-    }
-
-    /// <summary>Adds the same elements of all sources in member order, a block at a time, into the target or into all.</summary>
-    private static void Combine(Entry[] entries, long from, long into, long length, bool max, float* target = null)
-    {
-        const int Block = 1024;
-        float* sum = stackalloc float[Block];
-        for (long start = 0; start < length; start += Block)
-        {
-            int n = (int)Math.Min(Block, length - start);
-            var total = new Span<float>(sum, n);
-            new Span<float>((float*)entries[0].Source + from + start, n).CopyTo(total);
-            for (int i = 1; i < entries.Length; i++)
-            {
-                var term = new ReadOnlySpan<float>((float*)entries[i].Source + from + start, n);
-                if (max)
-                {
-                    TensorPrimitives.Max(total, term, total);
-                }
-                else
-                {
-                    TensorPrimitives.Add(total, term, total);
-                }
-            }
-
-            if (target != null)
-            {
-                total.CopyTo(new Span<float>(target + start, n));
-                continue;
-            }
-
-            for (int i = 0; i < entries.Length; i++)
-            {
-                total.CopyTo(new Span<float>((float*)entries[i].Target + into + start, n));
-            }
-        }
     }
 }

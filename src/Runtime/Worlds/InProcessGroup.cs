@@ -1,9 +1,10 @@
+using System.Runtime.CompilerServices;
 using Shardwright.Execution;
 
 namespace Shardwright.Worlds;
 
 /// <summary>A group of ranks that are threads of this process.</summary>
-internal sealed unsafe class InProcessGroup : ProcessGroup
+internal sealed class InProcessGroup : ProcessGroup
 {
     private readonly Shared _shared;
 
@@ -54,40 +55,40 @@ internal sealed unsafe class InProcessGroup : ProcessGroup
 
     /// <inheritdoc/>
     public override Ticket StartAllReduce(Arena arena, Slice<float> buffer, ReduceKind kind = ReduceKind.Sum) =>
-        Start(kind == ReduceKind.Sum ? Operation.AllReduce : Operation.AllReduceMax, (byte*)arena.Pointer(buffer), (byte*)arena.Pointer(buffer), buffer.Length, sizeof(float), 0);
+        Start(new Transfer(kind == ReduceKind.Sum ? TransferKind.AllReduce : TransferKind.AllReduceMax, arena, buffer.Offset, buffer.Offset, buffer.Length, sizeof(float), 0));
 
     /// <inheritdoc/>
     public override Ticket StartReduceScatter(Arena arena, Slice<float> source, Slice<float> target)
     {
         CheckParts("ReduceScatter", source.Length, target.Length);
-        return Start(Operation.ReduceScatter, (byte*)arena.Pointer(source), (byte*)arena.Pointer(target), target.Length, sizeof(float), 0);
+        return Start(new Transfer(TransferKind.ReduceScatter, arena, source.Offset, target.Offset, target.Length, sizeof(float), 0));
     }
 
     /// <inheritdoc/>
     public override Ticket StartAllGather<T>(Arena arena, Slice<T> source, Slice<T> target)
     {
         CheckParts("AllGather", target.Length, source.Length);
-        return Start(Operation.AllGather, (byte*)arena.Pointer(source), (byte*)arena.Pointer(target), source.Length, sizeof(T), 0);
+        return Start(new Transfer(TransferKind.AllGather, arena, source.Offset, target.Offset, source.Length, Unsafe.SizeOf<T>(), 0));
     }
 
     /// <inheritdoc/>
     public override Ticket StartAllToAll<T>(Arena arena, Slice<T> source, Slice<T> target)
     {
         CheckParts("AllToAll", source.Length, source.Length / Size);
-        return Start(Operation.AllToAll, (byte*)arena.Pointer(source), (byte*)arena.Pointer(target), source.Length / Size, sizeof(T), 0);
+        return Start(new Transfer(TransferKind.AllToAll, arena, source.Offset, target.Offset, source.Length / Size, Unsafe.SizeOf<T>(), 0));
     }
 
     /// <inheritdoc/>
     public override Ticket StartBroadcast<T>(Arena arena, Slice<T> buffer, int root) =>
-        Start(Operation.Broadcast, (byte*)arena.Pointer(buffer), (byte*)arena.Pointer(buffer), buffer.Length, sizeof(T), root);
+        Start(new Transfer(TransferKind.Broadcast, arena, buffer.Offset, buffer.Offset, buffer.Length, Unsafe.SizeOf<T>(), root));
 
     /// <inheritdoc/>
     public override Ticket StartSend<T>(Arena arena, Slice<T> buffer, int to) =>
-        new(_shared.Edge(Rank, to).Start(0, Operation.SendReceive, (byte*)arena.Pointer(buffer), null, buffer.Length, sizeof(T), 0), 1 + 2 * to);
+        new(_shared.Edge(Rank, to).Start(0, new Transfer(TransferKind.SendReceive, arena, buffer.Offset, -1, buffer.Length, Unsafe.SizeOf<T>(), 0)), 1 + 2 * to);
 
     /// <inheritdoc/>
     public override Ticket StartReceive<T>(Arena arena, Slice<T> buffer, int from) =>
-        new(_shared.Edge(from, Rank).Start(1, Operation.SendReceive, null, (byte*)arena.Pointer(buffer), buffer.Length, sizeof(T), 0), 2 + 2 * from);
+        new(_shared.Edge(from, Rank).Start(1, new Transfer(TransferKind.SendReceive, arena, -1, buffer.Offset, buffer.Length, Unsafe.SizeOf<T>(), 0)), 2 + 2 * from);
 
     /// <inheritdoc/>
     public override void Wait(Ticket ticket)
@@ -107,19 +108,19 @@ internal sealed unsafe class InProcessGroup : ProcessGroup
         (sends ? _shared.Edge(Rank, other) : _shared.Edge(other, Rank)).Wait(sends ? 0 : 1, ticket.Sequence);
     }
 
-    private Ticket Start(Operation operation, byte* source, byte* target, long length, int elementBytes, int root)
+    private Ticket Start(in Transfer transfer)
     {
         if (Size == 1)
         {
-            if (source != target)
+            if (transfer.Source != transfer.Target)
             {
-                Buffer.MemoryCopy(source, target, length * elementBytes, length * elementBytes);
+                transfer.Arena.Move([transfer], 0);
             }
 
             return default;
         }
 
-        return new Ticket(_shared.Collectives.Start(Rank, operation, source, target, length, elementBytes, root), 0);
+        return new Ticket(_shared.Collectives.Start(Rank, transfer), 0);
     }
 
     private void CheckParts(string operation, long whole, long part)

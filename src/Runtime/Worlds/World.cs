@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Shardwright.Execution;
 using Shardwright.Worlds;
 
 namespace Shardwright;
@@ -8,6 +9,9 @@ public sealed record WorldOptions
 {
     /// <summary>Threads of each rank; by default the machine's cores are shared out, one at least.</summary>
     public int ThreadsPerRank { get; init; }
+
+    /// <summary>Where ranks have their memory and run their kernels; the host by default. It must outlive the world.</summary>
+    public Backend Backend { get; init; } = Backend.Host;
 }
 
 /// <summary>A rank failed; the whole world has ended.</summary>
@@ -45,6 +49,7 @@ public sealed class World : IDisposable
     {
         Mesh = mesh;
         ThreadsPerRank = options.ThreadsPerRank > 0 ? options.ThreadsPerRank : Math.Max(1, Environment.ProcessorCount / mesh.Ranks);
+        Backend = options.Backend;
         _ended = new bool[mesh.Ranks];
     }
 
@@ -53,6 +58,9 @@ public sealed class World : IDisposable
 
     /// <summary>Threads of each rank.</summary>
     public int ThreadsPerRank { get; }
+
+    /// <summary>Where ranks have their memory.</summary>
+    public Backend Backend { get; }
 
     /// <summary>Is told what rank 0 reports.</summary>
     public event Action<StepResult>? Reported;
@@ -243,6 +251,9 @@ public sealed class RankContext
 
     /// <summary>Threads that the rank may use.</summary>
     public int Threads => _world.ThreadsPerRank;
+
+    /// <summary>Where the rank has its memory.</summary>
+    public Backend Backend => _world.Backend;
 
     /// <summary>Whether the world is ending; long work outside of generated code should look at it.</summary>
     public bool IsStopping => _world.Stopping;

@@ -1,0 +1,280 @@
+using System.Runtime.CompilerServices;
+using ILGPU;
+using Shardwright.Execution;
+
+namespace Shardwright.Gpu.Kernels;
+
+/// <summary>What happens to an element of a product while it is in a register.</summary>
+public interface IProductEpilogue
+{
+    /// <summary>Stores what becomes of an element.</summary>
+    void Store(long row, int column, float value);
+}
+
+/// <summary>Side of the tile of C that a group computes, 4 × 4 elements a thread; a quarter of it is the depth of a step, so that each thread loads one quad of A and one of B.</summary>
+public interface ITile
+{
+    /// <summary>Rows and columns of the tile.</summary>
+    static abstract int Side { get; }
+}
+
+/// <summary>64 × 64 by 256 threads.</summary>
+public readonly struct LargeTile : ITile
+{
+    /// <inheritdoc/>
+    public static int Side => 64;
+}
+
+/// <summary>16 × 16 by 16 threads, for accelerators with small groups.</summary>
+public readonly struct SmallTile : ITile
+{
+    /// <inheritdoc/>
+    public static int Side => 16;
+}
+
+/// <summary>Arguments of a product of row-major matrices.</summary>
+/// <typeparam name="TEpilogue">Work on each element.</typeparam>
+public struct ProductArguments<TEpilogue>
+    where TEpilogue : unmanaged, IProductEpilogue
+{
+    /// <summary>Factors and product; C is read only where it is added to.</summary>
+    public ArrayView<float> A, B, C;
+
+    /// <summary>Sizes.</summary>
+    public int M, N, K;
+
+    /// <summary>1 where A is stored [k, m], or B [n, k].</summary>
+    public int TransposeA, TransposeB;
+
+    /// <summary>1 where rows of A, or of B, may be read four elements at a time.</summary>
+    public int VectorA, VectorB;
+
+    /// <summary>1 where the product is added to C.</summary>
+    public int Accumulate;
+
+    /// <summary>Work on each element.</summary>
+    public TEpilogue Epilogue;
+}
+
+/// <summary>Stores elements in C as they are.</summary>
+public struct PlainEpilogue : IProductEpilogue
+{
+    /// <summary>The product, row-major.</summary>
+    public ArrayView<float> C;
+
+    /// <summary>Columns.</summary>
+    public int N;
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly void Store(long row, int column, float value) => C[row * N + column] = value;
+}
+
+/// <summary>Device code of matrix products: tiles in shared memory, two of them in turn, so that the next is loaded while one is used. The order of sums along k is fixed.</summary>
+public static class ProductKernels
+{
+    private const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
+
+    /// <summary>C tile of group (x, y) of batch z. Rows of tiles are padded by one quad.</summary>
+    public static void Tile<TTile, TEpilogue>(ProductArguments<TEpilogue> a)
+        where TTile : struct, ITile
+        where TEpilogue : unmanaged, IProductEpilogue
+    {
+        ArrayView<Float4> sa = SharedMemory.Allocate<Float4>(2 * (TTile.Side / 4) * (TTile.Side / 4 + 1)), sb = SharedMemory.Allocate<Float4>(2 * (TTile.Side / 4) * (TTile.Side / 4 + 1));
+        ArrayView<float> fa = sa.Cast<float>(), fb = sb.Cast<float>();
+        int depth = TTile.Side / 4, pitch = depth + 1, t = Group.IdxX, tx = t % depth, ty = t / depth, m0 = Grid.IdxY * TTile.Side, n0 = Grid.IdxX * TTile.Side;
+        ArrayView<float> ga = a.A.SubView((long)Grid.IdxZ * a.M * a.K, (long)a.M * a.K), gb = a.B.SubView((long)Grid.IdxZ * a.K * a.N, (long)a.K * a.N);
+
+        // One quad of A and of B for each thread: along the stored rows. A tile holds [depth, side].
+        int quads = depth / 4, la = t / quads, ka = t % quads * 4, kt = t / depth, lt = t % depth * 4;
+        Float4 qa, qb;
+        Load(ga, a.TransposeA, a.VectorA, m0, a.M, a.K, 0, la, ka, kt, lt, out qa);
+        Load(gb, 1 - a.TransposeB, a.VectorB, n0, a.N, a.K, 0, la, ka, kt, lt, out qb);
+        Keep(sa, fa, a.TransposeA, 0, pitch, la, ka, kt, lt, qa);
+        Keep(sb, fb, 1 - a.TransposeB, 0, pitch, la, ka, kt, lt, qb);
+        Float4 c0 = default, c1 = default, c2 = default, c3 = default;
+        Group.Barrier();
+        int half = 0;
+        for (int k0 = 0; k0 < a.K; k0 += depth)
+        {
+            int more = 0;
+            if (k0 + depth < a.K)
+            {
+                more = 1;
+                Load(ga, a.TransposeA, a.VectorA, m0, a.M, a.K, k0 + depth, la, ka, kt, lt, out qa);
+                Load(gb, 1 - a.TransposeB, a.VectorB, n0, a.N, a.K, k0 + depth, la, ka, kt, lt, out qb);
+            }
+
+            int pa = half * depth * pitch + ty, pb = half * depth * pitch + tx;
+            for (int k = 0; k < depth; k += 2)
+            {
+                ArrayView<Float4> va = sa.SubView(pa, pitch + 1), vb = sb.SubView(pb, pitch + 1);
+                Float4 x = va[0], y = vb[0];
+                Multiply(ref c0, x.X, y);
+                Multiply(ref c1, x.Y, y);
+                Multiply(ref c2, x.Z, y);
+                Multiply(ref c3, x.W, y);
+                x = va[depth + 1];
+                y = vb[depth + 1];
+                Multiply(ref c0, x.X, y);
+                Multiply(ref c1, x.Y, y);
+                Multiply(ref c2, x.Z, y);
+                Multiply(ref c3, x.W, y);
+                pa += 2 * pitch;
+                pb += 2 * pitch;
+            }
+
+            half ^= 1;
+            if (more != 0)
+            {
+                Keep(sa, fa, a.TransposeA, half * depth * pitch, pitch, la, ka, kt, lt, qa);
+                Keep(sb, fb, 1 - a.TransposeB, half * depth * pitch, pitch, la, ka, kt, lt, qb);
+            }
+
+            Group.Barrier();
+        }
+
+        long batch = (long)Grid.IdxZ * a.M;
+        Row(a, batch, m0 + ty * 4, n0 + tx * 4, c0);
+        Row(a, batch, m0 + ty * 4 + 1, n0 + tx * 4, c1);
+        Row(a, batch, m0 + ty * 4 + 2, n0 + tx * 4, c2);
+        Row(a, batch, m0 + ty * 4 + 3, n0 + tx * 4, c3);
+    }
+
+    /// <summary>Four elements of a factor: along the lanes where it is stored [depth, lanes], else along the depth; zeros beyond its borders.</summary>
+    [MethodImpl(Inline)]
+    private static void Load(ArrayView<float> g, int alongLanes, int vector, int lane0, int lanes, int depth, int k0, int la, int ka, int kt, int lt, out Float4 quad)
+    {
+        quad = default;
+        int outer = k0 + kt, outers = depth, inner = lane0 + lt, inners = lanes;
+        if (alongLanes == 0)
+        {
+            outer = lane0 + la;
+            outers = lanes;
+            inner = k0 + ka;
+            inners = depth;
+        }
+
+        if (outer < outers & inner < inners)
+        {
+            long at = (long)outer * inners + inner;
+            if (vector != 0)
+            {
+                quad = g.Cast<Float4>()[at >> 2];
+            }
+            else
+            {
+                quad.X = g[at];
+                if (inner + 1 < inners)
+                {
+                    quad.Y = g[at + 1];
+                }
+
+                if (inner + 2 < inners)
+                {
+                    quad.Z = g[at + 2];
+                }
+
+                if (inner + 3 < inners)
+                {
+                    quad.W = g[at + 3];
+                }
+            }
+        }
+    }
+
+    /// <summary>Puts a quad into a tile [depth, side], turned where it lies along the depth.</summary>
+    [MethodImpl(Inline)]
+    private static void Keep(ArrayView<Float4> quads, ArrayView<float> floats, int alongLanes, int start, int pitch, int la, int ka, int kt, int lt, Float4 quad)
+    {
+        if (alongLanes != 0)
+        {
+            quads[start + kt * pitch + (lt >> 2)] = quad;
+        }
+        else
+        {
+            int at = (start + ka * pitch) * 4 + la, step = pitch * 4;
+            floats[at] = quad.X;
+            floats[at + step] = quad.Y;
+            floats[at + 2 * step] = quad.Z;
+            floats[at + 3 * step] = quad.W;
+        }
+    }
+
+    [MethodImpl(Inline)]
+    private static void Multiply(ref Float4 c, float x, Float4 y)
+    {
+        c.X += x * y.X;
+        c.Y += x * y.Y;
+        c.Z += x * y.Z;
+        c.W += x * y.W;
+    }
+
+    [MethodImpl(Inline)]
+    private static void Row<TEpilogue>(in ProductArguments<TEpilogue> a, long batch, int row, int column, Float4 value)
+        where TEpilogue : unmanaged, IProductEpilogue
+    {
+        if (row < a.M)
+        {
+            Element(a, batch + row, column, value.X);
+            Element(a, batch + row, column + 1, value.Y);
+            Element(a, batch + row, column + 2, value.Z);
+            Element(a, batch + row, column + 3, value.W);
+        }
+    }
+
+    [MethodImpl(Inline)]
+    private static void Element<TEpilogue>(in ProductArguments<TEpilogue> a, long row, int column, float value)
+        where TEpilogue : unmanaged, IProductEpilogue
+    {
+        if (column < a.N)
+        {
+            if (a.Accumulate != 0)
+            {
+                value += a.C[row * a.N + column];
+            }
+
+            a.Epilogue.Store(row, column, value);
+        }
+    }
+}
+
+/// <summary>Launches of matrix products.</summary>
+public static class Product
+{
+    /// <summary>C [batch, m, n] = A [batch, m, k] · B [batch, k, n], or C +=: the library's product where there is one.</summary>
+    public static void Run(DeviceArena arena, int batch, int m, int n, int k, bool transposeA, bool transposeB, bool accumulate, Slice<float> a, Slice<float> b, Slice<float> c)
+    {
+        if (!TryLibrary(arena, batch, m, n, k, transposeA, transposeB, accumulate, a, b, c))
+        {
+            Run(arena, batch, m, n, k, transposeA, transposeB, accumulate, a, b, c, new PlainEpilogue { C = arena.View(c), N = n });
+        }
+    }
+
+    /// <summary>The library's product; false where there is none.</summary>
+    public static bool TryLibrary(DeviceArena arena, int batch, int m, int n, int k, bool transposeA, bool transposeB, bool accumulate, Slice<float> a, Slice<float> b, Slice<float> c)
+    {
+        if (arena.Product is not { } library)
+        {
+            return false;
+        }
+
+        library.Run(ColumnMajorProduct.FromRowMajor(batch, m, n, k, transposeA, transposeB, accumulate), arena.View(b), arena.View(a), arena.View(c));
+        return true;
+    }
+
+    /// <summary>The tiled product with work on each element.</summary>
+    public static void Run<TEpilogue>(DeviceArena arena, int batch, int m, int n, int k, bool transposeA, bool transposeB, bool accumulate, Slice<float> a, Slice<float> b, Slice<float> c, TEpilogue epilogue)
+        where TEpilogue : unmanaged, IProductEpilogue
+    {
+        bool small = arena.Device.Form == GroupForm.Small;
+        int side = small ? SmallTile.Side : LargeTile.Side, threads = side / 4 * (side / 4);
+        var arguments = new ProductArguments<TEpilogue>
+        {
+            A = arena.View(a), B = arena.View(b), C = arena.View(c), M = m, N = n, K = k, TransposeA = transposeA ? 1 : 0, TransposeB = transposeB ? 1 : 0, Accumulate = accumulate ? 1 : 0, Epilogue = epilogue,
+            VectorA = (transposeA ? m : k) % 4 == 0 && (a.Offset & 15) == 0 ? 1 : 0, VectorB = (transposeB ? k : n) % 4 == 0 && (b.Offset & 15) == 0 ? 1 : 0,
+        };
+        Action<ProductArguments<TEpilogue>> kernel = small ? ProductKernels.Tile<SmallTile, TEpilogue> : ProductKernels.Tile<LargeTile, TEpilogue>;
+        arena.Launch(kernel, new KernelConfig(new Index3D((n + side - 1) / side, (m + side - 1) / side, batch), new Index3D(threads, 1, 1)), arguments);
+    }
+}
