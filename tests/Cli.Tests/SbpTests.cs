@@ -53,6 +53,17 @@ public sealed class SbpTests
     }
 
     [Fact]
+    public void A_call_of_several_ops_is_answered_as_a_whole()
+    {
+        JsonElement root = Tool.Json("sbp", "Linear", "--shapes", "4x8,8x6,6");
+        Assert.Equal(["B B B -> B", "S(0) B B -> S(0)", "B S(1) S(0) -> S(1)", "S(1) S(0) P -> P", "P B P -> P", "B P P -> P"], Rows(root, valid: true));
+        JsonElement refused = root.GetProperty("signatures").EnumerateArray().Single(r => Text(r) == "S(1) S(0) B -> P");
+        Assert.Equal("Linear is MatMul then Add, and no signatures of these fit together on these inputs", refused.GetProperty("reason").GetString());
+        Assert.Equal(Rows(Tool.Json("sbp", "MatMul", "--shapes", "4x8,8x6"), valid: true), Rows(Tool.Json("sbp", "Linear", "--shapes", "4x8,8x6"), valid: true));
+        Assert.Contains("ask for these on two axes", Tool.Refusal(ExitCodes.Usage, "sbp", "Linear", "--parts", "2,2"), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void On_two_axes_the_second_takes_what_the_first_left()
     {
         JsonElement root = Tool.Json("sbp", "Softmax", "--shapes", "4x8", "--parts", "2,4");

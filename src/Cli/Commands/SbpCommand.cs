@@ -14,10 +14,11 @@ internal static class SbpCommand
     private static readonly Option<string[]> s_attributes = CommonOptions.Pairs("--attr", "name=value", "Attributes of the op; lists of numbers are joined by x.");
     private static readonly Option<string> s_parts = new("--parts") { HelpName = "2[,2]", Description = "Sizes of one axis or two, outermost first.", DefaultValueFactory = _ => "2" };
     private static readonly Option<bool> s_list = new("--list") { Description = "Names the ops, their attributes and defaults." };
+    private static readonly Option<bool> s_markdown = new("--markdown") { Description = "With --list: the table of docs/ops.md, every signature of each example." };
     private static readonly Option<bool> s_json = CommonOptions.Json();
 
     public static Command Create() =>
-        new Command("sbp", "How an op may be sharded: every signature on one axis or two, refused ones with the reason.") { s_op, s_shapes, s_attributes, s_parts, s_list, s_json }.Runs(Run);
+        new Command("sbp", "How an op may be sharded: every signature on one axis or two, refused ones with the reason.") { s_op, s_shapes, s_attributes, s_parts, s_list, s_markdown, s_json }.Runs(Run);
 
     private static int Run(CommandContext context)
     {
@@ -28,40 +29,48 @@ internal static class SbpCommand
         }
 
         string name = context.Get(s_op) ?? throw CliException.Usage("sbp needs the name of an op; 'shardwright sbp --list' names them");
+        int[] parts = Parts(context.Get(s_parts)!);
+        var attributes = CommonOptions.Split("--attr", context.Get(s_attributes), StringComparer.OrdinalIgnoreCase);
+        if (LanguageOps.All.FirstOrDefault(o => string.Equals(o.Name, name, StringComparison.OrdinalIgnoreCase)) is { } call)
+        {
+            OpProgram program = Checked(call.Name, call.Description, call.Example, Inputs(context, call.Example, DType.Float32), inputs => call.Program(inputs, attributes), out OperandTypes operands);
+            Print(context, call.Name, operands, program.Steps.Count == 1
+                ? Judge(program.Steps[0].Op, operands, parts)
+                : parts.Length == 1 ? [.. program.Judge(parts[0]).Select(Row)]
+                : throw CliException.Usage($"{call.Name} is {string.Join(" then ", program.Steps.Select(p => p.Op.Name).Distinct())}: ask for these on two axes, or for {call.Name} on one"));
+            return ExitCodes.Success;
+        }
+
         OpEntry entry = OpCatalogue.Find(name)
             ?? OpCatalogue.Entries.FirstOrDefault(e => string.Equals(e.Name, name, StringComparison.OrdinalIgnoreCase))
-            ?? throw CliException.Usage($"there is no op '{name}': {Suggestions.For(name, OpCatalogue.Entries.Select(e => e.Name), "ops")}");
-        EquatableArray<TensorType> inputs = context.Get(s_shapes) is { } shapes
-            ? ShapeList.Read(shapes, i => Usual(entry, i))
-            : entry.SampleInputs;
-        var attributes = CommonOptions.Split("--attr", context.Get(s_attributes), StringComparer.OrdinalIgnoreCase);
-        Op op = attributes.Count == 0 && context.Get(s_shapes) is null ? entry.Sample : OpFactory.Create(entry, attributes, inputs);
-        OperandTypes types = Types(entry, op, inputs);
-        IReadOnlyList<SbpRow> rows = Judge(op, types, Parts(context.Get(s_parts)!));
-        Print(context, op, types, rows);
+            ?? throw CliException.Usage($"there is no op '{name}': {Suggestions.For(name, OpCatalogue.Entries.Select(e => e.Name).Concat(LanguageOps.All.Select(o => o.Name)), "ops")}");
+        bool example = attributes.Count == 0 && context.Get(s_shapes) is null;
+        OpProgram single = Checked(
+            entry.Name, entry.Description, entry.SampleInputs, Inputs(context, entry.SampleInputs, entry.Attributes.Any(a => a.Name == "HasSegments") ? DType.Int32 : DType.Float32),
+            inputs => new OpProgram(entry.Name, inputs, [(example ? entry.Sample : OpFactory.Create(entry, attributes, inputs), [.. Enumerable.Range(0, inputs.Count)])]), out OperandTypes types);
+        Print(context, single.Steps[0].Op.Name, types, Judge(single.Steps[0].Op, types, parts));
         return ExitCodes.Success;
     }
 
-    /// <summary>Element type of an input that says none: as in the example; inputs beyond it are ids where the op takes segments.</summary>
-    private static DType Usual(OpEntry entry, int position) =>
-        position < entry.SampleInputs.Count ? entry.SampleInputs[position].Element
-        : entry.Attributes.Any(a => a.Name == "HasSegments") ? DType.Int32
-        : DType.Float32;
+    /// <summary>Shapes as given, or the example's; where no element type is said, that of the example, beyond it another.</summary>
+    private static EquatableArray<TensorType> Inputs(CommandContext context, EquatableArray<TensorType> example, DType beyond) =>
+        context.Get(s_shapes) is { } shapes ? ShapeList.Read(shapes, i => i < example.Count ? example[i].Element : beyond) : example;
 
-    private static OperandTypes Types(OpEntry entry, Op op, EquatableArray<TensorType> inputs)
+    private static OpProgram Checked(string name, string description, EquatableArray<TensorType> example, EquatableArray<TensorType> inputs, Func<EquatableArray<TensorType>, OpProgram> make, out OperandTypes types)
     {
-        string example = string.Join(",", entry.SampleInputs.Select(ShapeList.Write));
         try
         {
-            return new OperandTypes(inputs, op.Infer(inputs.Items));
+            OpProgram program = make(inputs);
+            types = program.Types();
+            return program;
         }
         catch (ShapeException refusal)
         {
             throw CliException.Refused(refusal.Message);
         }
-        catch (Exception error) when (error is IndexOutOfRangeException or ArgumentOutOfRangeException or OverflowException or InvalidOperationException)
+        catch (Exception error) when (error is IndexOutOfRangeException or ArgumentException or OverflowException or InvalidOperationException)
         {
-            throw CliException.Usage($"{entry.Name} does not take {inputs.Count} input(s) of these shapes: {entry.Description}; for example --shapes {example}");
+            throw CliException.Usage($"{name} does not take {inputs.Count} input(s) of these shapes: {description}; for example --shapes {string.Join(",", example.Select(ShapeList.Write))}");
         }
     }
 
@@ -81,7 +90,7 @@ internal static class SbpCommand
         ImmutableArray<JudgedSignature> first = SignatureCandidates.Judge(op, types, types, parts[0]);
         if (parts.Length == 1)
         {
-            return [.. first.Select(j => new SbpRow(j.Signature.Inputs.Select(p => p.ToString()), j.Signature.Outputs.Select(p => p.ToString()), j.Reason))];
+            return [.. first.Select(Row)];
         }
 
         int factors = op.Factors(types).Factors.Count;
@@ -97,18 +106,20 @@ internal static class SbpCommand
         return [.. rows.OrderBy(r => r.Valid ? 0 : 1)];
     }
 
+    private static SbpRow Row(JudgedSignature judged) => new(judged.Signature.Inputs.Select(p => p.ToString()), judged.Signature.Outputs.Select(p => p.ToString()), judged.Reason);
+
     private static EquatableArray<TensorType> Local(EquatableArray<TensorType> types, EquatableArray<Placement> placements, int parts) =>
         types.Select((t, i) => placements[i].IsSplit ? t.With(t.Dims.Select((size, dim) => dim == placements[i].Dim ? size / parts : size)) : t).ToEquatable();
 
-    private static void Print(CommandContext context, Op op, OperandTypes types, IReadOnlyList<SbpRow> rows)
+    private static void Print(CommandContext context, string op, OperandTypes types, IReadOnlyList<SbpRow> rows)
     {
         if (context.Get(s_json))
         {
-            Json.WriteRows(context.Output, $"\"op\":{Json.Text(op.Name)},\"signatures\":", rows);
+            Json.WriteRows(context.Output, $"\"op\":{Json.Text(op)},\"signatures\":", rows);
             return;
         }
 
-        context.Output.WriteLine($"{op.Name}: {string.Join(", ", types.Inputs)} -> {string.Join(", ", types.Outputs)}");
+        context.Output.WriteLine($"{op}: {string.Join(", ", types.Inputs)} -> {string.Join(", ", types.Outputs)}");
         foreach (SbpRow row in rows.Where(r => r.Valid))
         {
             context.Output.WriteLine("  " + row);
@@ -124,20 +135,27 @@ internal static class SbpCommand
 
     private static void List(CommandContext context)
     {
+        var ops = OpCatalogue.Entries.Select(e => (e.Name, e.Description, Inputs: e.SampleInputs, Attributes: e.Attributes.Select(a => (a.Name, a.Default, Example: OpFactory.Example(e, a))).ToList()))
+            .Concat(LanguageOps.All.Select(o => (o.Name, o.Description, Inputs: o.Example, Attributes: o.Attributes.Select(a => (a.Name, a.Default, Example: a.Default)).ToList()))).ToList();
         if (context.Get(s_json))
         {
-            Json.WriteRows(context.Output, "\"ops\":", OpCatalogue.Entries.Select(e => new
+            Json.WriteRows(context.Output, "\"ops\":", ops.Select(o => new
             {
-                e.Name, e.Description, Inputs = e.SampleInputs.Select(ShapeList.Write), Attributes = e.Attributes.Select(a => new { a.Name, Default = a.Default.Length == 0 ? null : a.Default, Example = OpFactory.Example(e, a) }),
+                o.Name, o.Description, Inputs = o.Inputs.Select(ShapeList.Write), Attributes = o.Attributes.Select(a => new { a.Name, Default = a.Default.Length == 0 ? null : a.Default, a.Example }),
             }));
             return;
         }
 
-        int width = OpCatalogue.Entries.Max(e => e.Name.Length);
-        foreach (OpEntry entry in OpCatalogue.Entries)
+        if (context.Get(s_markdown))
         {
-            string attributes = string.Concat(entry.Attributes.Select(a => $"; {a.Name}{(a.Default.Length > 0 ? " = " + a.Default : " must be given")}"));
-            context.Output.WriteLine($"{entry.Name.PadRight(width)}  {entry.Description}{attributes}");
+            SignatureTable.Write(context.Output);
+            return;
+        }
+
+        int width = ops.Max(o => o.Name.Length);
+        foreach (var op in ops)
+        {
+            context.Output.WriteLine($"{op.Name.PadRight(width)}  {op.Description}{string.Concat(op.Attributes.Select(a => $"; {a.Name}{(a.Default.Length > 0 ? " = " + a.Default : " must be given")}"))}");
         }
     }
 

@@ -54,6 +54,7 @@ public static class OpCatalogue
         yield return Entry(Functions.GeluTanh, "x [..] -> y [..], tanh form", new[] { x });
         yield return Entry(Functions.GeluErf, "x [..] -> y [..], exact form", new[] { x });
         yield return Entry(Functions.Scale(0.5), "x [..] -> y [..], times a number", new[] { x });
+        yield return Entry(Functions.Offset(0.5), "x [..] -> y [..], plus a number", new[] { x });
     }
 
     private static IEnumerable<OpEntry> Products()
@@ -66,7 +67,8 @@ public static class OpCatalogue
     {
         EquatableArray<int> last = EquatableArray.Of(1);
         yield return Entry(new SumOp(last, false), "x [..] -> y [..] without (or with 1 for) the dims that are summed", new[] { Float(4, 6, 12) }, ("Dims", ""), ("KeepDims", "false"));
-        yield return Entry(new ExtremeOp(last, false, true), "x [..] -> largest or smallest over the dims", new[] { Float(4, 6, 12) }, ("Dims", ""), ("KeepDims", "false"), ("IsMax", ""));
+        yield return Entry(new ExtremeOp(last, false, true), "x [..] -> largest over the dims", new[] { Float(4, 6, 12) }, ("Dims", ""), ("KeepDims", "false"), ("IsMax", "true"));
+        yield return Entry(new ExtremeOp(last, false, false), "x [..] -> smallest over the dims", new[] { Float(4, 6, 12) }, ("Dims", ""), ("KeepDims", "false"), ("IsMax", "false"));
         yield return Entry(new ExtremeGradientOp(last, false), "x [..], y [..], dy [..] -> dx [..], ties share equally", new[] { Float(4, 6, 12), Float(4, 12), Float(4, 12) }, ("Dims", ""), ("KeepDims", "false"));
     }
 

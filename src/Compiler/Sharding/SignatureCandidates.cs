@@ -39,14 +39,21 @@ public sealed class SignatureCandidates
     {
         var candidates = new SignatureCandidates(op, types, local, parts, appliedParts);
         ImmutableArray<Signature> offered = SignatureRules.Enumerate(op, types, local, parts, appliedParts);
-        var seen = new HashSet<string>(offered.Select(s => s.ToString()));
-        IEnumerable<JudgedSignature> refused = candidates.All(offered).Where(s => seen.Add(s.ToString())).Select(s => new JudgedSignature(s, candidates.Reason(s, offered)));
+        IEnumerable<JudgedSignature> refused = Others(types, offered).Select(s => new JudgedSignature(s, candidates.Reason(s, offered)));
         return offered.Select(s => new JudgedSignature(s, null)).Concat(refused).ToImmutableArray();
     }
 
-    private IEnumerable<Signature> All(ImmutableArray<Signature> offered)
+    /// <summary>What one could think of beside signatures that hold.</summary>
+    public static IEnumerable<Signature> Others(OperandTypes types, ImmutableArray<Signature> offered)
     {
-        Placement[][] options = _types.Inputs.Concat(_types.Outputs).Select(Options).ToArray();
+        var seen = new HashSet<string>(offered.Select(s => s.ToString()));
+        return All(types, offered).Where(s => seen.Add(s.ToString()));
+    }
+
+    private static IEnumerable<Signature> All(OperandTypes types, ImmutableArray<Signature> offered)
+    {
+        Signature Of(Placement[] placements) => new(placements.Take(types.Inputs.Count).ToEquatable(), placements.Skip(types.Inputs.Count).ToEquatable());
+        Placement[][] options = types.Inputs.Concat(types.Outputs).Select(Options).ToArray();
         if (options.Aggregate(1.0, (product, own) => product * own.Length) <= Most)
         {
             IEnumerable<Placement[]> all = options.Aggregate((IEnumerable<Placement[]>)new[] { Array.Empty<Placement>() }, (heads, own) => heads.SelectMany(head => own.Select(p => head.Append(p).ToArray())));
@@ -59,8 +66,6 @@ public sealed class SignatureCandidates
 
     private static Placement[] Options(TensorType type) =>
         Enumerable.Range(0, type.Rank).Select(Placement.Split).Prepend(Placement.Partial).Prepend(Placement.Broadcast).ToArray();
-
-    private Signature Of(Placement[] placements) => new(placements.Take(_types.Inputs.Count).ToEquatable(), placements.Skip(_types.Inputs.Count).ToEquatable());
 
     private string Reason(Signature s, ImmutableArray<Signature> offered)
     {

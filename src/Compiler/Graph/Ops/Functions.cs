@@ -42,4 +42,7 @@ public static class Functions
 
     /// <summary>Multiplication by a number.</summary>
     public static ElementwiseOp Scale(double factor) => new("Scale", In(0) * factor);
+
+    /// <summary>Addition of a number: not linear, for each term of a partial value would get it.</summary>
+    public static ElementwiseOp Offset(double number) => new("Offset", In(0) + number);
 }
