@@ -23,7 +23,10 @@ public static class Descriptors
         Error("SW1002", "Dim out of range"),
         Error("SW1003", "Dim not divisible by axis"),
         Error("SW1004", "Contradicting placements on one axis"),
+        Error("SW2001", "Stages do not add up"),
         Error("SW2003", "Schedule cannot run with these counts"),
+        Error("SW2006", "Value cannot pass between stages"),
+        Error("SW2007", "Schedule is no step, or could stand still"),
     }.ToDictionary(d => d.Id);
 
     /// <summary>All descriptors.</summary>

@@ -17,6 +17,11 @@ public sealed class Pp4;
 [MeshAxis("tp", 2, Role = AxisRole.Tensor, Link = typeof(Links.SharedMemory))]
 public sealed class Pp2Dp2Tp2;
 
+/// <summary>A schedule that the compiler does not have: two stages on each rank laid out as a V, backward in another order than forward, some of it split.</summary>
+[RankActions(0, "0F0 0F1 3F0 3F1 3B0 3B1 0F2 0F3 3F2 3F3 3I3 0B0 0B1 3B2 0I3 0I2 3W3 0W3 0W2")]
+[RankActions(1, "1F0 2F0 1F1 2F1 2B0 2I1 1B0 1F2 2F2 1F3 2F3 1B1 2W1 2B3 1B3 2B2 1B2")]
+public sealed class OwnSchedule;
+
 [ShardedLayer]
 public sealed partial class PipelineBlock(int hidden, int heads, float dropout)
 {
@@ -44,6 +49,7 @@ public sealed partial class PipelineBlock(int hidden, int heads, float dropout)
 [ShardedOn<Pp4>(Name = "Pp4M8ZbH1", MicroBatches = 8, Schedule = PipelineSchedule.ZeroBubbleH1)]
 [ShardedOn<Pp2>(Name = "Pp2M4ZbV", MicroBatches = 4, Schedule = PipelineSchedule.ZeroBubbleV)]
 [ShardedOn<Pp2>(Name = "Pp2M1ZbV", MicroBatches = 1, Schedule = PipelineSchedule.ZeroBubbleV)]
+[ShardedOn<Pp2>(Name = "Pp2M4Own", MicroBatches = 4, Schedule = PipelineSchedule.Custom, OwnSchedule = typeof(OwnSchedule))]
 [ShardedOn<Pp2Dp2Tp2>(Name = "Pp2Dp2Tp2M4", MicroBatches = 4)]
 [ShardedOn<Pp2Dp2Tp2>(Name = "Pp2Dp2Tp2M2ZbH1", MicroBatches = 2, Schedule = PipelineSchedule.ZeroBubbleH1)]
 public sealed partial class PipelineGpt

@@ -32,6 +32,7 @@ public sealed class PipelineTests
         "Pp2M4Bfs" => MeshRun.Run(name, PipelineGpt.Pp2M4Bfs.Mesh, Steps, r => new PipelineGpt.Pp2M4Bfs.Rank(r, 3), (r, i) => r.TrainStep(Data(i).Ids, Data(i).Targets, s_settings)),
         "Pp4M8ZbH1" => MeshRun.Run(name, PipelineGpt.Pp4M8ZbH1.Mesh, Steps, r => new PipelineGpt.Pp4M8ZbH1.Rank(r, 3), (r, i) => r.TrainStep(Data(i).Ids, Data(i).Targets, s_settings)),
         "Pp2M4ZbV" => MeshRun.Run(name, PipelineGpt.Pp2M4ZbV.Mesh, Steps, r => new PipelineGpt.Pp2M4ZbV.Rank(r, 3), (r, i) => r.TrainStep(Data(i).Ids, Data(i).Targets, s_settings)),
+        "Pp2M4Own" => MeshRun.Run(name, PipelineGpt.Pp2M4Own.Mesh, Steps, r => new PipelineGpt.Pp2M4Own.Rank(r, 3), (r, i) => r.TrainStep(Data(i).Ids, Data(i).Targets, s_settings)),
         "Pp2M1ZbV" => MeshRun.Run(name, PipelineGpt.Pp2M1ZbV.Mesh, Steps, r => new PipelineGpt.Pp2M1ZbV.Rank(r, 3), (r, i) => r.TrainStep(Data(i).Ids, Data(i).Targets, s_settings)),
         "Pp2Dp2Tp2M2ZbH1" => MeshRun.Run(name, PipelineGpt.Pp2Dp2Tp2M2ZbH1.Mesh, Steps, r => new PipelineGpt.Pp2Dp2Tp2M2ZbH1.Rank(r, 3), (r, i) => r.TrainStep(Data(i).Ids, Data(i).Targets, s_settings)),
         _ => MeshRun.Run(name, PipelineGpt.Pp2Dp2Tp2M4.Mesh, Steps, r => new PipelineGpt.Pp2Dp2Tp2M4.Rank(r, 3), (r, i) => r.TrainStep(Data(i).Ids, Data(i).Targets, s_settings)),
@@ -47,6 +48,7 @@ public sealed class PipelineTests
     [InlineData("Pp4M8ZbH1")]
     [InlineData("Pp2M4ZbV")]
     [InlineData("Pp2M1ZbV")]
+    [InlineData("Pp2M4Own")]
     [InlineData("Pp2Dp2Tp2M2ZbH1")]
     [InlineData("Pp2Dp2Tp2M4")]
     public void APipelineFollowsOneRank(string name)

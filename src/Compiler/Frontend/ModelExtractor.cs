@@ -41,10 +41,24 @@ internal static class ModelExtractor
                 mesh, nested,
                 Attributes.Named(attribute, "MicroBatches", context, translator) ?? new Expression.Integer(1, site),
                 Member(attribute, "Schedule", "OneForwardOneBackward"), Member(attribute, "Optimizer", "AdamW"), Member(attribute, "Zero", "None"),
-                Value(attribute, "ZeroAxis") as string ?? "", Member(attribute, "Recompute", "None"), Member(attribute, "Precision", "Float32"), site));
+                Value(attribute, "ZeroAxis") as string ?? "", Member(attribute, "Recompute", "None"), Member(attribute, "Precision", "Float32"), site,
+                ReadSchedule(Value(attribute, "OwnSchedule") as INamedTypeSymbol, context)));
         }
 
         return meshes.ToEquatable();
+    }
+
+    /// <summary>A schedule that is written out in attributes.</summary>
+    private static OwnScheduleDefinition? ReadSchedule(INamedTypeSymbol? type, LayerContext context)
+    {
+        if (type is null)
+        {
+            return null;
+        }
+
+        context.Read(type);
+        return new OwnScheduleDefinition(type.Name, type.GetAttributes().Where(a => Names.Is(a, "RankActions") && a.ConstructorArguments.Length == 2)
+            .Select(a => new RankActionsDefinition(a.ConstructorArguments[0].Value as int? ?? -1, a.ConstructorArguments[1].Value as string ?? "")).ToEquatable());
     }
 
     /// <summary>Attributes of the mesh, and of the devices and links that they name, are part of what was read.</summary>

@@ -51,6 +51,28 @@ public static class TableValidation
         return null;
     }
 
+    /// <summary>Whether each stage begins with micro-batch 0 in each kind of action, which emitted code needs: it overwrites gradients and sums there,
+    /// and adds to them afterwards. What is wrong, or null.</summary>
+    public static string? BeginsWithFirst(ActionTable table)
+    {
+        var begun = new HashSet<(int Stage, ActionKind Kind)>();
+        for (int rank = 0; rank < table.Ranks.Count; rank++)
+        {
+            foreach (StageAction action in table.Ranks[rank])
+            {
+                foreach (ActionKind kind in action.Kind == ActionKind.Backward ? new[] { ActionKind.InputGradient, ActionKind.WeightGradient } : [action.Kind])
+                {
+                    if (begun.Add((action.Stage, kind)) && action.MicroBatch != 0)
+                    {
+                        return $"rank {rank} has {action} before {action with { MicroBatch = 0 }}: a stage writes its gradients and its loss with micro-batch 0 and adds the others, so put micro-batch 0 first on stage {action.Stage}, forward and backward";
+                    }
+                }
+            }
+        }
+
+        return null;
+    }
+
     private static string? Check(ActionTable table, int rank, StageAction action, byte[] done)
     {
         int stages = table.Stages, count = table.Shape.MicroBatches;

@@ -1,6 +1,7 @@
 using Shardwright.Compiler.Graph;
 using Shardwright.Compiler.Graph.Definitions;
 using Shardwright.Compiler.Pipelining;
+using Shardwright.Compiler.Scheduling;
 
 namespace Shardwright.Compiler.Planning;
 
@@ -43,6 +44,11 @@ internal sealed class PipelineRequest
         }
 
         MeshAxisDefinition axis = axes[0];
+        if (_on.Schedule == "Custom" || _on.OwnSchedule is not null)
+        {
+            return Own(graph, axis, microBatches);
+        }
+
         if (Schedules.Find(_on.Schedule) is not { } schedule)
         {
             return Fail("SW2003", Site, $"there is no schedule '{_on.Schedule}': use one of {string.Join(", ", Schedules.All.Select(s => s.EnumName))}");
@@ -58,6 +64,27 @@ internal sealed class PipelineRequest
         }
 
         return Cut(graph, requests, axis, shape.Stages) is { } cut ? new Answer(axis.Name, cut, ActionTable.Build(schedule, shape).Merged()) : null;
+    }
+
+    /// <summary>A schedule that the user has written.</summary>
+    private Answer? Own(ModelGraph graph, MeshAxisDefinition axis, int microBatches)
+    {
+        if (_on.OwnSchedule is not { } own || own.Ranks.Count == 0)
+        {
+            return Fail("SW2007", Site, _on.OwnSchedule is null
+                ? "Schedule = PipelineSchedule.Custom names no schedule: add OwnSchedule = typeof(…), a class with [RankActions(rank, \"0F0 0B0\")] for each rank"
+                : $"'{_on.OwnSchedule.Name}' has no actions: give it [RankActions(rank, \"0F0 0B0\")] for each of the {axis.Size} ranks");
+        }
+
+        if (_on.Schedule != "Custom")
+        {
+            return Fail("SW2003", Site, $"OwnSchedule = typeof({own.Name}) and Schedule = {_on.Schedule} are two schedules: set Schedule = PipelineSchedule.Custom, or leave OwnSchedule out");
+        }
+
+        (ActionTable? table, string? wrong) = UserSchedule.Check(own.Name, own.Ranks.Select(r => (r.Rank, r.Actions)).ToList(), new ScheduleShape(axis.Size, 1, microBatches));
+        wrong ??= TableValidation.BeginsWithFirst(table!) is { } late ? $"schedule '{own.Name}': {late}" : null;
+        return table is null || wrong is not null ? Fail("SW2007", Site, wrong!)
+            : Cut(graph, Requests(graph, axis.Size), axis, table.Stages) is { } cut ? new Answer(axis.Name, cut, table.Merged()) : null;
     }
 
     /// <summary>Requests for this mesh: those that name it come before those for all meshes with that number of stages.</summary>

@@ -3,6 +3,7 @@ using Shardwright.Compiler.Graph;
 using Shardwright.Compiler.Graph.Definitions;
 using Shardwright.Compiler.Graph.Tracing;
 using Shardwright.Compiler.Pipelining;
+using Shardwright.Compiler.Scheduling;
 using Shardwright.Compiler.Sharding;
 
 namespace Shardwright.Compiler.Planning;
@@ -127,13 +128,26 @@ public sealed partial class Planner
         var arenas = new ArenaPlanner(stages.Programs, world, ScratchBytesPerThread * threads);
         string full = _model.Layer.Type.Split(',')[0];
         int dot = full.LastIndexOf('.');
-        (EquatableArray<RankPlan> ranks, PipelinePlan? pipeline) = pipelined ? Pipeline(entries, request, stages, programOf, arenas) : (EquatableArray.Of(arenas.Single()), null);
+        (EquatableArray<RankPlan> ranks, PipelinePlan? pipeline) = (default, null);
+        if (!pipelined)
+        {
+            ranks = EquatableArray.Of(arenas.Single());
+        }
+        else if (Pipeline(entries, request, stages, programOf, arenas) is (EquatableArray<RankPlan> placed, PipelinePlan proven))
+        {
+            (ranks, pipeline) = (placed, proven);
+        }
+        else
+        {
+            return null;
+        }
+
         return new RankProgram(
             full, dot < 0 ? "" : full.Substring(0, dot), _on.NestedName, _on.Mesh.ShortName, _on.Mesh.Axes.Select(a => (a.Name, a.Size)).ToEquatable(),
             _on.Optimizer, microBatches, stages.Kernels.Kernels.ToEquatable(), stages.Programs.ToEquatable(), ranks, ScratchBytesPerThread, threads, pipeline);
     }
 
-    private static (EquatableArray<RankPlan>, PipelinePlan) Pipeline(List<TracedEntry> entries, PipelineRequest.Answer request, StagePlanner stages, int[] programOf, ArenaPlanner arenas)
+    private (EquatableArray<RankPlan>, PipelinePlan)? Pipeline(List<TracedEntry> entries, PipelineRequest.Answer request, StagePlanner stages, int[] programOf, ArenaPlanner arenas)
     {
         ActionTable table = request.Table!;
         var orders = new List<(string, LoweredPipeline)>();
@@ -145,7 +159,14 @@ public sealed partial class Planner
                 return new StageEdge(s, s + 1, passing.Where(b => !b.Arrives && !b.IsGradient).Sum(b => b.Bytes), passing.Any(b => b.Arrives && b.IsGradient));
             }).ToEquatable();
             ActionTable order = entry.Name == "Train" ? table : ForwardOnly(table, entry.MicroBatches);
-            orders.Add((entry.Name, PipelineLowering.Lower(order, edges, new LoweringOptions(ShareLoss: false))));
+            (LoweredPipeline? proven, Standstill? standstill) = PipelineProof.Lower(order, edges, new LoweringOptions(ShareLoss: false), _cancellation);
+            if (proven is null)
+            {
+                _findings.Add(Finding.At("SW2007", Site, $"{entry.Name} of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' would stand still with schedule '{table.Name}': {standstill!.Message}"));
+                return null;
+            }
+
+            orders.Add((entry.Name, proven));
         }
 
         int ResultStage()

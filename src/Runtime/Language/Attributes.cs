@@ -123,7 +123,7 @@ public enum PipelineSchedule
     /// <summary>Two stages a rank laid out as a V, no rank waits between its first and last action (Qi et al., arXiv 2405.15362).</summary>
     ZeroBubbleV,
 
-    /// <summary>One that is written out: a class with <see cref="RankActionsAttribute"/> for each rank.</summary>
+    /// <summary>One that is written out: OwnSchedule names the class with a <see cref="RankActionsAttribute"/> for each rank.</summary>
     Custom,
 }
 
@@ -197,6 +197,9 @@ public sealed class ShardedOnAttribute<TMesh> : Attribute
 
     /// <summary>Pipeline schedule.</summary>
     public PipelineSchedule Schedule { get; set; }
+
+    /// <summary>With <see cref="PipelineSchedule.Custom"/>: the class with a <see cref="RankActionsAttribute"/> for each rank.</summary>
+    public Type? OwnSchedule { get; set; }
 
     /// <summary>Optimizer of the step.</summary>
     public OptimizerKind Optimizer { get; set; }

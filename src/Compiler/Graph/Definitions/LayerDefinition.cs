@@ -103,7 +103,19 @@ public sealed record LinkDefinition(string Name, double BandwidthGBs, double Lat
 
 /// <summary>One [ShardedOn&lt;TMesh&gt;(…)]: enum members by name.</summary>
 /// <param name="NestedName">Name of the nested class: <c>OnLab</c>, or the Name that was given.</param>
-public sealed record ShardedOnDefinition(MeshDefinition Mesh, string NestedName, Expression MicroBatches, string Schedule, string Optimizer, string Zero, string ZeroAxis, string Recompute, string Precision, int Site);
+/// <param name="OwnSchedule">The schedule that a user has written; null for one of the compiler's.</param>
+public sealed record ShardedOnDefinition(
+    MeshDefinition Mesh, string NestedName, Expression MicroBatches, string Schedule, string Optimizer, string Zero, string ZeroAxis, string Recompute, string Precision, int Site, OwnScheduleDefinition? OwnSchedule = null);
+
+/// <summary>A schedule that a user has written.</summary>
+/// <param name="Name">Name of its class.</param>
+/// <param name="Ranks">One for each attribute.</param>
+public sealed record OwnScheduleDefinition(string Name, EquatableArray<RankActionsDefinition> Ranks);
+
+/// <summary>One [RankActions(rank, "…")].</summary>
+/// <param name="Rank">Rank along the pipeline axis.</param>
+/// <param name="Actions">Its actions as text.</param>
+public sealed record RankActionsDefinition(int Rank, string Actions);
 
 /// <summary>A model: a layer with meshes. Everything that planning needs beside the definitions of the layers it names.</summary>
 public sealed record ModelDefinition(LayerDefinition Layer, EquatableArray<ShardedOnDefinition> Meshes);
