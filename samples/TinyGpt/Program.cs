@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Shardwright;
+using Shardwright.Execution;
 using Spectre.Console;
 
 namespace TinyGpt;
@@ -22,7 +23,9 @@ public static class Program
         var saveEvery = new Option<int>("--save-every") { Description = "Steps between two checkpoints", DefaultValueFactory = _ => 100 };
         var resume = new Option<string?>("--resume") { Description = "Folder that a run was saved to, or one checkpoint in it: goes on from there, on any mesh. With the folder of --save, a run starts anew where nothing has been saved yet" };
         var export = new Option<string?>("--export") { Description = "File to write the trained weights to, in the safetensors format" };
-        var root = new RootCommand("Trains a byte-level GPT, sharded over a mesh of ranks.") { mesh, text, steps, seed, threads, compare, save, saveEvery, resume, export };
+        var device = new Option<string>("--device") { Description = "Where the ranks run: cpu; cuda, opencl or ilgpu-cpu through ILGPU; auto takes a GPU where there is one", DefaultValueFactory = _ => "cpu" };
+        device.AcceptOnlyFromAmong("cpu", "cuda", "opencl", "ilgpu-cpu", "auto");
+        var root = new RootCommand("Trains a byte-level GPT, sharded over a mesh of ranks.") { mesh, text, steps, seed, threads, device, compare, save, saveEvery, resume, export };
         root.SetAction(parsed =>
         {
             GptMesh? chosen = GptMesh.All.FirstOrDefault(m => string.Equals(m.Name, parsed.GetValue(mesh), StringComparison.OrdinalIgnoreCase));
@@ -60,6 +63,17 @@ public static class Program
                 AnsiConsole.Profile.Width = 160; // a file has no width to wrap at
             }
 
+            Backend backend;
+            try
+            {
+                backend = Accelerators.Open(parsed.GetValue(device)!);
+            }
+            catch (ArgumentException error)
+            {
+                return Fail(error.Message);
+            }
+
+            using var opened = backend as IDisposable;
             using var stop = new CancellationTokenSource();
             ConsoleCancelEventHandler cancel = (_, pressed) =>
             {
@@ -71,7 +85,7 @@ public static class Program
             {
                 ByteCorpus corpus = ByteCorpus.Load(parsed.GetValue(text) ?? Sources(), Gpt.Context, Gpt.Batch, parsed.GetValue(text) is null ? [".cs", ".md"] : []);
                 var files = new RunFiles(from, parsed.GetValue(save), every, parsed.GetValue(export));
-                var run = new Run(corpus, count, from?.Seed ?? parsed.GetValue(seed) ?? 42, perRank, files, stop.Token);
+                var run = new Run(corpus, count, from?.Seed ?? parsed.GetValue(seed) ?? 42, perRank, backend, files, stop.Token);
                 if (parsed.GetValue(compare))
                 {
                     Comparison.Print(run);

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 using Shardwright;
+using Shardwright.Execution;
 using Shardwright.Kernels;
 using Spectre.Console;
 
@@ -19,7 +20,7 @@ public sealed record RunFiles(Checkpoint? From = null, string? SaveTo = null, in
 }
 
 /// <summary>A training run: data, length, seed.</summary>
-public sealed class Run(ByteCorpus corpus, int steps, ulong seed, int threads, RunFiles files, CancellationToken cancellation)
+public sealed class Run(ByteCorpus corpus, int steps, ulong seed, int threads, Backend backend, RunFiles files, CancellationToken cancellation)
 {
     private const int EvaluateEvery = 100;
     private const int GeneratedBytes = 400;
@@ -136,11 +137,11 @@ public sealed class Run(ByteCorpus corpus, int steps, ulong seed, int threads, R
     /// <summary>Runs a body on every rank of a mesh.</summary>
     public void World(GptMesh mesh, Action<RankContext, IGptRank> body)
     {
-        using var world = Shardwright.World.InProcess(mesh.Mesh, new WorldOptions { ThreadsPerRank = threads });
+        using var world = Shardwright.World.InProcess(mesh.Mesh, new WorldOptions { ThreadsPerRank = threads, Backend = backend });
         world.Run(
             context =>
             {
-                using IGptRank gpt = mesh.Make(context, seed);
+                using IGptRank gpt = backend == Backend.Host ? mesh.Make(context, seed) : Accelerators.Make(mesh.Name, context, seed);
                 body(context, gpt);
             },
             cancellation);
