@@ -10,7 +10,11 @@ namespace Shardwright.Compiler.Frontend;
 /// expression; what does not compile is Unknown, silently.</summary>
 internal sealed class BodyTranslator
 {
+    /// <summary>Levels of one expression or of blocks in blocks: what is deeper would need a stack that an editor's threads may not have.</summary>
+    internal const int MaxDepth = 150;
+
     private readonly LayerContext _context;
+    private int _depth;
 
     public BodyTranslator(LayerContext context) => _context = context;
 
@@ -28,6 +32,23 @@ internal sealed class BodyTranslator
     private void Translate(IOperation operation, List<Statement> result)
     {
         _context.Cancellation.ThrowIfCancellationRequested();
+        if (++_depth > MaxDepth)
+        {
+            TooDeep(operation);
+        }
+        else
+        {
+            TranslateOne(operation, result);
+        }
+
+        _depth--;
+    }
+
+    private Expression TooDeep(IOperation operation) =>
+        _context.Sites.Refuse(operation.Syntax, $"'{SiteTable.Quote(operation.Syntax)}' is nested more than {MaxDepth} deep: put parts of it into local variables or helper methods");
+
+    private void TranslateOne(IOperation operation, List<Statement> result)
+    {
         switch (operation)
         {
             case IBlockOperation block:
@@ -192,6 +213,13 @@ internal sealed class BodyTranslator
     public Expression Expression(IOperation operation)
     {
         _context.Cancellation.ThrowIfCancellationRequested();
+        Expression result = ++_depth > MaxDepth ? TooDeep(operation) : ExpressionOf(operation);
+        _depth--;
+        return result;
+    }
+
+    private Expression ExpressionOf(IOperation operation)
+    {
         switch (operation)
         {
             case IConversionOperation conversion:

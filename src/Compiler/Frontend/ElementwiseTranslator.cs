@@ -13,6 +13,7 @@ internal sealed class ElementwiseTranslator
     private readonly LayerContext _context;
     private readonly BodyTranslator _body;
     private int _nodes;
+    private int _level;
 
     public ElementwiseTranslator(LayerContext context, BodyTranslator body)
     {
@@ -46,8 +47,7 @@ internal sealed class ElementwiseTranslator
         }
         else if (function is IAnonymousFunctionOperation lambda)
         {
-            var scope = lambda.Symbol.Parameters.ToDictionary(p => p.Name, p => ScalarExpression.In(p.Ordinal));
-            body = Block(lambda.Body.Operations, scope, 0);
+            body = Block(lambda.Body.Operations, Scope(lambda.Symbol, ScalarExpression.In), 0);
         }
 
         return body is null
@@ -69,8 +69,19 @@ internal sealed class ElementwiseTranslator
             return null;
         }
 
-        var scope = method.Parameters.ToDictionary(p => p.Name, p => arguments[p.Ordinal]);
-        return Block((body.BlockBody ?? body.ExpressionBody)?.Operations ?? ImmutableArray<IOperation>.Empty, scope, depth);
+        return Block((body.BlockBody ?? body.ExpressionBody)?.Operations ?? ImmutableArray<IOperation>.Empty, Scope(method, i => i < arguments.Length ? arguments[i] : 0), depth);
+    }
+
+    /// <summary>Parameters by name; half-typed code may have two of one name.</summary>
+    private static Dictionary<string, ScalarExpression> Scope(IMethodSymbol method, Func<int, ScalarExpression> argument)
+    {
+        var scope = new Dictionary<string, ScalarExpression>();
+        foreach (IParameterSymbol parameter in method.Parameters)
+        {
+            scope[parameter.Name] = argument(parameter.Ordinal);
+        }
+
+        return scope;
     }
 
     private ScalarExpression? Block(IEnumerable<IOperation> operations, Dictionary<string, ScalarExpression> scope, int depth)
@@ -104,11 +115,20 @@ internal sealed class ElementwiseTranslator
 
     private ScalarExpression? Scalar(IOperation operation, Dictionary<string, ScalarExpression> scope, int depth)
     {
-        if (++_nodes > MaxNodes)
+        if (++_nodes > MaxNodes || _level >= BodyTranslator.MaxDepth)
         {
             Refuse(operation);
             return null;
         }
+
+        _level++;
+        ScalarExpression? result = ScalarOf(operation, scope, depth);
+        _level--;
+        return result;
+    }
+
+    private ScalarExpression? ScalarOf(IOperation operation, Dictionary<string, ScalarExpression> scope, int depth)
+    {
 
         if (operation.ConstantValue is { HasValue: true, Value: { } constant } && constant is float or double or int or long)
         {

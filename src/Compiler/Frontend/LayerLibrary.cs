@@ -34,6 +34,11 @@ public static class LayerLibrary
             return (result.IsNewer ? "SW0010" : "SW0007", $"the graph of layer '{type.Name}' of assembly '{type.ContainingAssembly.Name}' cannot be read: {result.Error}");
         }
 
+        if (definition.Type != name)
+        {
+            return ("SW0007", $"the graph of layer '{type.Name}' of assembly '{type.ContainingAssembly.Name}' cannot be read: it is that of '{definition.Type}'; build the assembly again");
+        }
+
         definitions[name] = definition;
         // Private fields are not in metadata: the layers that it holds are found by the names in its definition.
         foreach (string held in definition.Fields.Select(f => f switch { FieldDefinition.Layer l => l.Type, FieldDefinition.LayerStack s => s.Type, _ => "" }).Where(n => n.Length > 0 && !definitions.ContainsKey(n)))

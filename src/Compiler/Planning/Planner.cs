@@ -44,7 +44,16 @@ public sealed partial class Planner
     public static PlanResult Plan(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, IReadOnlyDictionary<string, long> overrides, CancellationToken cancellation)
     {
         var planner = new Planner(model, layers, on, overrides, cancellation);
-        RankProgram? program = planner.Run();
+        RankProgram? program = null;
+        try
+        {
+            program = planner.Run();
+        }
+        catch (OverflowException)
+        {
+            planner._findings.Add(Finding.At("SW0003", planner.Site, $"sizes of '{model.Layer.ShortName}' on '{on.Mesh.ShortName}' overflow: a rank would need more than 2^63 bytes, or the mesh has more than 2^31 ranks; use fewer layers, smaller sizes or smaller axes"));
+        }
+
         return new PlanResult(planner._findings.Any(f => f.IsError) ? null : program, planner._findings.Distinct().ToImmutableArray());
     }
 

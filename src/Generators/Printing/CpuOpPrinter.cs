@@ -45,10 +45,10 @@ internal static class CpuOpPrinter
                 w.Line($"Blocks.Embedding.Backward(team, {Count(T(0).Local)}, {T(2).Local[1]}, {Text.Offset(T(2).Start[0])}, {T(2).Local[0]}, {R(0)}, {R(1)}, {R(2)});");
                 break;
             case CrossEntropyOp op:
-                w.Line($"Blocks.CrossEntropy.Forward(team, {rows}, {n}, {R(0)}, {R(1)}, {(op.HasWeights ? R(2) : NoFloat)}, {Text.Bool(op.HasWeights)}, {op.IgnoreIndex}, {R(outputs)}, {R(outputs + 1)}, {R(outputs + 2)});");
+                w.Line($"Blocks.CrossEntropy.Forward(team, {rows}, {n}, {R(0)}, {R(1)}, {(op.HasWeights ? R(2) : NoFloat)}, {Text.Bool(op.HasWeights)}, {Text.Number(op.IgnoreIndex)}, {R(outputs)}, {R(outputs + 1)}, {R(outputs + 2)});");
                 break;
             case CrossEntropyGradientOp op:
-                w.Line($"Blocks.CrossEntropy.Backward(team, {rows}, {n}, {R(0)}, {R(1)}, {(op.HasWeights ? R(4) : NoFloat)}, {Text.Bool(op.HasWeights)}, {op.IgnoreIndex}, {Text.Offset(T(0).Start[T(0).Start.Count - 1])}, {R(2)}, {R(3)}, {R(outputs)});");
+                w.Line($"Blocks.CrossEntropy.Backward(team, {rows}, {n}, {R(0)}, {R(1)}, {(op.HasWeights ? R(4) : NoFloat)}, {Text.Bool(op.HasWeights)}, {Text.Number(op.IgnoreIndex)}, {Text.Offset(T(0).Start[T(0).Start.Count - 1])}, {R(2)}, {R(3)}, {R(outputs)});");
                 break;
             case CrossEntropyMaxOp:
                 w.Line($"Blocks.CrossEntropy.LocalMax(team, {rows}, {n}, {R(0)}, {R(1)});");
@@ -57,7 +57,7 @@ internal static class CpuOpPrinter
                 w.Line($"Blocks.CrossEntropy.LocalSums(team, {rows}, {n}, {R(0)}, {R(1)}, {R(2)}, {Text.Offset(T(0).Start[T(0).Start.Count - 1])}, {R(3)});");
                 break;
             case CrossEntropyFinishOp op:
-                w.Line($"Blocks.CrossEntropy.Finish({Count(T(1).Local)}, {op.Classes}, {R(0)}, {R(1)}, {R(2)}, {(op.HasWeights ? R(3) : NoFloat)}, {Text.Bool(op.HasWeights)}, {op.IgnoreIndex}, {R(outputs)}, {R(outputs + 1)}, {R(outputs + 2)});");
+                w.Line($"Blocks.CrossEntropy.Finish({Count(T(1).Local)}, {op.Classes}, {R(0)}, {R(1)}, {R(2)}, {(op.HasWeights ? R(3) : NoFloat)}, {Text.Bool(op.HasWeights)}, {Text.Number(op.IgnoreIndex)}, {R(outputs)}, {R(outputs + 1)}, {R(outputs + 2)});");
                 break;
             case AttentionOp op:
                 Shape(w, k, op.Causal, op.Scale, op.HasSegments);

@@ -44,10 +44,10 @@ internal static class IlgpuOpPrinter
                 w.Line($"Blocks.Embedding.Backward(arena, {Count(T(0).Local)}, {T(2).Local[1]}, {Text.Offset(T(2).Start[0])}, {T(2).Local[0]}, {R(0)}, {R(1)}, {R(2)});");
                 break;
             case CrossEntropyOp op:
-                w.Line($"Blocks.CrossEntropy.Forward(arena, {rows}, {n}, {R(0)}, {R(1)}, {(op.HasWeights ? R(2) : "null")}, {op.IgnoreIndex}, {R(outputs)}, {R(outputs + 1)}, {R(outputs + 2)});");
+                w.Line($"Blocks.CrossEntropy.Forward(arena, {rows}, {n}, {R(0)}, {R(1)}, {(op.HasWeights ? R(2) : "null")}, {Text.Number(op.IgnoreIndex)}, {R(outputs)}, {R(outputs + 1)}, {R(outputs + 2)});");
                 break;
             case CrossEntropyGradientOp op:
-                w.Line($"Blocks.CrossEntropy.Backward(arena, {rows}, {n}, {R(0)}, {R(1)}, {(op.HasWeights ? R(4) : "null")}, {op.IgnoreIndex}, {Last(0)}, {R(2)}, {R(3)}, {R(outputs)});");
+                w.Line($"Blocks.CrossEntropy.Backward(arena, {rows}, {n}, {R(0)}, {R(1)}, {(op.HasWeights ? R(4) : "null")}, {Text.Number(op.IgnoreIndex)}, {Last(0)}, {R(2)}, {R(3)}, {R(outputs)});");
                 break;
             case CrossEntropyMaxOp:
                 w.Line($"Blocks.CrossEntropy.LocalMax(arena, {rows}, {n}, {R(0)}, {R(1)});");
@@ -56,7 +56,7 @@ internal static class IlgpuOpPrinter
                 w.Line($"Blocks.CrossEntropy.LocalSums(arena, {rows}, {n}, {R(0)}, {R(1)}, {R(2)}, {Last(0)}, {R(3)});");
                 break;
             case CrossEntropyFinishOp op:
-                w.Line($"Blocks.CrossEntropy.Finish(arena, {Count(T(1).Local)}, {op.Classes}, {R(0)}, {R(1)}, {R(2)}, {(op.HasWeights ? R(3) : "null")}, {op.IgnoreIndex}, {R(outputs)}, {R(outputs + 1)}, {R(outputs + 2)});");
+                w.Line($"Blocks.CrossEntropy.Finish(arena, {Count(T(1).Local)}, {op.Classes}, {R(0)}, {R(1)}, {R(2)}, {(op.HasWeights ? R(3) : "null")}, {Text.Number(op.IgnoreIndex)}, {R(outputs)}, {R(outputs + 1)}, {R(outputs + 2)});");
                 break;
             case AttentionOp or AttentionGradientOp:
                 IlgpuAttentionPrinter.Call(w, k);

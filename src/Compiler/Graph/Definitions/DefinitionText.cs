@@ -20,7 +20,7 @@ public static class DefinitionText
     /// <summary>Oldest reader that understands the text of a model.</summary>
     public const int OldestModelReader = 2;
 
-    private const int MaxDepth = 200;
+    private const int MaxDepth = 600;
 
     private static readonly Dictionary<string, ConstructorInfo> s_records = Records(typeof(ModelDefinition));
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Shardwright.Compiler.Graph.Definitions;
 using Shardwright.Compiler.Graph.Ops;
 
@@ -16,7 +17,9 @@ public sealed partial class Tracer
         }
 
         string origin = _builder.Origin;
+        LayerDefinition caller = _running;
         _builder.Origin = layer.Path;
+        _running = layer.Definition;
         object? result = Execute(method.Body, layer, locals)?.Value;
         if (result is Value value && method.ReturnPlacements.Count > 0)
         {
@@ -30,6 +33,7 @@ public sealed partial class Tracer
         }
 
         _builder.Origin = origin;
+        _running = caller;
         _depth--;
         return result;
     }
@@ -115,6 +119,7 @@ public sealed partial class Tracer
     private object? Evaluate(Expression expression, LayerInstance layer, Dictionary<string, object?> locals)
     {
         Step();
+        RuntimeHelpers.EnsureSufficientExecutionStack();
         switch (expression)
         {
             case Expression.Integer i:
@@ -438,6 +443,7 @@ public sealed partial class Tracer
 
     private Node AddNode(Op op, params Value[] inputs)
     {
+        Step();
         if (inputs.FirstOrDefault(IsCrossEntropy) is not null)
         {
             throw new TraceException(Finding.At("SW0002", _builder.Site, "a cross-entropy is a sum and a weight, divided once at the end: return it as the loss, or add it with AddLoss(value, weight); it cannot be an operand"));

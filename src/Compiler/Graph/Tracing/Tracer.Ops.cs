@@ -8,7 +8,12 @@ public sealed partial class Tracer
 {
     private object? OpCall(Expression.OpCall call, LayerInstance layer, Dictionary<string, object?> locals)
     {
-        var arguments = call.Arguments.ToDictionary(a => a.Name, a => Evaluate(a.Value, layer, locals));
+        var arguments = new Dictionary<string, object?>();
+        foreach (Argument argument in call.Arguments)
+        {
+            arguments[argument.Name] = Evaluate(argument.Value, layer, locals);
+        }
+
         At(layer, call.Site, call.Source);
         Value Tensor(string name) => arguments.TryGetValue(name, out object? v) && v is Value value ? value : throw new TraceException(null);
         Value? Optional(string name) => arguments.TryGetValue(name, out object? v) ? v as Value : null;
@@ -72,10 +77,10 @@ public sealed partial class Tracer
             case "Split":
                 return Split(Tensor("x"), Integer("parts", 1), Dim(Tensor("x"), "dim"));
             case "Concat":
-                Value[] parts = Tensors(arguments["parts"]);
+                Value[] parts = Tensors(arguments.TryGetValue("parts", out object? joined) ? joined : null);
                 return Add(new ConcatOp(NormalDim(parts[0], Integer("dim", 0))), parts);
             case "Stack":
-                return StackParts(Tensors(arguments["parts"]), (int)Integer("dim", 0));
+                return StackParts(Tensors(arguments.TryGetValue("parts", out object? stacked) ? stacked : null), (int)Integer("dim", 0));
             case "Slice":
                 return Add(new SliceOp(Dim(Tensor("x"), "dim"), Integer("start", 0), Integer("length", 1)), Tensor("x"));
             case "Sum":
@@ -102,7 +107,7 @@ public sealed partial class Tracer
             case "Reshard":
                 Value placed = Add(new ElementwiseOp("Reshard", ScalarExpression.In(0)), Tensor("x"));
                 placed.Name = Tensor("x").Name;
-                foreach (object? item in arguments["placements"] as object?[] ?? Array.Empty<object?>())
+                foreach (object? item in (arguments.TryGetValue("placements", out object? places) ? places : null) as object?[] ?? Array.Empty<object?>())
                 {
                     if (item is ValueTuple<string, Placement> request)
                     {

@@ -25,10 +25,12 @@ public sealed partial class Tracer
     private int _steps;
     private int _dropouts;
     private int _depth;
+    private LayerDefinition _running;
 
     private Tracer(ModelDefinition model, Func<string, LayerDefinition?> layers, bool training, IReadOnlyDictionary<string, long> overrides, CancellationToken cancellation)
     {
         _model = model;
+        _running = model.Layer;
         _layers = layers;
         _training = training;
         _overrides = overrides;
@@ -55,7 +57,11 @@ public sealed partial class Tracer
         }
         catch (TraceException end)
         {
-            return new TraceResult(null, end.Finding is null ? ImmutableArray<Finding>.Empty : ImmutableArray.Create(end.Finding));
+            return new TraceResult(null, (end.Finding ?? tracer.Damaged()) is { } finding ? ImmutableArray.Create(finding) : ImmutableArray<Finding>.Empty);
+        }
+        catch (InsufficientExecutionStackException)
+        {
+            return new TraceResult(null, ImmutableArray.Create(new Finding("SW0002", tracer._running.Type, -1, $"'{tracer._running.ShortName}' is nested too deeply to compile: put parts of its expressions into local variables")));
         }
         catch (OverflowException)
         {
@@ -167,6 +173,8 @@ public sealed partial class Tracer
             throw Fail("SW0002", definition, -1, $"layers are nested more than {MaxDepth} deep at '{path}': does '{definition.ShortName}' hold itself?");
         }
 
+        LayerDefinition holder = _running;
+        _running = definition;
         var instance = new LayerInstance(definition, path, arguments);
         noDecay |= definition.NoDecay;
         foreach (FieldDefinition field in definition.Fields)
@@ -194,6 +202,7 @@ public sealed partial class Tracer
                         LayerDefinition body = Find(stack.Type, definition, field);
                         for (int i = 0; i < made.Layers; i++)
                         {
+                            Step();
                             made.Unrolled.Add(Instantiate(body, instance.PathOf(field) + "." + i, Bind(body, stack.Arguments, instance), noDecay || stack.NoDecay, Held(stack.Placements, body, instance, held, field.Name)));
                         }
                     }
@@ -203,6 +212,7 @@ public sealed partial class Tracer
         }
 
         _depth--;
+        _running = holder;
         return instance;
     }
 
@@ -357,6 +367,16 @@ public sealed partial class Tracer
         }
 
         return row[b.Length];
+    }
+
+    /// <summary>What stands in source and cannot be traced was said there, or by the compiler. Nobody has said anything of a graph from another assembly that
+    /// can be read, but makes no sense.</summary>
+    private Finding? Damaged()
+    {
+        string assembly = Assembly(_running);
+        return assembly == Assembly(_model.Layer) ? null : new Finding(
+            "SW0007", _running.Type, -1, $"the graph of layer '{_running.ShortName}' of assembly '{assembly}' is damaged: it uses something that it does not hold, or in another way than it is; build that assembly again");
+        static string Assembly(LayerDefinition layer) => layer.Type.Substring(layer.Type.LastIndexOf(',') + 1).Trim();
     }
 
     private void Step()
