@@ -27,6 +27,8 @@ public static class Descriptors
         Error("SW2003", "Schedule cannot run with these counts"),
         Error("SW2006", "Value cannot pass between stages"),
         Error("SW2007", "Schedule is no step, or could stand still"),
+        Error("SW3003", "Numbers of a device or link cannot be true"),
+        Warning("SW3004", "Nothing to compute again"),
     }.ToDictionary(d => d.Id);
 
     /// <summary>All descriptors.</summary>

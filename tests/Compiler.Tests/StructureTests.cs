@@ -6,7 +6,7 @@ namespace Shardwright.Compiler.Tests;
 public sealed class StructureTests
 {
     /// <summary>In order: each may use itself and those before it.</summary>
-    private static readonly string[] s_folders = ["Graph", "Differentiation", "Sharding", "Fusion", "Pipelining", "Scheduling", "Memory", "Planning"];
+    private static readonly string[] s_folders = ["Machine", "Graph", "Differentiation", "Sharding", "Fusion", "Pipelining", "Scheduling", "Memory", "Planning"];
 
     [Fact]
     public void FoldersOfTheCompilerLookOnlyBack()

@@ -17,5 +17,5 @@ public sealed record Finding(string Id, string TypeName, int Site, string Messag
     }
 
     /// <summary>Whether a plan can stand beside it.</summary>
-    public bool IsError => Id is not ("SW0006" or "SW1005" or "SW1006" or "SW1007" or "SW9001");
+    public bool IsError => Id is not ("SW0006" or "SW1005" or "SW1006" or "SW1007" or "SW3001" or "SW3002" or "SW3004" or "SW9001");
 }

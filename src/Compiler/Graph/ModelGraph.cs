@@ -150,6 +150,9 @@ public sealed class Node
     /// <summary>The forward node that it is part of the gradient of; null for forward nodes, and for seeds and sums.</summary>
     public Node? Of { get; internal set; }
 
+    /// <summary>Whether it runs a forward node again for the backward pass.</summary>
+    public bool IsAgain { get; init; }
+
     /// <inheritdoc/>
     public override string ToString() => $"{string.Join(", ", Outputs.Select(o => "%" + o.Id))} = {Op.Name}({string.Join(", ", Inputs.Select(i => "%" + i.Id))})";
 }
@@ -240,6 +243,9 @@ public sealed class ModelGraph
 
     /// <summary>Pipeline stages that the user asked for.</summary>
     public List<StageRequest> StageRequests { get; } = new();
+
+    /// <summary>Paths of layers that keep their inputs only ([Recompute] on the class, a field or a stack), and where that was written.</summary>
+    public List<(string Path, string Site)> Recompute { get; } = new();
 
     /// <summary>Size of the batch: dim 0 of every input.</summary>
     public long Batch => Inputs.Count == 0 ? 1 : Inputs[0].Type.Dims[0];

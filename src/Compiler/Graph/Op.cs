@@ -43,6 +43,12 @@ public abstract record Op
 
     /// <summary>Whether its cost is that of matrix products, so that running it on every rank of an axis is worth avoiding.</summary>
     public virtual bool IsHeavy => false;
+
+    /// <summary>Kind of work, for the prediction of its time.</summary>
+    public virtual WorkKind Work => IsHeavy ? WorkKind.Product : WorkKind.Elementwise;
+
+    /// <summary>Operations of the model's own mathematics, for its utilisation: those of products; what an op computes again is not counted.</summary>
+    public virtual long ModelFlops(OperandTypes types) => IsHeavy ? Flops(types) : 0;
 }
 
 /// <summary>What an op sees while it is differentiated.</summary>

@@ -91,7 +91,8 @@ internal sealed partial class EntryBuilder
             bool accumulates = step.IsGemm && _accumulatingProducts.Contains(step.Ops[0].Outputs[0]);
             (int kernel, ImmutableArray<LocalTensor> tensors) = _kernels.Add(step, t => _needed.Contains(t) || _extra.Contains(t) || step.Ops.Count == 1 && !step.IsElementwise, accumulates);
             LocalTensor output = tensors[_kernels.Kernels[kernel].Tensors.Items.IndexOf(_kernels.Kernels[kernel].Tensors.First(t => t.IsOutput))];
-            result.Add(new ProgramStatement.Run(kernel, tensors.Select(Operand).ToEquatable(), Comment(output), false));
+            string again = step.Ops[0].Node is { IsAgain: true } ? "; again, for backward" : "";
+            result.Add(new ProgramStatement.Run(kernel, tensors.Select(Operand).ToEquatable(), Comment(output) + again, false));
         }
 
         foreach ((LocalTensor sum, double factor) in _graph.Losses)

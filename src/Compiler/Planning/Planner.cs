@@ -114,6 +114,11 @@ public sealed partial class Planner
 
         if (name == "Train")
         {
+            if (!Recompute(sharded, map, request, microBatches))
+            {
+                return false;
+            }
+
             _train = sharded;
         }
 
@@ -206,8 +211,13 @@ public sealed partial class Planner
 
     private bool Unsupported()
     {
+        foreach (string fault in SpecCheck.Faults(_on.Mesh))
+        {
+            _findings.Add(Finding.At("SW3003", Site, fault));
+        }
+
         string? what = _on.Zero != "None" ? $"Zero = {_on.Zero} is not planned by this version: leave it out, and every rank keeps the whole optimizer state"
-            : _on.Recompute != "None" ? $"Recompute = {_on.Recompute} is not planned by this version: leave it out"
+            : !s_recomputeModes.Contains(_on.Recompute) ? $"Recompute = {_on.Recompute} is no mode: use {string.Join(", ", s_recomputeModes)}"
             : _on.Precision != "Float32" ? $"Precision = {_on.Precision} does not run on '{_on.Mesh.Device.Name}': use Float32"
             : null;
         if (what is not null)
@@ -215,7 +225,7 @@ public sealed partial class Planner
             _findings.Add(Finding.At("SW2003", Site, what));
         }
 
-        return what is not null;
+        return _findings.Count > 0;
     }
 
     private int? MicroBatches()
@@ -296,7 +306,7 @@ public sealed partial class Planner
     private ShardedGraph? Place(ModelGraph graph, int microBatches)
     {
         ImmutableArray<ShardAxis> axes = MachineModel.Axes(_on.Mesh, graph, microBatches);
-        ShardedGraph sharded = SignatureSearch.Place(graph, axes, MachineModel.FlopsPerSecond(_on.Mesh.Device), _cancellation, out ImmutableArray<(Node Node, ShardAxis Axis)> blocked);
+        ShardedGraph sharded = SignatureSearch.Place(graph, axes, OpTime.PlannedRate(_on.Mesh.Device), _cancellation, out ImmutableArray<(Node Node, ShardAxis Axis)> blocked);
         foreach ((Node node, ShardAxis axis) in blocked.Take(1))
         {
             _findings.Add(Finding.At("SW2003", node.Site.Length > 0 ? node.Site : Site, axis.IsMicroBatch

@@ -28,13 +28,11 @@ public static class ReshardCost
             return from.IsBroadcast ? Step : Impossible;
         }
 
-        double hops = axis.Parts - 1, share = hops / axis.Parts;
         double seconds = (from.Kind, to.Kind) switch
         {
-            (PlacementKind.Split, PlacementKind.Split) => hops * axis.LatencySeconds + share * bytes / axis.Parts / axis.BytesPerSecond,
-            (PlacementKind.Split, PlacementKind.Broadcast) => hops * axis.LatencySeconds + share * bytes / axis.BytesPerSecond,
-            (PlacementKind.Partial, PlacementKind.Split) => hops * axis.LatencySeconds + share * bytes / axis.BytesPerSecond,
-            (PlacementKind.Partial, PlacementKind.Broadcast) => 2 * (hops * axis.LatencySeconds + share * bytes / axis.BytesPerSecond),
+            (PlacementKind.Split, PlacementKind.Split) => CollectiveTime.AllToAll(axis.Parts, (double)bytes / axis.Parts, axis.LatencySeconds, axis.BytesPerSecond),
+            (PlacementKind.Split, PlacementKind.Broadcast) or (PlacementKind.Partial, PlacementKind.Split) => CollectiveTime.Gather(axis.Parts, bytes, axis.LatencySeconds, axis.BytesPerSecond),
+            (PlacementKind.Partial, PlacementKind.Broadcast) => CollectiveTime.RingAllReduce(axis.Parts, bytes, axis.LatencySeconds, axis.BytesPerSecond),
             _ => 0,
         };
         return (long)Math.Min(seconds * 1e15, Impossible / 1024) + Step;

@@ -60,6 +60,12 @@ public sealed class ShardedGraph
         return dims.ToImmutableArray();
     }
 
+    /// <summary>Gives a value the placements of another.</summary>
+    internal void Copy(Value from, Value to) => _layouts[to] = _layouts[from];
+
+    /// <summary>Gives a node the signatures of another.</summary>
+    internal void Copy(Node from, Node to) => _signatures[to] = _signatures[from];
+
     internal void Set(Value value, int axis, Placement placement) => _layouts[value][axis] = placement;
 
     internal void Set(Node node, int axis, Signature signature) => _signatures[node][axis] = signature;

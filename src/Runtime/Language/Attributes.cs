@@ -49,10 +49,10 @@ public sealed class MeshAxisAttribute(string name, int size) : Attribute
 [AttributeUsage(AttributeTargets.Class, Inherited = false)]
 public sealed class DeviceSpecAttribute : Attribute
 {
-    /// <summary>Memory, bytes.</summary>
+    /// <summary>Memory, bytes; must be given.</summary>
     public long MemoryBytes { get; set; }
 
-    /// <summary>Memory that a program gets, bytes.</summary>
+    /// <summary>Memory that a program gets, bytes; all of it where this is left out.</summary>
     public long UsableBytes { get; set; }
 
     /// <summary>Memory outside of the arena (runtime, driver), bytes.</summary>
@@ -72,6 +72,43 @@ public sealed class DeviceSpecAttribute : Attribute
 
     /// <summary>Most threads that a rank may use; scratch is planned for them.</summary>
     public int MaxThreads { get; set; } = 1;
+
+    /// <summary>Fixed cost of a step beside its kernels and collectives, microseconds.</summary>
+    public double StepMicroseconds { get; set; }
+}
+
+/// <summary>Kinds of work that a device does at different shares of its peak.</summary>
+public enum WorkKind
+{
+    /// <summary>Matrix products; the size is the edge of a cube of as many multiply-adds: 1024 for a product of two matrices of 1024 × 1024.</summary>
+    Product,
+
+    /// <summary>Attention; the size is that of a product of as many operations.</summary>
+    Attention,
+
+    /// <summary>Everything else that computes; the size is that of a product of as many operations.</summary>
+    Elementwise,
+
+    /// <summary>Reading and writing memory, as a share of the bandwidth; the size is bytes.</summary>
+    Memory,
+}
+
+/// <summary>One point of a device's efficiency table: the share of the peak that work of a kind reaches at a size. Between points the share is linear in the
+/// logarithm of the size, outside of them that of the nearest; a kind without points has a planned share.</summary>
+/// <param name="kind">Kind of work.</param>
+/// <param name="size">Edge of an equal cube of multiply-adds, or bytes.</param>
+/// <param name="share">Share of the peak, more than 0 and at most 1.</param>
+[AttributeUsage(AttributeTargets.Class, AllowMultiple = true, Inherited = false)]
+public sealed class DeviceEfficiencyAttribute(WorkKind kind, double size, double share) : Attribute
+{
+    /// <summary>Kind of work.</summary>
+    public WorkKind Kind { get; } = kind;
+
+    /// <summary>Edge of an equal cube of multiply-adds, or bytes.</summary>
+    public double Size { get; } = size;
+
+    /// <summary>Share of the peak.</summary>
+    public double Share { get; } = share;
 }
 
 /// <summary>Numbers of a link.</summary>

@@ -75,32 +75,6 @@ public abstract record FieldDefinition(string Name, EquatableArray<PlacementAttr
 /// <summary>A method.</summary>
 public sealed record MethodDefinition(string Name, EquatableArray<ParameterDefinition> Parameters, EquatableArray<Statement> Body, EquatableArray<PlacementAttribute> ReturnPlacements, int Site);
 
-/// <summary>A mesh class as data.</summary>
-/// <param name="Type">Full name with assembly.</param>
-/// <param name="Axes">Outermost (slowest) first.</param>
-/// <param name="Device">Numbers of its device.</param>
-public sealed record MeshDefinition(string Type, EquatableArray<MeshAxisDefinition> Axes, DeviceDefinition Device)
-{
-    /// <summary>Name without namespace and assembly.</summary>
-    public string ShortName
-    {
-        get
-        {
-            string full = Type.Split(',')[0];
-            return full.Substring(full.LastIndexOf('.') + 1);
-        }
-    }
-}
-
-/// <summary>One axis of a mesh. Role is Auto, Data, Tensor or Pipeline.</summary>
-public sealed record MeshAxisDefinition(string Name, int Size, string Role, LinkDefinition Link);
-
-/// <summary>Numbers of a device; see memory-and-cost of the documentation.</summary>
-public sealed record DeviceDefinition(string Name, long MemoryBytes, long UsableBytes, long ReserveBytes, double BandwidthGBs, double Fp32TFlops, double Bf16TFlops, double LaunchMicroseconds, int MaxThreads);
-
-/// <summary>Numbers of a link.</summary>
-public sealed record LinkDefinition(string Name, double BandwidthGBs, double LatencyMicroseconds);
-
 /// <summary>One [ShardedOn&lt;TMesh&gt;(…)]: enum members by name.</summary>
 /// <param name="NestedName">Name of the nested class: <c>OnLab</c>, or the Name that was given.</param>
 /// <param name="OwnSchedule">The schedule that a user has written; null for one of the compiler's.</param>

@@ -14,6 +14,9 @@ public sealed record AttentionOp(bool Causal, float Scale, bool HasSegments) : O
     public override bool IsHeavy => true;
 
     /// <inheritdoc/>
+    public override WorkKind Work => WorkKind.Attention;
+
+    /// <inheritdoc/>
     public override ImmutableArray<string> OutputNames => ImmutableArray.Create("", "LogSumExp");
 
     /// <inheritdoc/>
@@ -124,6 +127,9 @@ public sealed record AttentionGradientOp(bool Causal, float Scale, bool HasSegme
     public override bool IsHeavy => true;
 
     /// <inheritdoc/>
+    public override WorkKind Work => WorkKind.Attention;
+
+    /// <inheritdoc/>
     public override ImmutableArray<TensorType> Infer(ImmutableArray<TensorType> inputs) => ImmutableArray.Create(inputs[0], inputs[1], inputs[2]);
 
     /// <inheritdoc/>
@@ -159,4 +165,7 @@ public sealed record AttentionGradientOp(bool Causal, float Scale, bool HasSegme
 
     /// <inheritdoc/>
     public override long Flops(OperandTypes types) => AttentionOp.Scores(types, Causal) * 10 * types.Inputs[0].Dims[3];
+
+    /// <inheritdoc/>
+    public override long ModelFlops(OperandTypes types) => AttentionOp.Scores(types, Causal) * 8 * types.Inputs[0].Dims[3];
 }

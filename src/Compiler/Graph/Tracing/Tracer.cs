@@ -177,9 +177,19 @@ public sealed partial class Tracer
         _running = definition;
         var instance = new LayerInstance(definition, path, arguments);
         noDecay |= definition.NoDecay;
+        if (definition.Recompute)
+        {
+            Graph.Recompute.Add((path, definition.Type + "#-1"));
+        }
+
         foreach (FieldDefinition field in definition.Fields)
         {
             Step();
+            if (field is FieldDefinition.Layer { Recompute: true } or FieldDefinition.LayerStack { Recompute: true })
+            {
+                Graph.Recompute.Add((instance.PathOf(field), definition.Type + "#" + field.Site));
+            }
+
             switch (field)
             {
                 case FieldDefinition.Parameter parameter:

@@ -1,6 +1,6 @@
 using System.Collections;
 
-namespace Shardwright.Compiler.Graph;
+namespace Shardwright.Compiler;
 
 /// <summary>An immutable array that compares by its elements, so that records that hold it can be compared by Roslyn's incremental steps.</summary>
 /// <typeparam name="T">Element type.</typeparam>

@@ -1,0 +1,65 @@
+using Microsoft.CodeAnalysis;
+
+namespace Shardwright.Compiler.Frontend;
+
+/// <summary>Reads mesh, device and link classes.</summary>
+public static class MeshExtractor
+{
+    /// <summary>The mesh, or null where the class is none.</summary>
+    public static MeshDefinition? Extract(INamedTypeSymbol type)
+    {
+        AttributeData? mesh = type.GetAttributes().FirstOrDefault(a => Names.Is(a, "DeviceMesh"));
+        if (mesh is null)
+        {
+            return null;
+        }
+
+        // What a mesh leaves open is what the runtime's own classes say: there is one place for these numbers.
+        INamedTypeSymbol? Own(string name) => mesh.AttributeClass!.ContainingAssembly.GetTypeByMetadataName("Shardwright." + name);
+        var axes = new List<MeshAxisDefinition>();
+        foreach (AttributeData axis in type.GetAttributes().Where(a => Names.Is(a, "MeshAxis")))
+        {
+            if (axis.ConstructorArguments.Length == 2 && axis.ConstructorArguments[0].Value is string name && axis.ConstructorArguments[1].Value is int size)
+            {
+                axes.Add(new MeshAxisDefinition(name, Math.Max(1, size), Member(Named(axis, "Role")) ?? "Auto", Link(Named(axis, "Link").Value as INamedTypeSymbol ?? Own("Links+SharedMemory"))));
+            }
+        }
+
+        return new MeshDefinition(Names.Of(type), axes.ToEquatable(), Device(Named(mesh, "Device").Value as INamedTypeSymbol ?? Own("Devices+LocalCpu")));
+    }
+
+    private static DeviceDefinition Device(INamedTypeSymbol? type)
+    {
+        AttributeData? spec = type?.GetAttributes().FirstOrDefault(a => Names.Is(a, "DeviceSpec"));
+        double memory = Number(spec, "MemoryBytes", 0);
+        var points = new List<EfficiencyPoint>();
+        foreach (AttributeData point in type?.GetAttributes().Where(a => Names.Is(a, "DeviceEfficiency")) ?? Enumerable.Empty<AttributeData>())
+        {
+            if (point.ConstructorArguments.Length == 3 && Enum.TryParse(Member(point.ConstructorArguments[0]), out WorkKind kind) && point.ConstructorArguments[1].Value is double size && point.ConstructorArguments[2].Value is double share)
+            {
+                points.Add(new EfficiencyPoint(kind, size, share));
+            }
+        }
+
+        return new DeviceDefinition(
+            type?.Name ?? "", Whole(memory), Whole(Number(spec, "UsableBytes", memory)), Whole(Number(spec, "ReserveBytes", 0)),
+            Number(spec, "BandwidthGBs", 0), Number(spec, "Fp32TFlops", 0), Number(spec, "Bf16TFlops", 0), Number(spec, "LaunchMicroseconds", 0),
+            (int)Number(spec, "MaxThreads", 1), Number(spec, "StepMicroseconds", 0), points.ToEquatable(), spec is not null);
+    }
+
+    private static LinkDefinition Link(INamedTypeSymbol? type)
+    {
+        AttributeData? spec = type?.GetAttributes().FirstOrDefault(a => Names.Is(a, "LinkSpec"));
+        return new LinkDefinition(type?.Name ?? "", Number(spec, "BandwidthGBs", 0), Number(spec, "LatencyMicroseconds", 0));
+    }
+
+    private static double Number(AttributeData? spec, string name, double otherwise) =>
+        spec is not null && Named(spec, name).Value is { } value ? Convert.ToDouble(value, System.Globalization.CultureInfo.InvariantCulture) : otherwise;
+
+    private static long Whole(double value) => value >= long.MaxValue ? long.MaxValue : value <= long.MinValue ? long.MinValue : (long)value;
+
+    private static TypedConstant Named(AttributeData attribute, string name) => attribute.NamedArguments.FirstOrDefault(n => n.Key == name).Value;
+
+    private static string? Member(TypedConstant constant) =>
+        constant.Type?.GetMembers().OfType<IFieldSymbol>().FirstOrDefault(f => f.HasConstantValue && Equals(f.ConstantValue, constant.Value))?.Name;
+}

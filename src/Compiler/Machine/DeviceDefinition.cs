@@ -1,0 +1,77 @@
+namespace Shardwright.Compiler.Machine;
+
+/// <summary>Kinds of work that a device does at different shares of its peak; the same names as Shardwright.WorkKind.</summary>
+public enum WorkKind
+{
+    /// <summary>Matrix products; the size is the edge of a cube of as many multiply-adds.</summary>
+    Product,
+
+    /// <summary>Attention; the size is that of a product.</summary>
+    Attention,
+
+    /// <summary>Everything else that computes; the size is that of a product.</summary>
+    Elementwise,
+
+    /// <summary>Reading and writing memory, a share of the bandwidth; the size is bytes.</summary>
+    Memory,
+}
+
+/// <summary>A measured share of the peak: one point of the efficiency table of a device.</summary>
+/// <param name="Kind">Kind of work.</param>
+/// <param name="Size">Edge of an equal cube of multiply-adds, or bytes.</param>
+/// <param name="Share">Share of the peak, more than 0 and at most 1.</param>
+public sealed record EfficiencyPoint(WorkKind Kind, double Size, double Share);
+
+/// <summary>Numbers of a device.</summary>
+/// <param name="Name">Name of its class.</param>
+/// <param name="MemoryBytes">Memory.</param>
+/// <param name="UsableBytes">Memory that a program gets.</param>
+/// <param name="ReserveBytes">Memory of a program outside of the arena: runtime, driver, libraries.</param>
+/// <param name="BandwidthGBs">Memory bandwidth, 10⁹ bytes per second.</param>
+/// <param name="Fp32TFlops">fp32 peak, 10¹² operations per second.</param>
+/// <param name="Bf16TFlops">bf16 peak; 0 where there is none.</param>
+/// <param name="LaunchMicroseconds">Time to launch a kernel.</param>
+/// <param name="MaxThreads">Most threads that a rank may use.</param>
+/// <param name="StepMicroseconds">Fixed cost of a step beside its kernels and collectives.</param>
+/// <param name="Efficiencies">Points of the efficiency table; kinds without points have planned shares.</param>
+/// <param name="HasSpec">Whether its class carries [DeviceSpec].</param>
+public sealed record DeviceDefinition(
+    string Name, long MemoryBytes, long UsableBytes, long ReserveBytes, double BandwidthGBs, double Fp32TFlops, double Bf16TFlops, double LaunchMicroseconds, int MaxThreads,
+    double StepMicroseconds = 0, EquatableArray<EfficiencyPoint> Efficiencies = default, bool HasSpec = true)
+{
+    /// <summary>Share of the peak that is planned where the device has no points for a kind.</summary>
+    private static double Planned(WorkKind kind) => kind switch { WorkKind.Product => 0.5, WorkKind.Attention => 0.35, WorkKind.Elementwise => 0.25, _ => 0.8 };
+
+    /// <summary>Peak for an element type, operations per second. Without a bf16 peak, bf16 runs at that of fp32.</summary>
+    public double Peak(bool half) => Math.Max(1, (half && Bf16TFlops > 0 ? Bf16TFlops : Fp32TFlops) * 1e12);
+
+    /// <summary>Share of the peak at a size: between two points linear in the logarithm of the size, outside of them that of the nearest.</summary>
+    public double Efficiency(WorkKind kind, double size)
+    {
+        EfficiencyPoint? below = null, above = null;
+        foreach (EfficiencyPoint point in Efficiencies)
+        {
+            if (point.Kind != kind)
+            {
+                continue;
+            }
+
+            if (point.Size <= size && (below is null || point.Size > below.Size))
+            {
+                below = point;
+            }
+
+            if (point.Size >= size && (above is null || point.Size < above.Size))
+            {
+                above = point;
+            }
+        }
+
+        if (below is null || above is null)
+        {
+            return (below ?? above)?.Share ?? Planned(kind);
+        }
+
+        return above.Size <= below.Size ? below.Share : below.Share + (above.Share - below.Share) * Math.Log(size / below.Size) / Math.Log(above.Size / below.Size);
+    }
+}

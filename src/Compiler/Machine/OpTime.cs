@@ -1,0 +1,28 @@
+namespace Shardwright.Compiler.Machine;
+
+/// <summary>Predicted time of work on a device: the slower of computing and moving, plus the launch.</summary>
+public static class OpTime
+{
+    /// <summary>Size of a product that the search of placements prices work at.</summary>
+    private const double PlannedEdge = 1024;
+
+    /// <summary>max(FLOPs / (peak × efficiency), bytes / (bandwidth × efficiency)) + launch, in seconds.</summary>
+    /// <param name="device">The device.</param>
+    /// <param name="kind">What kind of work it is.</param>
+    /// <param name="flops">Floating-point operations, 2 for a multiply-add.</param>
+    /// <param name="bytes">Bytes read and written.</param>
+    /// <param name="half">Whether products run in 16 bits.</param>
+    public static double Seconds(DeviceDefinition device, WorkKind kind, double flops, double bytes, bool half)
+    {
+        double peak = device.Peak(half && kind != WorkKind.Elementwise), edge = Math.Pow(Math.Max(1, flops) / 2, 1.0 / 3);
+        double computing = flops <= 0 ? 0 : flops / (peak * device.Efficiency(kind, edge));
+        return Math.Max(computing, Moving(device, bytes)) + device.LaunchMicroseconds * 1e-6;
+    }
+
+    /// <summary>Time to read and write bytes, without a launch.</summary>
+    public static double Moving(DeviceDefinition device, double bytes) =>
+        bytes <= 0 ? 0 : bytes / Math.Max(1, device.BandwidthGBs * 1e9 * device.Efficiency(WorkKind.Memory, bytes));
+
+    /// <summary>Operations per second that a planned product reaches.</summary>
+    public static double PlannedRate(DeviceDefinition device) => Math.Max(1, device.Peak(half: false) * device.Efficiency(WorkKind.Product, PlannedEdge));
+}

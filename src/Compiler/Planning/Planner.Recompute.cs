@@ -1,0 +1,111 @@
+using Shardwright.Compiler.Graph;
+using Shardwright.Compiler.Pipelining;
+using Shardwright.Compiler.Sharding;
+
+namespace Shardwright.Compiler.Planning;
+
+/// <summary>What the backward pass computes again instead of keeping it.</summary>
+public sealed partial class Planner
+{
+    private static readonly string[] s_recomputeModes = { "None", "Selective", "Full", "Auto" };
+
+    /// <summary>Bytes that training may take beside the reserve.</summary>
+    private long Budget => _on.Mesh.Device.UsableBytes - _on.Mesh.Device.ReserveBytes;
+
+    /// <summary>Rewrites the backward pass of a training graph as [Recompute] and the model's mode say.</summary>
+    private bool Recompute(ShardedGraph sharded, StageMap map, PipelineRequest.Answer request, int microBatches)
+    {
+        ModelGraph graph = sharded.Graph;
+        if (request.Table is not null && (_on.Recompute != "None" || graph.Recompute.Count > 0))
+        {
+            _findings.Add(Finding.At("SW2003", Site, $"recomputation of '{_model.Layer.ShortName}' on pipeline axis '{request.Axis}' is not planned by this version: leave Recompute out on '{_on.Mesh.ShortName}', or give the axis size 1"));
+            return false;
+        }
+
+        bool Marked(Value value) => graph.Recompute.Any(r => IsUnder(value, r.Path));
+        var kept = Recomputation.Kept(graph).ToList();
+        foreach ((string path, string site) in graph.Recompute)
+        {
+            if (!kept.Any(v => IsUnder(v, path)))
+            {
+                string name = path.Length == 0 ? _model.Layer.ShortName : path.Replace("{0}", "*");
+                _findings.Add(Finding.At("SW3004", site, $"[Recompute] of '{name}' has nothing to compute again: backward keeps no value that this layer makes; take it off, or put it on a layer that holds products or norms"));
+            }
+        }
+
+        // Layers of stacks; where a model has none, its own layers. What stands between the last layer and the loss is needed again at once.
+        bool Layer(Value value) => value.Stack >= 0 || (graph.Stacks.Count == 0 && value.Producer!.Origin.Length > 0);
+        ImmutableArray<RecomputeChoice.Candidate> Order() => RecomputeChoice.Order(sharded, _on.Mesh.Device, IsHalf, v => Layer(v) && !Marked(v), Marked);
+        Func<Value, bool> Without(ImmutableArray<RecomputeChoice.Candidate> order, int count)
+        {
+            var left = new HashSet<Value>(order.Skip(count).Select(c => c.Value));
+            return v => Marked(v) || (Layer(v) && !left.Contains(v));
+        }
+
+        switch (_on.Recompute)
+        {
+            case "Full":
+                if (!kept.Any(Layer))
+                {
+                    _findings.Add(Finding.At("SW3004", Site, $"Recompute = Full of '{_model.Layer.ShortName}' has nothing to compute again: backward keeps no value that one of its layers makes; take it off"));
+                }
+
+                Apply(sharded, map, v => Marked(v) || Layer(v));
+                break;
+            case "Selective":
+                ImmutableArray<RecomputeChoice.Candidate> cheap = Order();
+                Apply(sharded, map, Without(cheap, RecomputeChoice.Selective(cheap)));
+                break;
+            case "Auto":
+                ImmutableArray<RecomputeChoice.Candidate> all = Order();
+                Apply(sharded, map, Without(all, Least(sharded, map, all.Length, n => Without(all, n), microBatches)));
+                break;
+            default:
+                Apply(sharded, map, Marked);
+                break;
+        }
+
+        return true;
+    }
+
+    private static Recomputation Apply(ShardedGraph sharded, StageMap map, Func<Value, bool> again)
+    {
+        Recomputation change = Recomputation.Apply(sharded, again);
+        foreach ((Node from, Node to) in change.Replaced.Where(r => r.From.Outputs[0].Stack < 0))
+        {
+            map.Put(to, map.StageOf(from));
+        }
+
+        return change;
+    }
+
+    /// <summary>Fewest candidates without which training fits; all of them where even that does not. More dropped is less kept, so halving finds it.</summary>
+    private int Least(ShardedGraph sharded, StageMap map, int count, Func<int, Func<Value, bool>> without, int microBatches)
+    {
+        int low = 0, high = count;
+        while (low < high)
+        {
+            _cancellation.ThrowIfCancellationRequested();
+            int middle = (low + high) / 2;
+            Recomputation change = Apply(sharded, map, without(middle));
+            bool fits = TrainingBytes(sharded, map, microBatches) <= Budget;
+            change.Undo();
+            (low, high) = fits ? (low, middle) : (middle + 1, high);
+        }
+
+        return low;
+    }
+
+    private static bool IsUnder(Value value, string path) =>
+        value.Producer is { } producer && (path.Length == 0 ? value.Stack >= 0 || producer.Origin.Length > 0 : producer.Origin == path || producer.Origin.StartsWith(path + ".", StringComparison.Ordinal));
+
+    /// <summary>Bytes of a rank for training alone.</summary>
+    private long TrainingBytes(ShardedGraph sharded, StageMap map, int microBatches)
+    {
+        var stages = new StagePlanner(new List<TracedEntry> { new("Train", sharded.Graph, sharded, map, microBatches) }, _on.Optimizer, false, false);
+        stages.Plan(0);
+        return new ArenaPlanner(stages.Programs, _on.Mesh.Ranks, ScratchBytesPerThread * Math.Max(1, _on.Mesh.Device.MaxThreads)).Single().ArenaBytes;
+    }
+
+    private bool IsHalf => _on.Precision != "Float32";
+}

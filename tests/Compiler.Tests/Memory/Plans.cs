@@ -1,0 +1,52 @@
+using Microsoft.CodeAnalysis;
+using Shardwright.Compiler.Frontend;
+using Shardwright.Compiler.Graph.Definitions;
+using Shardwright.Compiler.Planning;
+
+namespace Shardwright.Compiler.Tests.Memory;
+
+/// <summary>Plans models of source text without building them.</summary>
+internal sealed class Plans
+{
+    private readonly ModelDefinition _model;
+    private readonly Dictionary<string, LayerDefinition> _layers = [];
+
+    private Plans(Compilation compilation, string type)
+    {
+        CompilationLayers layers = CompilationLayers.Of(compilation, default);
+        LinkedModel linked = Linking.Link(layers.Sources.Single(s => s.IsModel && s.Type == type), layers.Sources, default);
+        Assert.Empty(linked.Findings);
+        _model = linked.Model;
+        foreach (LayerDefinition layer in linked.Layers)
+        {
+            _layers[layer.Type] = layer;
+        }
+    }
+
+    /// <summary>Names of its nested classes, one for each mesh.</summary>
+    public IEnumerable<string> Meshes => _model.Meshes.Select(m => m.NestedName);
+
+    /// <summary>A model of source text, with the namespace and mesh of <see cref="AnalysisTests.Head"/> before it.</summary>
+    public static Plans Of(string source, string type = "My.Net") => new(AnalysisTests.Compile(AnalysisTests.Head + source), type);
+
+    /// <summary>The sample's own model.</summary>
+    public static Plans TinyGpt { get; } = new(
+        AnalysisTests.Compile([.. new[] { "Model.cs", "Meshes.cs" }.Select(f => File.ReadAllText(Path.Combine(DocumentationTests.Root, "samples", "TinyGpt", f)))]), "TinyGpt.Gpt");
+
+    /// <summary>Plans it.</summary>
+    /// <param name="on">Name of the nested class.</param>
+    /// <param name="change">What to change in the attribute.</param>
+    /// <param name="overrides">Other numbers for constants.</param>
+    public PlanResult Plan(string on, Func<ShardedOnDefinition, ShardedOnDefinition>? change = null, params (string Name, long Value)[] overrides)
+    {
+        ShardedOnDefinition mesh = _model.Meshes.Single(m => m.NestedName == on);
+        return Planner.Plan(_model, name => _layers.GetValueOrDefault(name), change?.Invoke(mesh) ?? mesh, overrides.ToDictionary(o => o.Name, o => o.Value), default);
+    }
+
+    /// <summary>Plans it, and expects a program.</summary>
+    public RankProgram Program(string on, Func<ShardedOnDefinition, ShardedOnDefinition>? change = null, params (string Name, long Value)[] overrides)
+    {
+        PlanResult result = Plan(on, change, overrides);
+        return result.Program ?? throw new InvalidOperationException(string.Join("\n", result.Findings.Select(f => f.Message)));
+    }
+}
