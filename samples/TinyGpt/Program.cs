@@ -37,7 +37,12 @@ public static class Program
             Checkpoint? from;
             try
             {
-                from = Resume(parsed.GetValue(resume), parsed.GetValue(save), parsed.GetValue(compare), chosen);
+                if (parsed.GetValue(compare) && (parsed.GetValue(resume) ?? parsed.GetValue(save) ?? parsed.GetValue(export)) is { } unused)
+                {
+                    return Fail($"'{unused}' cannot be used with --compare, whose runs are short and all start anew: leave --save, --resume and --export out.");
+                }
+
+                from = Resume(parsed.GetValue(resume), parsed.GetValue(save), chosen);
             }
             catch (Exception error) when (error is CheckpointException or ArgumentException)
             {
@@ -119,13 +124,8 @@ public static class Program
     }
 
     /// <summary>The checkpoint to go on from, read and checked before anything is allocated.</summary>
-    private static Checkpoint? Resume(string? path, string? saveTo, bool compare, GptMesh mesh)
+    private static Checkpoint? Resume(string? path, string? saveTo, GptMesh mesh)
     {
-        if (compare && (path ?? saveTo) is { } unused)
-        {
-            throw new CheckpointException(unused, "cannot be used with --compare, whose runs are short and all start anew: leave --save and --resume out.");
-        }
-
         if (saveTo is not null && path is null && Checkpoint.Exists(saveTo))
         {
             throw new CheckpointException(saveTo, "holds the checkpoints of another run: go on with it by --resume, or give another folder with --save.");
