@@ -127,6 +127,19 @@ public sealed class PlanTests
         Assert.Equal(plan.GetProperty("totalBytes").GetInt64(), plan.GetProperty("memory").EnumerateObject().Sum(m => m.Value.GetInt64()));
     }
 
+    [Theory]
+    [InlineData(96, 12288, 96, 1536, "pp=8 dp=6 tp=8", 32)]
+    [InlineData(128, 25600, 160, 3072, "pp=64 dp=6 tp=8", 512)]
+    [InlineData(1024, 12288, 96, 1536, "pp=8 dp=6 tp=8", 32)]
+    public void Many_layers_are_cut_into_micro_batches(int layers, int hidden, int heads, int batch, string axes, int microBatches)
+    {
+        JsonElement plan = Tool.Json([
+            "plan", s_gpt, "--mesh", "Pp2Dp2Tp2", "--device", "A100With80GB", "--micro-batches", $"{microBatches}", "--set", $"Layers={layers}", $"Hidden={hidden}", $"Heads={heads}", $"Batch={batch}", "Context=2048", "Vocab=51200",
+            "--axis", .. axes.Split(' ')]);
+        Assert.Equal(microBatches, plan.GetProperty("microBatches").GetInt32());
+        Assert.All(plan.GetProperty("ranks").EnumerateArray(), r => Assert.True(r.GetProperty("totalBytes").GetInt64() > 0));
+    }
+
     private static JsonElement Parameter(JsonElement plan, string path) => plan.GetProperty("parameters").EnumerateArray().Single(p => p.GetProperty("path").GetString() == path);
 
     private static IEnumerable<int> Logical(JsonElement plan, string path) => Parameter(plan, path).GetProperty("logical").EnumerateArray().Select(n => n.GetInt32());

@@ -3,6 +3,9 @@ namespace Shardwright.Compiler.Sharding;
 /// <summary>Eliminates the variables of a <see cref="CostNetwork"/>, always the one whose table is smallest, then reads the optimum backwards.</summary>
 internal sealed class Elimination
 {
+    /// <summary>No sum grows beyond: many things that cannot be must not wrap around to something that can.</summary>
+    private const long Most = ReshardCost.Impossible * 64;
+
     private sealed record Table(int[] Scope, long[] Costs);
 
     private readonly List<int> _domains;
@@ -117,7 +120,7 @@ internal sealed class Elimination
                 long sum = 0;
                 for (int t = 0; t < offsets.Length; t++)
                 {
-                    sum += tables[t].Costs[offsets[t] + value * own[t]];
+                    sum = Math.Min(sum + tables[t].Costs[offsets[t] + value * own[t]], Most);
                 }
 
                 if (sum < minimum)
@@ -127,7 +130,7 @@ internal sealed class Elimination
                 }
             }
 
-            costs[index] = Math.Min(minimum, ReshardCost.Impossible * 64);
+            costs[index] = minimum;
             for (int d = scope.Length - 1; d >= 0; d--)
             {
                 digits[d]++;

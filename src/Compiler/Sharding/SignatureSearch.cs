@@ -73,14 +73,14 @@ public sealed class SignatureSearch
             {
                 Value value = node.Outputs[o];
                 int output = o;
-                network.Pair(nodeVariables[node], valueVariables[value], (s, h) => weight * Cost(axis, value, own[s].Outputs[output], homes[value][h]));
+                network.Pair(nodeVariables[node], valueVariables[value], (s, h) => Times(weight, Cost(axis, value, own[s].Outputs[output], homes[value][h])));
             }
 
             for (int i = 0; i < node.Inputs.Length; i++)
             {
                 Value value = node.Inputs[i];
                 int input = i;
-                network.Pair(valueVariables[value], nodeVariables[node], (h, s) => weight * Cost(axis, value, homes[value][h], own[s].Inputs[input]));
+                network.Pair(valueVariables[value], nodeVariables[node], (h, s) => Times(weight, Cost(axis, value, homes[value][h], own[s].Inputs[input])));
             }
         }
 
@@ -129,7 +129,7 @@ public sealed class SignatureSearch
         }
 
         void Connect(Value from, Value to, long weight) =>
-            network.Pair(valueVariables[from], valueVariables[to], (f, t) => weight * Cost(axis, from, homes[from][f], homes[to][t]));
+            network.Pair(valueVariables[from], valueVariables[to], (f, t) => Times(weight, Cost(axis, from, homes[from][f], homes[to][t])));
     }
 
     private ImmutableArray<Signature> Signatures(Node node, int axis)
@@ -286,6 +286,9 @@ public sealed class SignatureSearch
         long cost = layers * Cost(axis, pair.Gradient, gradient, parameter);
         return gradient.IsPartial && parameter.IsBroadcast ? Math.Max(0, cost - 2 * layers * ReshardCost.Step) : cost;
     }
+
+    /// <summary>What cannot be is not more so for many layers: sums of it must not wrap around.</summary>
+    private static long Times(long weight, long cost) => cost >= ReshardCost.Impossible ? ReshardCost.Impossible : weight * cost;
 
     /// <summary>How often an edge is paid per step: once per layer of its stack.</summary>
     private long Weight(IEnumerable<Value> values)
