@@ -177,7 +177,7 @@ public sealed class AnalysisTests
         CSharpCompilation compilation = Compile(Model("Mean(MatMul(x, w) * 2f - 1f)", extra: "const int N = 3;"));
         LayerDefinition definition = LayerExtractor.Extract(compilation.GetTypeByMetadataName("My.Net")!, compilation, default).Definition;
         string text = DefinitionText.Write(definition);
-        Assert.StartsWith("1;1;", text, StringComparison.Ordinal);
+        Assert.StartsWith("2;1;", text, StringComparison.Ordinal);
         Assert.Equal(definition, DefinitionText.Read(text).Definition);
         Assert.True(DefinitionText.Read("9;9;(x)").IsNewer);
         for (int cut = 0; cut < text.Length; cut += 7)

@@ -1,5 +1,7 @@
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
+using Shardwright.Compiler.Frontend;
+using Shardwright.Compiler.Graph.Definitions;
 
 namespace Shardwright.Compiler.Tests.Pipelining;
 
@@ -52,6 +54,19 @@ public sealed class PipelineDiagnosticsTests
         Assert.Equal(id, diagnostic.Id);
         Assert.Contains(says, diagnostic.GetMessage(), StringComparison.Ordinal);
         Assert.Equal((start, end), (diagnostic.Location.SourceSpan.Start, diagnostic.Location.SourceSpan.End));
+    }
+
+    [Theory]
+    [InlineData("ShardedOn<Pair>(MicroBatches = 2)")]
+    [InlineData("ShardedOn<Pair>(MicroBatches = 2, Schedule = PipelineSchedule.Custom, OwnSchedule = typeof(Mine))")]
+    public void AModelSurvivesItsText(string on)
+    {
+        CSharpCompilation compilation = AnalysisTests.Compile(Model(on, Good));
+        Extraction extraction = LayerExtractor.Extract(compilation.GetTypeByMetadataName("My.Net")!, compilation, default);
+        var model = new ModelDefinition(extraction.Definition, extraction.Layer.Meshes);
+        Assert.Equal(on.Contains("Mine", StringComparison.Ordinal) ? 2 : 0, Assert.Single(model.Meshes).OwnSchedule?.Ranks.Count ?? 0);
+        DefinitionText.Result read = DefinitionText.Read(DefinitionText.Write(model));
+        Assert.Equal(("", model), (read.Error, read.Model));
     }
 
     [Fact]

@@ -271,7 +271,7 @@ public static class DefinitionText
                 }
 
                 arguments[i] = Read(ref at, parameters[i].ParameterType, depth + 1);
-                bool optional = parameters[i].ParameterType == typeof(Expression);
+                bool optional = parameters[i].ParameterType == typeof(Expression) || (parameters[i].IsOptional && parameters[i].DefaultValue is null && !parameters[i].ParameterType.IsValueType);
                 if (arguments[i] is null ? !optional : !parameters[i].ParameterType.IsInstanceOfType(arguments[i]))
                 {
                     throw new FormatException($"'{parameters[i].Name}' of {name} is missing or of another type");
