@@ -7,80 +7,14 @@ namespace Shardwright.Tests;
 /// <summary>Kernels against plain loops in double precision, on odd sizes, and bit for bit the same on one, two and three threads.</summary>
 public sealed class KernelTests
 {
-    private static float[] Random(int count, int seed)
-    {
-        var random = new Random(seed);
-        return [.. Enumerable.Range(0, count).Select(_ => (float)(random.NextDouble() * 2 - 1))];
-    }
-
-    /// <summary>Runs on several teams; all results must be the same bits.</summary>
-    private static float[] OnTeams(int size, Action<ThreadTeam, float[]> run)
-    {
-        float[]? first = null;
-        foreach (int threads in new[] { 1, 2, 3 })
-        {
-            using ThreadTeam team = ThreadTeam.Owning(threads);
-            float[] result = new float[size];
-            Array.Fill(result, float.NaN);
-            run(team, result);
-            Assert.True(first is null || first.AsSpan().SequenceEqual(result), $"{threads} threads give other bits than one");
-            first ??= result;
-        }
-
-        return first!;
-    }
-
-    [Theory]
-    [InlineData(1, 1, 1)]
-    [InlineData(5, 7, 3)]
-    [InlineData(13, 33, 17)]
-    [InlineData(131, 70, 600)]
-    [InlineData(257, 515, 40)]
-    public void GemmOfAnyFormFollowsTheTextbook(int m, int n, int k)
-    {
-        foreach ((bool ta, bool tb, bool accumulate) in new[] { (false, false, false), (true, false, true), (false, true, false), (true, true, true) })
-        {
-            float[] a = Random(m * k, 1), b = Random(k * n, 2), before = Random(m * n, 3);
-            float[] c = OnTeams(m * n, (team, y) =>
-            {
-                before.CopyTo(y, 0);
-                Gemm.Run(team, m, n, k, ref a[0], ta ? m : k, ta, ref b[0], tb ? k : n, tb, ref y[0], n, accumulate);
-            });
-            for (int i = 0; i < m; i++)
-            {
-                for (int j = 0; j < n; j++)
-                {
-                    double sum = accumulate ? before[i * n + j] : 0;
-                    for (int p = 0; p < k; p++)
-                    {
-                        sum += (double)a[ta ? p * m + i : i * k + p] * b[tb ? j * k + p : p * n + j];
-                    }
-
-                    Assert.InRange(Math.Abs(sum - c[i * n + j]), 0, 1e-6 * k + 1e-6);
-                }
-            }
-        }
-    }
-
-    [Fact]
-    public void TheOrderAlongTheDepthDoesNotDependOnTheOtherSizes()
-    {
-        const int K = 700;
-        float[] a = Random(40 * K, 4), b = Random(K * 50, 5), whole = new float[40 * 50], row = new float[50];
-        using ThreadTeam team = ThreadTeam.Owning(2);
-        Gemm.Run(team, 40, 50, K, ref a[0], K, false, ref b[0], 50, false, ref whole[0], 50, false);
-        Gemm.Run(team, 1, 50, K, ref a[17 * K], K, false, ref b[0], 50, false, ref row[0], 50, false);
-        Assert.True(whole.AsSpan(17 * 50, 50).SequenceEqual(row));
-    }
-
     [Theory]
     [InlineData(1, 1)]
     [InlineData(3, 19)]
     [InlineData(200, 130)]
     public void LayerNormFollowsItsFormula(int rows, int n)
     {
-        float[] x = Random(rows * n, 1), scale = Random(n, 2), shift = Random(n, 3), dy = Random(rows * n, 4);
-        float[] all = OnTeams(rows * n * 2 + 2 * rows + 2 * n, (team, y) =>
+        float[] x = Numbers.Random(rows * n, 1), scale = Numbers.Random(n, 2), shift = Numbers.Random(n, 3), dy = Numbers.Random(rows * n, 4);
+        float[] all = Numbers.OnTeams(rows * n * 2 + 2 * rows + 2 * n, (team, y) =>
         {
             int mean = rows * n, r = mean + rows, dx = r + rows, ds = dx + rows * n, db = ds + n;
             Kernels.LayerNorm.Forward(team, rows, n, 1e-5f, ref x[0], ref scale[0], ref shift[0], ref y[0], ref y[mean], ref y[r]);
@@ -135,7 +69,7 @@ public sealed class KernelTests
     [Fact]
     public void RandomNumbersBelongToTheGlobalIndex()
     {
-        float[] ones = [.. Enumerable.Repeat(1f, 6 * 10)], whole = new float[60], piece = new float[3 * 5], normal = new float[60], part = new float[15];
+        float[] ones = Numbers.Of([.. Enumerable.Repeat(1f, 6 * 10)]), whole = Numbers.Empty(60), piece = Numbers.Empty(3 * 5), normal = Numbers.Empty(60), part = Numbers.Empty(15);
         var all = new IndexMap([6, 10], [6, 10], [0, 0]);
         var slice = new IndexMap([3, 5], [6, 10], [3, 5]);
         var key = new RandomKey(1, 2, RandomKey.Hash("dropout#3"));
@@ -151,7 +85,7 @@ public sealed class KernelTests
             Assert.Equal(normal[at], part[i]);
         }
 
-        float[] many = new float[40_000];
+        float[] many = Numbers.Empty(40_000);
         Initialize.Fill(ref many[0], new IndexMap([40_000], [40_000], [0]), 7, "x", "Normal", 0, 1);
         Assert.Equal(0, many.Average(v => (double)v), 0.02);
         Assert.Equal(1, Math.Sqrt(many.Average(v => (double)v * v)), 0.02);
@@ -160,7 +94,7 @@ public sealed class KernelTests
     [Fact]
     public void ExpAndSoftmaxMeetExtremeNumbers()
     {
-        float[] x = [-1e30f, 0, 88, 1000, -1000, 5, 5, 5], y = new float[8];
+        float[] x = Numbers.Of(-1e30f, 0, 88, 1000, -1000, 5, 5, 5), y = Numbers.Empty(8);
         Softmax.Forward(ThreadTeam.Single, 1, 8, false, ref x[0], ref y[0]);
         Assert.Equal(1, y[3], 1e-6f);
         Assert.All(y, v => Assert.True(float.IsFinite(v)));
@@ -169,9 +103,10 @@ public sealed class KernelTests
     [Fact]
     public void AFaultInOneThreadReachesTheCaller()
     {
-        int[] ids = [.. Enumerable.Repeat(1, 100_000)];
+        int[] ids = GC.AllocateArray<int>(100_000, pinned: true);
+        Array.Fill(ids, 1);
         ids[^1] = 9;
-        float[] table = new float[4 * 3], y = new float[ids.Length * 3];
+        float[] table = Numbers.Empty(4 * 3), y = Numbers.Empty(ids.Length * 3);
         using ThreadTeam team = ThreadTeam.Owning(2);
         var error = Assert.Throws<ArgumentOutOfRangeException>(() => Kernels.Embedding.Forward(team, ids.Length, 3, 0, 4, 4, ref ids[0], ref table[0], ref y[0]));
         Assert.Contains("Id 9 at position 99999", error.Message, StringComparison.Ordinal);

@@ -137,7 +137,7 @@ public sealed class EagerSession : IDisposable
 
     internal void AddLoss(Tensor value, float weight) => _losses.Add((value.Pair?.Sum ?? value.Span.ToArray().Sum(v => (double)v), weight));
 
-    internal Tensor Dropout(Tensor x, float probability)
+    internal unsafe Tensor Dropout(Tensor x, float probability)
     {
         int ordinal = _dropouts++;
         if (!Training || probability == 0)
@@ -148,7 +148,13 @@ public sealed class EagerSession : IDisposable
         long[] dims = x.Shape.Dims.Select(d => (long)d).ToArray();
         var map = new IndexMap(dims, dims, new long[dims.Length]);
         var y = new float[x.Shape.Count];
-        Kernels.Dropout.Apply(ThreadTeam.Single, ref x.Data[0], ref y[0], map, new RandomKey(_seed, Step, RandomKey.Hash("dropout#" + ordinal)), probability);
+
+        // Kernels work on addresses: the collector must leave both where they are.
+        fixed (float* from = x.Data, to = y)
+        {
+            Kernels.Dropout.Apply(ThreadTeam.Single, ref *from, ref *to, map, new RandomKey(_seed, Step, RandomKey.Hash("dropout#" + ordinal)), probability);
+        }
+
         return new Tensor(x.Shape, y);
     }
 

@@ -1,0 +1,36 @@
+using System.Diagnostics;
+
+namespace Shardwright.Tests;
+
+/// <summary>The kernels again in processes whose hardware support is switched off: the paths that other machines take.</summary>
+public sealed class HardwarePathTests
+{
+    [Theory]
+    [InlineData("wide vectors off", "DOTNET_EnableAVX512", "DOTNET_EnableAVX512F")]
+    [InlineData("vectors of 256 bits off", "DOTNET_EnableAVX2", "DOTNET_EnableAVX2")]
+    [InlineData("all off", "DOTNET_EnableHWIntrinsic", "DOTNET_EnableHWIntrinsic")]
+    public void KernelsFollowTheirFormulasOnEveryPath(string what, params string[] switches)
+    {
+        var start = new ProcessStartInfo(Environment.ProcessPath is { } host && Path.GetFileNameWithoutExtension(host) == "dotnet" ? host : "dotnet")
+        {
+            RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false,
+        };
+        start.ArgumentList.Add("exec");
+        start.ArgumentList.Add(typeof(HardwarePathTests).Assembly.Location);
+        foreach (string name in switches)
+        {
+            start.Environment[name] = "0";
+        }
+
+        using Process child = Process.Start(start)!;
+        Task<string> output = child.StandardOutput.ReadToEndAsync(), error = child.StandardError.ReadToEndAsync();
+        if (!child.WaitForExit(240_000))
+        {
+            child.Kill();
+            Assert.Fail($"{what}: the kernels were not done after four minutes");
+        }
+
+        Assert.True(child.ExitCode == 0, $"{what}: {output.Result}{error.Result}");
+        Assert.Contains(what == "wide vectors off" ? "512 off" : "256 off", output.Result, StringComparison.Ordinal);
+    }
+}

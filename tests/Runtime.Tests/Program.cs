@@ -1,0 +1,29 @@
+using System.Runtime.Intrinsics;
+
+namespace Shardwright.Tests;
+
+/// <summary>What <see cref="HardwarePathTests"/> starts: kernel tests outside of the test host, on the vectors that are left.</summary>
+internal static class Program
+{
+    private static int Main()
+    {
+        Console.WriteLine(Vector512.IsHardwareAccelerated ? "512 on" : Vector256.IsHardwareAccelerated ? "512 off" : "512 off, 256 off");
+        var gemm = new GemmTests();
+        var kernels = new KernelTests();
+        try
+        {
+            gemm.AnyFormFollowsTheTextbook(1, 1, 1);
+            gemm.AnyFormFollowsTheTextbook(13, 33, 17);
+            gemm.AnyFormFollowsTheTextbook(50, 70, 530);
+            gemm.TheOrderAlongTheDepthDoesNotDependOnTheOtherSizes();
+            kernels.LayerNormFollowsItsFormula(3, 19);
+            kernels.ExpAndSoftmaxMeetExtremeNumbers();
+            return 0;
+        }
+        catch (Exception error)
+        {
+            Console.WriteLine(error);
+            return 1;
+        }
+    }
+}
