@@ -17,3 +17,13 @@ if (what is "gemm" or "all")
 {
     GemmBenchmark.Run(peak, threads, only);
 }
+
+if (what is "attention" or "all")
+{
+    AttentionBenchmark.Run(peak, threads);
+}
+
+if (what is "rows" or "all")
+{
+    RowBenchmark.Run(threads);
+}

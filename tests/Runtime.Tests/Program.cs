@@ -16,6 +16,8 @@ internal static class Program
             gemm.AnyFormFollowsTheTextbook(13, 33, 17);
             gemm.AnyFormFollowsTheTextbook(50, 70, 530);
             gemm.TheOrderAlongTheDepthDoesNotDependOnTheOtherSizes();
+            new AttentionTests().FollowsItsFormula(2, 2, 2, 7, 7, 5, true, false);
+            new AttentionTests().FollowsItsFormula(2, 3, 1, 45, 45, 12, false, true);
             kernels.LayerNormFollowsItsFormula(3, 19);
             kernels.ExpAndSoftmaxMeetExtremeNumbers();
             return 0;

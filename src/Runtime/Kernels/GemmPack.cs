@@ -34,6 +34,19 @@ internal static unsafe class GemmPack
         }
     }
 
+    /// <summary>target [columns, rows] = source [rows, columns] turned; nothing behind the target is written.</summary>
+    public static void Turn(float* source, nint stride, int rows, int columns, float* target)
+    {
+        if (rows % 8 == 0)
+        {
+            Across(source, stride, rows, columns, rows, target);
+        }
+        else
+        {
+            Plain(source, stride, rows, 0, columns, rows, target);
+        }
+    }
+
     /// <summary>The source holds the lanes of one depth side by side: several full panels at a time, so that a line and a page that are there are used up.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     private static void Along(float* source, nint stride, int panels, int depth, int width, float* target)

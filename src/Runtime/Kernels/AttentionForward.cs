@@ -1,0 +1,224 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using Shardwright.Execution;
+
+namespace Shardwright.Kernels;
+
+/// <content>Forward. Scores lie transposed, [keys, queries]: maxima and sums of softmax are taken lane by lane, and a block of weights is at once the packed right
+/// operand of the product with the values. Keys and values of a head are packed once where they fit in scratch, else once for each group of queries.</content>
+public static unsafe partial class Attention
+{
+    private const int QueryBlock = 32;
+
+    /// <summary>Keys of a block of scores: a multiple of the rows of every tile.</summary>
+    private const int KeyBlock = 240;
+
+    private struct ForwardBody : IParallelBody
+    {
+        public ThreadTeam Team;
+        public AttentionShape S;
+        public float* Q, K, V, O, Lse;
+        public int* Segments;
+
+        public void Run(int part, int thread)
+        {
+            if (Vector512.IsHardwareAccelerated)
+            {
+                Head<GemmTile512>(part, Team.Scratch(thread));
+            }
+            else if (Vector256.IsHardwareAccelerated)
+            {
+                Head<GemmTile256>(part, Team.Scratch(thread));
+            }
+            else
+            {
+                Head<GemmTile128>(part, Team.Scratch(thread));
+            }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private void Head<TTile>(int part, float* scratch)
+            where TTile : struct, IGemmTile
+        {
+            int b = part / S.Heads, h = part % S.Heads, d = S.Width, tileRows = TTile.Rows, tileColumns = TTile.Columns, wide = RoundUp(d, tileRows);
+            long keyHead = (long)b * S.KeyHeads + (S.HeadOffset + h) / S.HeadsPerKey;
+            float* q = Q + (long)part * S.Queries * d, o = O + (long)part * S.Queries * d, lse = Lse + (long)part * S.Queries;
+            float* k = K + keyHead * S.Keys * d, v = V + keyHead * S.Keys * d;
+            int* segments = Segments == null ? null : Segments + (long)b * S.Queries;
+
+            // scratch: edge, scores [keys, queries], then for each block of a group: queries [width, queries], output [width, queries], maxima, sums; then keys and values.
+            int stateFloats = QueryBlock * (d + wide + 2), blocks = Math.Clamp(128 * 1024 / stateFloats, 1, 8);
+            float* scores = scratch + 12 * 32, states = scores + KeyBlock * QueryBlock, panels = states + RoundUp(blocks * stateFloats, 16);
+            int chunk = Math.Min(RoundUp(S.Keys, tileRows), ((int)(scratch + ThreadTeam.ScratchBytes / sizeof(float) - panels) - 4 * GemmPack.Slack) / (d + wide) / KeyBlock * KeyBlock);
+            if (chunk <= 0)
+            {
+                throw new ArgumentException($"Attention with heads of {d} does not fit the {ThreadTeam.ScratchBytes} bytes of scratch: use more, narrower heads.");
+            }
+
+            float* keyPanels = panels, valuePanels = panels + RoundUp(chunk * d, 16) + GemmPack.Slack;
+            int packed = -1;
+            for (int group = 0; group < S.Queries; group += blocks * QueryBlock)
+            {
+                int groupQueries = Math.Min(blocks * QueryBlock, S.Queries - group), groupVisible = Visible(S, group, groupQueries);
+                for (int q0 = 0; q0 < groupQueries; q0 += QueryBlock)
+                {
+                    float* state = states + q0 / QueryBlock * stateFloats;
+                    int queries = Math.Min(QueryBlock, groupQueries - q0);
+                    new Span<float>(state, stateFloats).Clear();
+                    GemmPack.Run(q + (long)(group + q0) * d, d, false, queries, d, tileColumns, state);
+                    RowMath.Scale(state, S.Scale * Log2E, state, QueryBlock * d);
+                    new Span<float>(state + QueryBlock * (d + wide), QueryBlock).Fill(float.NegativeInfinity);
+                }
+
+                for (int c0 = 0; c0 < groupVisible; c0 += chunk)
+                {
+                    int chunkKeys = Math.Min(chunk, S.Keys - c0);
+                    if (packed != c0)
+                    {
+                        GemmPack.Run(k + (long)c0 * d, d, false, chunkKeys, d, tileRows, keyPanels);
+                        GemmPack.Run(v + (long)c0 * d, d, true, d, chunkKeys, tileRows, valuePanels);
+                        packed = c0;
+                    }
+
+                    for (int q0 = 0; q0 < groupQueries; q0 += QueryBlock)
+                    {
+                        int queries = Math.Min(QueryBlock, groupQueries - q0), visible = Math.Min(Visible(S, group + q0, queries), c0 + chunkKeys);
+                        float* state = states + q0 / QueryBlock * stateFloats, output = state + QueryBlock * d, max = output + QueryBlock * wide;
+                        for (int k0 = c0; k0 < visible; k0 += KeyBlock)
+                        {
+                            int keys = Math.Min(KeyBlock, visible - k0);
+                            for (int j = 0; j < QueryBlock; j += tileColumns)
+                            {
+                                Multiply<TTile>(keys, tileColumns, d, keyPanels + (nint)(k0 - c0) * d, tileRows * d, tileRows, state + j * d, 0, scores + j * KeyBlock, tileColumns, false, true, scratch);
+                            }
+
+                            bool hidden = HasHidden(S, segments, group + q0, k0, keys);
+                            if (hidden)
+                            {
+                                Hide(segments, scores, tileColumns, group + q0, queries, k0, keys);
+                            }
+
+                            for (int j = 0; j < QueryBlock; j += 16)
+                            {
+                                int inPanel = j % tileColumns;
+                                Weights(scores + (j - inPanel) * KeyBlock + inPanel, tileColumns, keys, max + j, output + (j - inPanel) * wide + inPanel, d, hidden);
+                            }
+
+                            for (int j = 0; j < QueryBlock; j += tileColumns)
+                            {
+                                Multiply<TTile>(d, tileColumns, keys, valuePanels + (nint)(k0 - c0) * tileRows, (nint)tileRows * chunkKeys, tileRows, scores + j * KeyBlock, 0, output + j * wide, tileColumns, true, true, scratch);
+                            }
+                        }
+                    }
+                }
+
+                for (int q0 = 0; q0 < groupQueries; q0 += QueryBlock)
+                {
+                    float* state = states + q0 / QueryBlock * stateFloats;
+                    Finish(state + QueryBlock * d, wide, tileColumns, Math.Min(QueryBlock, groupQueries - q0), d, o + (long)(group + q0) * d, lse + group + q0);
+                }
+            }
+        }
+
+        private readonly void Hide(int* segments, float* scores, int tileColumns, int q0, int queries, int k0, int keys)
+        {
+            for (int i = 0; i < queries; i++)
+            {
+                float* column = scores + i / tileColumns * tileColumns * KeyBlock + i % tileColumns;
+                int first = segments != null ? 0 : Math.Max(0, q0 + i + S.Keys - S.Queries + 1 - k0);
+                for (int key = first; key < keys; key++)
+                {
+                    if (IsHidden(S, segments, q0 + i, k0 + key))
+                    {
+                        column[(nint)key * tileColumns] = float.NegativeInfinity;
+                    }
+                }
+            }
+        }
+
+        /// <summary>16 queries: scores, in units of log 2, to 2^(score − max); max [0 … 16) and sums [32 … 48) go on, and so does the output, [width, queries].</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
+        private static void Weights(float* scores, int stride, int keys, float* max, float* output, int width, bool hidden)
+        {
+            Vector512<float> before = Vector512.Load(max), largest = before, other = before;
+            float* row = scores;
+            int key = 0;
+            for (; key <= keys - 2; key += 2, row += 2 * stride)
+            {
+                largest = Vector512.Max(largest, Vector512.Load(row));
+                other = Vector512.Max(other, Vector512.Load(row + stride));
+            }
+
+            if (key < keys)
+            {
+                largest = Vector512.Max(largest, Vector512.Load(row));
+            }
+
+            // Where every key is hidden so far the largest is −∞, and the shift must be finite.
+            largest = Vector512.Max(largest, other);
+            Vector512.Store(largest, max);
+            Vector512<float> shift = Vector512.Max(largest, Vector512.Create(-1e30f)), sum = default;
+            row = scores;
+            if (hidden)
+            {
+                Vector512<float> none = Vector512.Create(float.NegativeInfinity);
+                for (key = 0; key < keys; key++, row += stride)
+                {
+                    Vector512<float> score = Vector512.Load(row), weight = Vector512.ConditionalSelect(Vector512.Equals(score, none), default, VectorMath.Exp2OfScore(score - shift));
+                    sum += weight;
+                    Vector512.Store(weight, row);
+                }
+            }
+            else
+            {
+                for (key = 0; key < keys; key++, row += stride)
+                {
+                    Vector512<float> weight = VectorMath.Exp2OfScore(Vector512.Load(row) - shift);
+                    sum += weight;
+                    Vector512.Store(weight, row);
+                }
+            }
+
+            Vector512<float> keep = VectorMath.Exp2OfScore(before - shift), sums = Vector512.Load(max + QueryBlock);
+            Vector512.Store(Vector512.FusedMultiplyAdd(sums, keep, sum), max + QueryBlock);
+            if (Vector512.EqualsAll(keep, Vector512.Create(1f)))
+            {
+                return;
+            }
+
+            for (int i = 0; i < width; i++, output += stride)
+            {
+                Vector512.Store(Vector512.Load(output) * keep, output);
+            }
+        }
+
+        /// <summary>o = output / sum, turned to [queries, width]; lse = ln Σ exp.</summary>
+        private static void Finish(float* output, int wide, int tileColumns, int queries, int width, float* o, float* lse)
+        {
+            float* max = output + QueryBlock * wide, sum = max + QueryBlock;
+            for (int i = 0; i < QueryBlock; i++)
+            {
+                if (i < queries)
+                {
+                    lse[i] = sum[i] == 0 ? float.NegativeInfinity : (max[i] + MathF.Log2(sum[i])) / Log2E;
+                }
+
+                sum[i] = sum[i] == 0 ? 0 : 1 / sum[i];
+            }
+
+            for (int j = 0; j < queries; j += tileColumns)
+            {
+                float* panel = output + j * wide;
+                for (int i = 0; i < width; i++)
+                {
+                    for (int lane = 0; lane < tileColumns; lane += 16)
+                    {
+                        Vector512.Store(Vector512.Load(panel + i * tileColumns + lane) * Vector512.Load(sum + j + lane), panel + i * tileColumns + lane);
+                    }
+                }
+
+                GemmPack.Turn(panel, tileColumns, width, Math.Min(tileColumns, queries - j), o + (long)j * width);
+            }
+        }
+    }
+}
