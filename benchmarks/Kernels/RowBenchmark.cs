@@ -24,24 +24,24 @@ internal static unsafe class RowBenchmark
         }
 
         float sum = 0, weight = 0, one = 1;
-        LayerNorm.Forward(team, Rows, Width, 1e-5f, ref *x.Start, ref *scale.Start, ref *shift.Start, ref *y.Start, ref *mean.Start, ref *r.Start);
+        Kernels.LayerNorm.Forward(team, Rows, Width, 1e-5f, ref *x.Start, ref *scale.Start, ref *shift.Start, ref *y.Start, ref *mean.Start, ref *r.Start);
         (string Name, double Bytes, Action Body)[] kernels =
         [
             ("plain copy loop, one thread", 8.0 * Count, () => Limits.Copy(x.Start, y.Start, Count)),
             ("memcpy, one thread", 8.0 * Count, () => Buffer.MemoryCopy(x.Start, y.Start, Count * 4, Count * 4)),
             ("triad, one thread", 12.0 * Count, () => Limits.Triad(x.Start, g.Start, y.Start, Count)),
-            ("layer norm", 8.0 * Count, () => LayerNorm.Forward(team, Rows, Width, 1e-5f, ref *x.Start, ref *scale.Start, ref *shift.Start, ref *y.Start, ref *mean.Start, ref *r.Start)),
-            ("layer norm, gradient", 12.0 * Count, () => LayerNorm.Backward(team, Rows, Width, ref *x.Start, ref *scale.Start, ref *mean.Start, ref *r.Start, ref *g.Start, ref *y.Start, ref *dScale.Start, ref *dShift.Start)),
-            ("rms norm", 8.0 * Count, () => RmsNorm.Forward(team, Rows, Width, 1e-5f, ref *x.Start, ref *scale.Start, ref *y.Start, ref *r.Start)),
-            ("rms norm, gradient", 12.0 * Count, () => RmsNorm.Backward(team, Rows, Width, ref *x.Start, ref *scale.Start, ref *mean.Start, ref *g.Start, ref *y.Start, ref *dScale.Start)),
+            ("layer norm", 8.0 * Count, () => Kernels.LayerNorm.Forward(team, Rows, Width, 1e-5f, ref *x.Start, ref *scale.Start, ref *shift.Start, ref *y.Start, ref *mean.Start, ref *r.Start)),
+            ("layer norm, gradient", 12.0 * Count, () => Kernels.LayerNorm.Backward(team, Rows, Width, ref *x.Start, ref *scale.Start, ref *mean.Start, ref *r.Start, ref *g.Start, ref *y.Start, ref *dScale.Start, ref *dShift.Start)),
+            ("rms norm", 8.0 * Count, () => Kernels.RmsNorm.Forward(team, Rows, Width, 1e-5f, ref *x.Start, ref *scale.Start, ref *y.Start, ref *r.Start)),
+            ("rms norm, gradient", 12.0 * Count, () => Kernels.RmsNorm.Backward(team, Rows, Width, ref *x.Start, ref *scale.Start, ref *mean.Start, ref *g.Start, ref *y.Start, ref *dScale.Start)),
             ("softmax", 8.0 * Count, () => Softmax.Forward(team, Rows, Width, false, ref *x.Start, ref *y.Start)),
             ("softmax, gradient", 12.0 * Count, () => Softmax.Backward(team, Rows, Width, false, ref *x.Start, ref *g.Start, ref *y.Start)),
             ("cross-entropy", 4.0 * Logits * Vocabulary, () => CrossEntropy.Forward(team, Logits, Vocabulary, ref *x.Start, ref *ids, ref one, false, -100, ref sum, ref weight, ref *mean.Start)),
             ("cross-entropy, gradient", 8.0 * Logits * Vocabulary, () => CrossEntropy.Backward(team, Logits, Vocabulary, ref *x.Start, ref *ids, ref one, false, -100, 0, ref *mean.Start, ref one, ref *y.Start)),
             ("column sums", 4.0 * Count, () => Reduce.Sum(team, 1, Rows, Width, ref *x.Start, ref *dScale.Start)),
             ("accumulate", 12.0 * Count, () => Fill.Accumulate(team, Count, false, ref *x.Start, ref *y.Start)),
-            ("embedding", 8.0 * Count, () => Embedding.Forward(team, Rows, Width, 0, Vocabulary, Vocabulary, ref *ids, ref *x.Start, ref *y.Start)),
-            ("embedding, gradient", 4.0 * Count + 8.0 * Vocabulary * Width, () => Embedding.Backward(team, Rows, Width, 0, Vocabulary, ref *ids, ref *g.Start, ref *y.Start)),
+            ("embedding", 8.0 * Count, () => Kernels.Embedding.Forward(team, Rows, Width, 0, Vocabulary, Vocabulary, ref *ids, ref *x.Start, ref *y.Start)),
+            ("embedding, gradient", 4.0 * Count + 8.0 * Vocabulary * Width, () => Kernels.Embedding.Backward(team, Rows, Width, 0, Vocabulary, ref *ids, ref *g.Start, ref *y.Start)),
             ("transpose of heads", 8.0 * Count, () => StridedCopy.Run(team, [64, 12, 256, 64], [256 * 768, 64, 768, 1], [12 * 256 * 64, 256 * 64, 64, 1], ref *x.Start, ref *y.Start)),
             ("sum of squares", 4.0 * Count, () => Reduce.SumOfSquares(Count, ref *x.Start)),
             ("AdamW", 28.0 * Count, () => Optimizers.AdamW(team, Count, ref *x.Start, ref *g.Start, ref *y.Start, ref *z.Start, 0.1f, 1e-6f, 0.9f, 0.95f, 1e-8f, 0.01f, 10)),
