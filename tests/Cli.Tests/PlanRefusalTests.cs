@@ -25,7 +25,7 @@ public sealed class PlanRefusalTests : IDisposable
     [InlineData(1, "--mesh Tp2 --set Hidden=0", "no plan of Gpt on Tp2 with Hidden = 0: SW0003: a size in 'Embedding' is 0: sizes are 1 or more")]
     [InlineData(1, "--mesh Tp2 --set Vocab=-5", "a size in 'Embedding' is -5: sizes are 1 or more")]
     [InlineData(1, "--mesh Tp2 --set Heads=0", "with Heads = 0: SW0004: 128 is divided by zero here")]
-    [InlineData(1, "--mesh Tp2 --set Hidden=1000000000", "more bytes than 64 bits can count")]
+    [InlineData(1, "--mesh Tp2 --set Hidden=1000000000", "a rank would need more than 2^63 bytes")]
     [InlineData(1, "--mesh Tp2 --set Batch=2000000000 Context=2000000000", "overflow")]
     [InlineData(1, "--mesh Tp2 --set Layers=2000000000", "stack 'blocks' has 2000000000 layers: a stack has at most 10000")]
     [InlineData(2, "--mesh Tp2 --axis dp=2", "--axis dp: mesh 'Tp2' has no such axis: did you mean 'tp'? its axes are tp")]
