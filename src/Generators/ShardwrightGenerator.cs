@@ -34,13 +34,7 @@ public sealed class ShardwrightGenerator : IIncrementalGenerator
         // Kernels for accelerators where they can be compiled: another output, so that its presence touches nothing else.
         IncrementalValueProvider<bool> seesIlgpu = context.CompilationProvider
             .Select(static (compilation, _) => compilation.GetTypeByMetadataName("ILGPU.Index1D") is not null && compilation.GetTypeByMetadataName("Shardwright.Gpu.DeviceArena") is not null).WithTrackingName(TrackingNames.SeesIlgpu);
-        context.RegisterSourceOutput(plans.Combine(seesIlgpu), static (production, pair) =>
-        {
-            if (pair.Right)
-            {
-                EmitIlgpu(production, pair.Left);
-            }
-        });
+        context.RegisterSourceOutput(plans.Combine(seesIlgpu).Where(static pair => pair.Right), static (production, pair) => EmitIlgpu(production, pair.Left));
     }
 
     private static void Emit(SourceProductionContext production, PlannedMesh plan)

@@ -18,9 +18,9 @@ public static class TrackingNames
     /// <summary>One model on one mesh each, with its plan.</summary>
     public const string Plans = "Shardwright.Plans";
 
-    /// <summary>Whether kernels for accelerators can be compiled.</summary>
+    /// <summary>Whether kernels for accelerators can be compiled. A run records it only where they are: nothing else depends on it.</summary>
     public const string SeesIlgpu = "Shardwright.SeesIlgpu";
 
-    /// <summary>All of them.</summary>
-    public static ImmutableArray<string> All { get; } = ImmutableArray.Create(Extraction, Places, Layers, Models, Plans, SeesIlgpu);
+    /// <summary>Those that every run records.</summary>
+    public static ImmutableArray<string> All { get; } = ImmutableArray.Create(Extraction, Places, Layers, Models, Plans);
 }
