@@ -18,8 +18,8 @@ internal sealed class CompilationModels
 
     private CompilationModels(CompilationLayers layers) => _layers = layers;
 
-    /// <summary>A finding, its place, and the models and meshes concerned.</summary>
-    internal sealed record PlacedFinding(Finding Finding, SitePosition? Place, string Where);
+    /// <summary>A finding, its place, the models and meshes concerned, and those of its fixes whose places are in source, with the places.</summary>
+    internal sealed record PlacedFinding(Finding Finding, SitePosition? Place, string Where, EquatableArray<Fix> Fixes, EquatableArray<SitePosition> FixPlaces);
 
     /// <summary>What is to be said while a type is analysed, by full name without assembly; planned when first asked for, once.</summary>
     public static ImmutableArray<PlacedFinding> Of(string type, Compilation compilation, CancellationToken cancellation)
@@ -48,6 +48,7 @@ internal sealed class CompilationModels
     private Dictionary<string, ImmutableArray<PlacedFinding>> Collect(CancellationToken cancellation)
     {
         // In order, so that one compilation has its diagnostics in one order.
+        // Findings that say the same are one, with the fixes that were found first.
         var where = new Dictionary<(string Type, Finding Finding), List<string>>();
         var order = new List<(string Type, Finding Finding)>();
         foreach (Extraction extraction in _layers.All)
@@ -74,15 +75,17 @@ internal sealed class CompilationModels
             }
         }
 
-        return order.Select(o => (o.Finding, Place: Place(o.Type, o.Finding), Owner: o.Type, Where: where[o].Count == 0 ? "" : $" (on {string.Join(", ", where[o].Distinct())})"))
+        return order.Select(o => (o.Finding, Place: Place(o.Type, o.Finding), Owner: o.Type, Where: where[Key(o.Type, o.Finding)].Count == 0 ? "" : $" (on {string.Join(", ", where[Key(o.Type, o.Finding)].Distinct())})"))
             .GroupBy(p => p.Place?.Type ?? p.Owner)
-            .ToDictionary(g => g.Key, g => g.Select(p => new PlacedFinding(p.Finding, p.Place, p.Where)).ToImmutableArray());
+            .ToDictionary(g => g.Key, g => g.Select(p => Made(p.Finding, p.Place, p.Where)).ToImmutableArray());
+
+        static (string, Finding) Key(string type, Finding finding) => (type, finding with { Fixes = default, Measure = null });
 
         void Add(string type, Finding finding, string mesh)
         {
-            if (!where.TryGetValue((type, finding), out List<string>? meshes))
+            if (!where.TryGetValue(Key(type, finding), out List<string>? meshes))
             {
-                where[(type, finding)] = meshes = new List<string>();
+                where[Key(type, finding)] = meshes = new List<string>();
                 order.Add((type, finding));
             }
 
@@ -92,6 +95,26 @@ internal sealed class CompilationModels
             }
         }
     }
+
+    private PlacedFinding Made(Finding finding, SitePosition? place, string where)
+    {
+        var fixes = new List<Fix>();
+        var places = new List<SitePosition>();
+        foreach (Fix fix in finding.Fixes)
+        {
+            // What lies in another assembly is never edited.
+            List<SitePosition?> own = fix.Edits.Select(e => Place(e.Place)).ToList();
+            if (own.All(p => p is not null))
+            {
+                fixes.Add(fix);
+                places.AddRange(own!);
+            }
+        }
+
+        return new PlacedFinding(finding, place, where, fixes.ToEquatable(), places.ToEquatable());
+    }
+
+    private SitePosition? Place(string place) => Place(place.Split(',')[0], Finding.At("", place, ""));
 
     private SitePosition? Place(string type, Finding finding) =>
         _layers.Find(type) is { } extraction && finding.Site >= 0 && finding.Site < extraction.Sites.Count ? extraction.Sites[finding.Site] : null;

@@ -1,6 +1,7 @@
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.Diagnostics;
 using Shardwright.Compiler.Frontend;
+using Shardwright.Compiler.Graph;
 
 namespace Shardwright.Analyzers;
 
@@ -24,7 +25,17 @@ public sealed class FindingsAnalyzer : DiagnosticAnalyzer
         foreach (CompilationModels.PlacedFinding found in CompilationModels.Of(Names.FullName((INamedTypeSymbol)context.Symbol), context.Compilation, context.CancellationToken))
         {
             Location location = found.Place?.Locate(context.Compilation, context.CancellationToken) ?? context.Symbol.Locations[0];
-            context.ReportDiagnostic(Diagnostic.Create(Descriptors.Of(found.Finding.Id), location, found.Finding.Message + found.Where));
+            if (Thresholds.Judge(found.Finding, location.SourceTree, context.Options) is not { } id)
+            {
+                continue;
+            }
+
+            List<Location?> places = found.FixPlaces.Select(p => p.Locate(context.Compilation, context.CancellationToken)).ToList();
+            bool whole = places.All(p => p is not null);
+            context.ReportDiagnostic(Diagnostic.Create(
+                Descriptors.Of(id), location, whole ? places! : Enumerable.Empty<Location>(),
+                whole && found.Fixes.Count > 0 ? ImmutableDictionary<string, string?>.Empty.Add(FixText.Property, FixText.Write(found.Fixes)) : null,
+                found.Finding.Message + found.Where));
         }
     }
 }

@@ -98,7 +98,9 @@ public sealed class LayerExtractor
             if (LayerContext.Declarations(t).FirstOrDefault()?.GetSyntax(_context.Cancellation) is TypeDeclarationSyntax declaration && !declaration.Modifiers.Any(SyntaxKind.PartialKeyword))
             {
                 string role = ReferenceEquals(t, type) ? "a sharded class" : $"it contains the sharded class '{type.Name}', so it";
-                _context.Sites.Report("SW0001", _context.Sites.Add(declaration.Identifier.GetLocation()), $"'{t.Name}' must be partial: {role} gets a generated part; write 'partial class {t.Name}'");
+                int site = _context.Sites.Add(declaration.Identifier.GetLocation());
+                _context.Sites.Report(
+                    "SW0001", site, $"'{t.Name}' must be partial: {role} gets a generated part; write 'partial class {t.Name}'", Fix.Of("Make it partial", "SW0001/partial", EditKind.AddPartial, _context.Sites.Place(site)));
             }
         }
 
@@ -126,7 +128,7 @@ public sealed class LayerExtractor
         {
             if (!_context.Used.Contains(field.Name) && _context.Sites.Findings.All(f => f.Id != "SW0002" && f.Id != "SW0005"))
             {
-                _context.Sites.Report("SW0006", field.Site, $"'{field.Name}' is never used by Forward or Loss: it would take memory and never learn; remove it");
+                _context.Sites.Report("SW0006", field.Site, $"'{field.Name}' is never used by Forward or Loss: it would take memory and never learn; remove it", Fix.Of($"Remove '{field.Name}'", "SW0006/remove", EditKind.RemoveField, _context.Sites.Place(field.Site)));
             }
         }
     }

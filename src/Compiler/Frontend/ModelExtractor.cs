@@ -33,7 +33,7 @@ internal static class ModelExtractor
             string nested = Value(attribute, "Name") as string is { Length: > 0 } name ? name : "On" + mesh.ShortName;
             if (meshes.Any(m => m.NestedName == nested))
             {
-                sites.Report("SW0009", site, $"two meshes of '{type.Name}' would give one nested class '{nested}': add Name = \"…\" to one of the [ShardedOn] attributes");
+                sites.Report("SW0009", site, $"two meshes of '{type.Name}' would give one nested class '{nested}': add Name = \"…\" to one of the [ShardedOn] attributes", NameFix(nested, site));
                 continue;
             }
 
@@ -46,6 +46,12 @@ internal static class ModelExtractor
         }
 
         return meshes.ToEquatable();
+
+        Fix NameFix(string nested, int site)
+        {
+            string name = Enumerable.Range(2, meshes.Count + 2).Select(n => nested + n.ToString(System.Globalization.CultureInfo.InvariantCulture)).First(n => meshes.All(m => m.NestedName != n));
+            return Fix.Of("Name the nested class " + name, "SW0009/name", EditKind.SetArgument, sites.Place(site), "Name", "\"" + name + "\"");
+        }
     }
 
     /// <summary>A schedule that is written out in attributes.</summary>

@@ -36,7 +36,10 @@ internal sealed class SiteTable
         return _locations.Count - 1;
     }
 
-    public void Report(string id, int site, string message) => _findings.Add(new Finding(id, _type, site, message));
+    public void Report(string id, int site, string message, params Fix[] fixes) => _findings.Add(new Finding(id, _type, site, message) { Fixes = fixes.ToEquatable() });
+
+    /// <summary>A site as fixes name it.</summary>
+    public string Place(int site) => _type + "#" + site.ToString(System.Globalization.CultureInfo.InvariantCulture);
 
     public Expression Refuse(SyntaxNode syntax, string message)
     {

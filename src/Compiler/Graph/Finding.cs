@@ -7,6 +7,15 @@ namespace Shardwright.Compiler.Graph;
 /// <param name="Message">The whole message: thing, number, way out.</param>
 public sealed record Finding(string Id, string TypeName, int Site, string Message)
 {
+    /// <summary>Ways to put it right, the best one first.</summary>
+    public EquatableArray<Fix> Fixes { get; init; }
+
+    /// <summary>The number that a threshold is compared with, in the unit of the threshold; null where the rule has none.</summary>
+    public double? Measure { get; init; }
+
+    /// <summary>The place, written as "Type#site".</summary>
+    public string Place => TypeName + "#" + Site.ToString(System.Globalization.CultureInfo.InvariantCulture);
+
     /// <summary>Makes a finding at a place that is written as "Type#site".</summary>
     public static Finding At(string id, string place, string message)
     {
@@ -17,5 +26,5 @@ public sealed record Finding(string Id, string TypeName, int Site, string Messag
     }
 
     /// <summary>Whether a plan can stand beside it.</summary>
-    public bool IsError => Id is not ("SW0006" or "SW1005" or "SW1006" or "SW1007" or "SW3001" or "SW3002" or "SW3004" or "SW9001");
+    public bool IsError => Id is not ("SW0006" or "SW1005" or "SW1006" or "SW1007" or "SW1008" or "SW1010" or "SW2002" or "SW2004" or "SW2005" or "SW3001" or "SW3002" or "SW3004" or "SW4001" or "SW9001");
 }

@@ -46,12 +46,20 @@ public sealed record PlacementRequest(string Axis, Placement Placement, string S
 /// <param name="Site">Where it was written.</param>
 public sealed record StageRequest(string Path, string Mesh, bool IsSingle, EquatableArray<long> Counts, string Site);
 
+/// <summary>Where an attribute that places a parameter is written.</summary>
+/// <param name="Place">Declaration of the field: Type#site.</param>
+/// <param name="Parameter">Value of the attribute's argument Parameter; empty where it needs none.</param>
+public sealed record AnnotationPlace(string Place, string Parameter);
+
 /// <summary>What is known of a parameter beyond its shape.</summary>
 /// <param name="Path">Logical path; <c>{0}</c> stands for the layer index in a stack: <c>blocks.{0}.attention.query</c>.</param>
 /// <param name="Init">How it is filled.</param>
 /// <param name="NoDecay">Whether weight decay leaves it alone.</param>
 public sealed record ParameterInfo(string Path, Initializer Init, bool NoDecay)
 {
+    /// <summary>Where an attribute that places it is written; null where there is no such place in the model's own source.</summary>
+    public AnnotationPlace? Annotation { get; init; }
+
     /// <summary>The path in messages: <c>blocks.*.attention.query</c>.</summary>
     public string Shown => Path.Replace("{0}", "*");
 }
@@ -94,6 +102,12 @@ public sealed class Value
 
     /// <summary>Set for parameters.</summary>
     public ParameterInfo? Parameter { get; internal set; }
+
+    /// <summary>For a parameter or input: how the size of a dim comes about; null where that is not known.</summary>
+    public Func<int, Tracing.SizeTree?>? Sizes { get; internal set; }
+
+    /// <summary>For an input: where it is declared, Type#site.</summary>
+    public string DeclaredAt { get; internal set; } = "";
 
     /// <summary>Placements that the user wrote: on inputs and parameters, and on values by <c>Reshard</c>.</summary>
     public List<PlacementRequest> Requests { get; } = new();

@@ -105,7 +105,7 @@ internal sealed class PipelineRequest
             if (request.Counts.Count != stages || request.Counts.Any(c => c < 0) || request.Counts.Sum() != stack.Layers)
             {
                 string nearest = string.Join(", ", Even(stack.Layers, stages));
-                return (StageCut?)Finding("SW2001", request.Site, $"[Stages({string.Join(", ", request.Counts)})] on '{request.Path}' gives {request.Counts.Sum()} layers to {request.Counts.Count} stages, and it has {stack.Layers} layers for the {stages} stages of '{_on.Mesh.ShortName}' ({axis.Name} = {axis.Size}): [Stages({nearest})] adds up");
+                return (StageCut?)Finding("SW2001", request.Site, $"[Stages({string.Join(", ", request.Counts)})] on '{request.Path}' gives {request.Counts.Sum()} layers to {request.Counts.Count} stages, and it has {stack.Layers} layers for the {stages} stages of '{_on.Mesh.ShortName}' ({axis.Name} = {axis.Size}): [Stages({nearest})] adds up", Fix.Of($"Write [Stages({nearest})]", "SW2001/nearest", EditKind.SetArgument, request.Site, "", nearest));
             }
 
             stacks.Add((stack.Path, request.Counts.Select(c => (int)c).ToEquatable()));
@@ -168,9 +168,9 @@ internal sealed class PipelineRequest
 
     private Answer? Fail(string id, string site, string message) => (Answer?)Finding(id, site, message);
 
-    private object? Finding(string id, string site, string message)
+    private object? Finding(string id, string site, string message, Fix? fix = null)
     {
-        _findings.Add(Graph.Finding.At(id, site, message));
+        _findings.Add(Graph.Finding.At(id, site, message) with { Fixes = fix is null ? default : EquatableArray.Of(fix) });
         return null;
     }
 }

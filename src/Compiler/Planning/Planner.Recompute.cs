@@ -29,7 +29,10 @@ public sealed partial class Planner
             if (!kept.Any(v => IsUnder(v, path)))
             {
                 string name = path.Length == 0 ? _model.Layer.ShortName : path.Replace("{0}", "*");
-                _findings.Add(Finding.At("SW3004", site, $"[Recompute] of '{name}' has nothing to compute again: backward keeps no value that this layer makes; take it off, or put it on a layer that holds products or norms"));
+                _findings.Add(Finding.At("SW3004", site, $"[Recompute] of '{name}' has nothing to compute again: backward keeps no value that this layer makes; take it off, or put it on a layer that holds products or norms") with
+                {
+                    Fixes = site.EndsWith("#-1", StringComparison.Ordinal) ? default : EquatableArray.Of(Fix.Of("Take [Recompute] off", "SW3004/remove", EditKind.RemoveFieldAttribute, site, "Recompute")),
+                });
             }
         }
 
@@ -47,7 +50,10 @@ public sealed partial class Planner
             case "Full":
                 if (!kept.Any(Layer))
                 {
-                    _findings.Add(Finding.At("SW3004", Site, $"Recompute = Full of '{_model.Layer.ShortName}' has nothing to compute again: backward keeps no value that one of its layers makes; take it off"));
+                    _findings.Add(Finding.At("SW3004", Site, $"Recompute = Full of '{_model.Layer.ShortName}' has nothing to compute again: backward keeps no value that one of its layers makes; take it off") with
+                    {
+                        Fixes = EquatableArray.Of(Fix.Of("Take Recompute off", "SW3004/remove", EditKind.RemoveArgument, Site, "Recompute")),
+                    });
                 }
 
                 Apply(sharded, map, v => Marked(v) || Layer(v));

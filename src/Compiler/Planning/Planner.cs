@@ -247,22 +247,44 @@ public sealed partial class Planner
         return result.Graph;
     }
 
-    private bool CheckBatch(ModelGraph graph, int microBatches)
+    /// <summary>Whether the model has no fault of sizes with another value of a constant; null where the constant is no constant of the model that can be set.</summary>
+    private bool? TracesWith(string constant, long value, int microBatches, string site)
     {
-        foreach (Value input in graph.Inputs)
+        string own = _model.Layer.Type.Split(',')[0] + ".";
+        string name = constant.StartsWith(own, StringComparison.Ordinal) ? constant.Substring(own.Length) : constant;
+        if (_model.Layer.Constants.All(c => c.Name != name || c.Value is null))
         {
-            long batch = input.Type.Rank == 0 ? 1 : input.Type.Dims[0];
-            if (input.Type.Rank == 0 || batch != graph.Batch || batch % microBatches != 0)
-            {
-                _findings.Add(Finding.At("SW2003", Site, batch != graph.Batch
-                    ? $"dim 0 of input '{input.Name}' is {batch} and that of '{graph.Inputs[0].Name}' is {graph.Batch}: dim 0 of every input is the batch of one step"
-                    : $"the batch of '{_model.Layer.ShortName}' is {batch}, which MicroBatches = {microBatches} does not divide: use {Nearest(batch, microBatches)}"));
-                return false;
-            }
+            return null;
         }
 
-        return true;
+        var overrides = _overrides.ToDictionary(o => o.Key, o => o.Value);
+        overrides[name] = value;
+        TraceResult result = Tracer.Trace(_model, _layers, "Loss", training: true, overrides, _cancellation);
+        return result.Graph is { } graph && BatchFault(graph, microBatches) is null && Indivisible(graph, microBatches).All(f => f.Request.Site != site);
     }
+
+    private bool CheckBatch(ModelGraph graph, int microBatches)
+    {
+        if (BatchFault(graph, microBatches) is not { } input)
+        {
+            return true;
+        }
+
+        long batch = input.Type.Rank == 0 ? 1 : input.Type.Dims[0], nearest = Nearest(batch, microBatches);
+        _findings.Add(Finding.At("SW2003", Site, batch != graph.Batch
+            ? $"dim 0 of input '{input.Name}' is {batch} and that of '{graph.Inputs[0].Name}' is {graph.Batch}: dim 0 of every input is the batch of one step"
+            : $"the batch of '{_model.Layer.ShortName}' is {batch}, which MicroBatches = {microBatches} does not divide: use {nearest}") with
+        {
+            Fixes = batch != graph.Batch ? default : EquatableArray.Of(SetMicroBatches(nearest)),
+        });
+        return false;
+    }
+
+    private Fix SetMicroBatches(long count) =>
+        Fix.Of($"Set MicroBatches to {count}", "SW2003/micro-batches", EditKind.SetArgument, Site, "MicroBatches", count.ToString(System.Globalization.CultureInfo.InvariantCulture));
+
+    private static Value? BatchFault(ModelGraph graph, int microBatches) =>
+        graph.Inputs.FirstOrDefault(i => i.Type.Rank == 0 || i.Type.Dims[0] != graph.Batch || i.Type.Dims[0] % microBatches != 0);
 
     private static long Nearest(long batch, int wanted) => Enumerable.Range(1, (int)Math.Min(batch, 100_000)).Where(m => batch % m == 0).OrderBy(m => Math.Abs(m - wanted)).First();
 
@@ -270,6 +292,24 @@ public sealed partial class Planner
     private bool CheckRequests(ModelGraph graph, int microBatches)
     {
         bool fine = true;
+        foreach ((Value value, PlacementRequest request, MeshAxisDefinition axis, long left, long multiple) in Indivisible(graph, microBatches))
+        {
+            int dim = request.Placement.Dim;
+            long up = (left / axis.Size + 1) * axis.Size;
+            string name = value.Parameter?.Shown ?? value.Name;
+            _findings.Add(Finding.At("SW1003", request.Site, $"dim {dim} of '{name}' is {left}{(left == value.Type.Dims[dim] ? "" : $" on a rank (of {value.Type.Dims[dim]})")}, which axis '{axis.Name}' ({axis.Size}) does not divide; {up} would") with
+            {
+                Fixes = SizeFixes.For(value.Sizes?.Invoke(dim), multiple, "SW1003", (constant, size) => TracesWith(constant, size, microBatches, request.Site)),
+            });
+            fine = false;
+        }
+
+        return fine;
+    }
+
+    /// <summary>What an annotation splits and an axis does not divide, with the size that the axes before have left and what the whole size must be a multiple of.</summary>
+    private IEnumerable<(Value Value, PlacementRequest Request, MeshAxisDefinition Axis, long Left, long Multiple)> Indivisible(ModelGraph graph, int microBatches)
+    {
         foreach (Value value in graph.Values.Where(v => v.Requests.Count > 0))
         {
             long[] left = value.Type.Dims.ToArray();
@@ -289,18 +329,13 @@ public sealed partial class Planner
                 int dim = request.Placement.Dim;
                 if (left[dim] % axis.Size != 0)
                 {
-                    long up = (left[dim] / axis.Size + 1) * axis.Size;
-                    string name = value.Parameter?.Shown ?? value.Name;
-                    _findings.Add(Finding.At("SW1003", request.Site, $"dim {dim} of '{name}' is {left[dim]}{(left[dim] == value.Type.Dims[dim] ? "" : $" on a rank (of {value.Type.Dims[dim]})")}, which axis '{axis.Name}' ({axis.Size}) does not divide; {up} would"));
-                    fine = false;
+                    yield return (value, request, axis, left[dim], checked(value.Type.Dims[dim] / left[dim] * axis.Size));
                     break;
                 }
 
                 left[dim] /= axis.Size;
             }
         }
-
-        return fine;
     }
 
     private ShardedGraph? Place(ModelGraph graph, int microBatches)
@@ -311,7 +346,7 @@ public sealed partial class Planner
         {
             _findings.Add(Finding.At("SW2003", node.Site.Length > 0 ? node.Site : Site, axis.IsMicroBatch
                 ? $"'{node.Source}' ({node.Op.Name}) needs all rows of the batch at once, so the step of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' cannot be cut into {axis.Parts} micro-batches: use MicroBatches = 1"
-                : $"'{node.Source}' ({node.Op.Name}) cannot be brought to the placements around it on axis '{axis.Name}'"));
+                : $"'{node.Source}' ({node.Op.Name}) cannot be brought to the placements around it on axis '{axis.Name}'") with { Fixes = axis.IsMicroBatch ? EquatableArray.Of(SetMicroBatches(1)) : default });
         }
 
         return blocked.Length > 0 ? null : sharded;

@@ -20,6 +20,15 @@ internal sealed class LayerInstance
     /// <summary>Constructor arguments by name.</summary>
     public IReadOnlyDictionary<string, object?> Arguments { get; }
 
+    /// <summary>The layer that holds it; null for the model.</summary>
+    public LayerInstance? Holder { get; init; }
+
+    /// <summary>The field that holds it; null for the model.</summary>
+    public FieldDefinition? HeldBy { get; init; }
+
+    /// <summary>Constructor arguments as they are written there.</summary>
+    public EquatableArray<Argument> Given => HeldBy switch { FieldDefinition.Layer layer => layer.Arguments, FieldDefinition.LayerStack stack => stack.Arguments, _ => default };
+
     /// <summary>Value, LayerInstance or StackInstance by field name.</summary>
     public Dictionary<string, object> Fields { get; } = new();
 

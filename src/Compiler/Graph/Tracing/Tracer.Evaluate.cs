@@ -395,7 +395,7 @@ public sealed partial class Tracer
         Stack described = _builder.AddStack(path, stack.Layers, definition.ShortName);
         Region loop = _builder.Begin(described, backward: false);
         int first = _dropouts;
-        LayerInstance body = Instantiate(definition, path + ".{0}", Bind(definition, stack.Field.Arguments, stack.Owner), stack.Field.NoDecay || stack.Owner.Definition.NoDecay, Held(stack.Field.Placements, definition, stack.Owner, ImmutableArray<(PlacementAttribute, LayerInstance)>.Empty, stack.Field.Name));
+        LayerInstance body = Instantiate(definition, path + ".{0}", Bind(definition, stack.Field.Arguments, stack.Owner), stack.Field.NoDecay || stack.Owner.Definition.NoDecay, Held(stack.Field.Placements, definition, stack.Owner, ImmutableArray<(PlacementAttribute, LayerInstance)>.Empty, stack.Field.Name), stack.Owner, stack.Field);
         Value argument = _builder.AddCarried(input.Name, input.Type);
         arguments[0] = argument;
         if (CallMethod(body, "Forward", arguments, call, caller) is not Value result)

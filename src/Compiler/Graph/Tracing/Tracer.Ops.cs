@@ -32,9 +32,9 @@ public sealed partial class Tracer
         switch (call.Name)
         {
             case "MatMul":
-                return MatMul(Tensor("a"), Tensor("b"));
+                return Product(call, layer, "a", "b", Tensor("a"), Tensor("b"));
             case "Linear":
-                Value product = MatMul(Tensor("x"), Tensor("weight"));
+                Value product = Product(call, layer, "x", "weight", Tensor("x"), Tensor("weight"));
                 return Optional("bias") is { } bias ? Add(Functions.Find("Add")!, product, bias) : product;
             case "Gelu":
                 return Add(arguments.TryGetValue("form", out object? form) && form is "Erf" ? Functions.GeluErf : Functions.GeluTanh, Tensor("x"));
@@ -129,6 +129,42 @@ public sealed partial class Tracer
         return normal >= 0 && normal < x.Type.Rank
             ? (int)normal
             : throw new TraceException(Finding.At("SW0003", _builder.Site, $"dim {dim} of '{x.Name}' does not exist: its shape is {x.Type.ShapeText}"));
+    }
+
+    /// <summary>A product; where its shapes do not match and would with an operand transposed, the finding offers that.</summary>
+    private Value Product(Expression.OpCall call, LayerInstance layer, string left, string right, Value a, Value b)
+    {
+        try
+        {
+            return MatMul(a, b);
+        }
+        catch (TraceException refused) when (refused.Finding is { Id: "SW0003" } finding && a.Type.Rank > 1 && b.Type.Rank > 1)
+        {
+            var op = new MatMulOp(false, false);
+            var fixes = new List<Fix>();
+            Offer(right, a.Type, Swapped(b.Type));
+            Offer(left, Swapped(a.Type), b.Type);
+            throw new TraceException(finding with { Fixes = fixes.ToEquatable() });
+
+            void Offer(string operand, TensorType x, TensorType y)
+            {
+                try
+                {
+                    op.Infer(ImmutableArray.Create(x, y));
+                }
+                catch (ShapeException)
+                {
+                    return;
+                }
+
+                if (call.Arguments.FirstOrDefault(g => g.Name == operand) is { Value.Site: >= 0 and int site })
+                {
+                    fixes.Add(Fix.Of($"Transpose the {(operand == left ? "first" : "second")} operand", "SW0003/transpose-" + (operand == left ? "first" : "second"), EditKind.Wrap, layer.Definition.Type + "#" + site, "Transpose"));
+                }
+            }
+
+            static TensorType Swapped(TensorType type) => type.With(type.Dims.Take(type.Rank - 2).Append(type.Dims[type.Rank - 1]).Append(type.Dims[type.Rank - 2]));
+        }
     }
 
     /// <summary>A transposed operand becomes a flag of the product: nothing is moved.</summary>

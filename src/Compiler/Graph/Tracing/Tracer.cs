@@ -22,6 +22,7 @@ public sealed partial class Tracer
     private readonly Dictionary<string, object?> _constants = new();
     private readonly HashSet<string> _axes;
     private readonly bool _training;
+    private readonly List<Finding> _findings = new();
     private int _steps;
     private int _dropouts;
     private int _depth;
@@ -53,11 +54,11 @@ public sealed partial class Tracer
         try
         {
             tracer.Run(entry);
-            return new TraceResult(tracer.Graph, ImmutableArray<Finding>.Empty);
+            return new TraceResult(tracer._findings.Count == 0 ? tracer.Graph : null, tracer._findings.ToImmutableArray());
         }
         catch (TraceException end)
         {
-            return new TraceResult(null, (end.Finding ?? tracer.Damaged()) is { } finding ? ImmutableArray.Create(finding) : ImmutableArray<Finding>.Empty);
+            return new TraceResult(null, ((end.Finding ?? tracer.Damaged()) is { } finding ? tracer._findings.Append(finding) : tracer._findings).ToImmutableArray());
         }
         catch (InsufficientExecutionStackException)
         {
@@ -92,7 +93,7 @@ public sealed partial class Tracer
             throw new TraceException(null);
         }
 
-        LayerInstance root = Instantiate(definition, "", new Dictionary<string, object?>(), noDecay: false, ImmutableArray<(PlacementAttribute, LayerInstance)>.Empty);
+        LayerInstance root = Instantiate(definition, "", new Dictionary<string, object?>(), noDecay: false, ImmutableArray<(PlacementAttribute, LayerInstance)>.Empty, null, null);
         var locals = new Dictionary<string, object?>();
         foreach (ParameterDefinition parameter in method.Parameters)
         {
@@ -147,6 +148,8 @@ public sealed partial class Tracer
 
         long[] dims = parameter.Shape.Select(e => Size(e, root)).ToArray();
         Value value = _builder.AddInput(parameter.Name, new TensorType(parameter.Type == "Tensor" ? DType.Float32 : DType.Int32, EquatableArray.Of(dims)));
+        value.DeclaredAt = root.Definition.Type + "#" + parameter.Site.ToString(System.Globalization.CultureInfo.InvariantCulture);
+        value.Sizes = dim => dim < parameter.Shape.Count ? Origin(parameter.Shape[dim], root) : null;
         foreach (PlacementAttribute attribute in parameter.Placements)
         {
             AddRequest(value, attribute, root, $"input '{parameter.Name}'");
@@ -166,7 +169,7 @@ public sealed partial class Tracer
         return size >= 1 ? size : throw Fail("SW0003", scope.Definition, expression.Site, $"a size in '{scope.Definition.ShortName}' is {size}: sizes are 1 or more");
     }
 
-    private LayerInstance Instantiate(LayerDefinition definition, string path, IReadOnlyDictionary<string, object?> arguments, bool noDecay, ImmutableArray<(PlacementAttribute Attribute, LayerInstance Holder)> held)
+    private LayerInstance Instantiate(LayerDefinition definition, string path, IReadOnlyDictionary<string, object?> arguments, bool noDecay, ImmutableArray<(PlacementAttribute Attribute, LayerInstance Holder)> held, LayerInstance? within, FieldDefinition? by)
     {
         if (++_depth > MaxDepth)
         {
@@ -175,7 +178,7 @@ public sealed partial class Tracer
 
         LayerDefinition holder = _running;
         _running = definition;
-        var instance = new LayerInstance(definition, path, arguments);
+        var instance = new LayerInstance(definition, path, arguments) { Holder = within, HeldBy = by };
         noDecay |= definition.NoDecay;
         if (definition.Recompute)
         {
@@ -198,7 +201,7 @@ public sealed partial class Tracer
                 case FieldDefinition.Layer layer:
                     AddStages(layer.Stages, instance, field);
                     LayerDefinition inner = Find(layer.Type, definition, field);
-                    instance.Fields[field.Name] = Instantiate(inner, instance.PathOf(field), Bind(inner, layer.Arguments, instance), noDecay || layer.NoDecay, Held(layer.Placements, inner, instance, held, field.Name));
+                    instance.Fields[field.Name] = Instantiate(inner, instance.PathOf(field), Bind(inner, layer.Arguments, instance), noDecay || layer.NoDecay, Held(layer.Placements, inner, instance, held, field.Name), instance, field);
                     break;
                 case FieldDefinition.LayerStack stack:
                     AddStages(stack.Stages, instance, field);
@@ -213,7 +216,7 @@ public sealed partial class Tracer
                         for (int i = 0; i < made.Layers; i++)
                         {
                             Step();
-                            made.Unrolled.Add(Instantiate(body, instance.PathOf(field) + "." + i, Bind(body, stack.Arguments, instance), noDecay || stack.NoDecay, Held(stack.Placements, body, instance, held, field.Name)));
+                            made.Unrolled.Add(Instantiate(body, instance.PathOf(field) + "." + i, Bind(body, stack.Arguments, instance), noDecay || stack.NoDecay, Held(stack.Placements, body, instance, held, field.Name), instance, field));
                         }
                     }
 
@@ -245,16 +248,23 @@ public sealed partial class Tracer
         {
             string name = attribute.Parameter;
             var parameters = layer.Fields.OfType<FieldDefinition.Parameter>().ToList();
-            if (name.Length == 0)
+            if (name.Length == 0 && parameters.Count == 1)
             {
-                name = parameters.Count == 1
-                    ? parameters[0].Name
-                    : throw Fail("SW1004", holder.Definition, attribute.Site, $"[{attribute.Kind}(\"{attribute.Axis}\")] on '{fieldName}': layer '{layer.ShortName}' has {parameters.Count} parameters ({string.Join(", ", parameters.Select(p => p.Name))}); say which with Parameter = nameof(…)");
+                name = parameters[0].Name;
             }
 
             if (!name.Contains(".") && parameters.All(p => p.Name != name))
             {
-                throw Fail("SW1004", holder.Definition, attribute.Site, $"layer '{layer.ShortName}' has no parameter '{name}': it has {(parameters.Count == 0 ? "none" : string.Join(", ", parameters.Select(p => p.Name)))}");
+                string place = holder.Definition.Type + "#" + attribute.Site;
+                string names = parameters.Count == 0 ? "none" : string.Join(", ", parameters.Select(p => p.Name));
+                _findings.Add(Finding.At("SW1004", place, name.Length == 0
+                    ? $"[{attribute.Kind}(\"{attribute.Axis}\")] on '{fieldName}': layer '{layer.ShortName}' has {parameters.Count} parameters ({names}); say which with Parameter = nameof(…)"
+                    : $"layer '{layer.ShortName}' has no parameter '{name}': it has {names}") with
+                {
+                    Fixes = parameters.Select(p => Fix.Of($"Place '{p.Name}'", "SW1004/" + p.Name, EditKind.SetArgument, place, "Parameter", $"nameof({layer.Type.Split(',')[0]}.{p.Name})"))
+                        .Append(Fix.Of("Remove the placement", "SW1004/remove", EditKind.RemoveAttribute, place)).ToEquatable(),
+                });
+                continue;
             }
 
             result.Add((attribute with { Parameter = name }, holder));
@@ -294,7 +304,8 @@ public sealed partial class Tracer
             _ => new Initializer(InitKind.Normal, numbers.ElementAtOrDefault(1), numbers.Length > 0 ? numbers[0] : 0.02f),
         };
         string path = owner.PathOf(field);
-        Value value = _builder.AddParameter(field.PathName, new TensorType(DType.Float32, EquatableArray.Of(dims)), new ParameterInfo(path, init, noDecay));
+        Value value = _builder.AddParameter(field.PathName, new TensorType(DType.Float32, EquatableArray.Of(dims)), new ParameterInfo(path, init, noDecay) { Annotation = Annotation(field, owner) });
+        value.Sizes = dim => dim < field.Shape.Count ? Origin(field.Shape[dim], owner) : null;
         foreach ((PlacementAttribute attribute, LayerInstance holder) in held.Where(h => h.Attribute.Parameter == field.Name))
         {
             AddRequest(value, attribute, holder, $"parameter '{path}'");
@@ -336,25 +347,41 @@ public sealed partial class Tracer
 
     private void AddRequest(Value value, string axis, Placement placement, string place, string what)
     {
+        // Each is said and left out, and tracing goes on: ten of them are ten findings, not one after another.
         if (_axes.Count > 0 && !_axes.Contains(axis))
         {
             string nearest = _axes.OrderBy(a => Distance(a, axis)).ThenBy(a => a, StringComparer.Ordinal).First();
-            throw new TraceException(Finding.At("SW1001", place, $"no mesh of '{_model.Layer.ShortName}' has an axis '{axis}': {what} names it; did you mean '{nearest}'?"));
+            _findings.Add(Finding.At("SW1001", place, $"no mesh of '{_model.Layer.ShortName}' has an axis '{axis}': {what} names it; did you mean '{nearest}'?") with
+            {
+                Fixes = EquatableArray.Of(Fix.Of($"Name axis '{nearest}'", "SW1001/nearest", EditKind.SetString, place, axis, nearest)),
+            });
+            return;
         }
 
         if (placement.IsSplit && (placement.Dim < 0 || placement.Dim >= value.Type.Rank))
         {
-            throw new TraceException(Finding.At("SW1002", place, $"dim {placement.Dim} of {what} does not exist: its shape is {value.Type.ShapeText}, so dims are 0 to {value.Type.Rank - 1}"));
+            _findings.Add(Finding.At("SW1002", place, $"dim {placement.Dim} of {what} does not exist: its shape is {value.Type.ShapeText}, so dims are 0 to {value.Type.Rank - 1}"));
+            return;
         }
 
         if (placement.IsPartial && value.Kind is ValueKind.Parameter or ValueKind.Input && placement.IsPartial)
         {
-            throw new TraceException(Finding.At("SW1004", place, $"{what} cannot be partial on '{axis}': a partial value is a sum that ranks have computed; use Split or Broadcast"));
+            _findings.Add(Finding.At("SW1004", place, $"{what} cannot be partial on '{axis}': a partial value is a sum that ranks have computed; use Split or Broadcast") with
+            {
+                Fixes = EquatableArray.Of(Fix.Of("Remove the placement", "SW1004/remove", EditKind.RemoveAttribute, place)),
+            });
+            return;
         }
 
         if (value.Requests.FirstOrDefault(r => r.Axis == axis && r.Placement != placement) is { } other)
         {
-            throw new TraceException(Finding.At("SW1004", place, $"{what} is {other.Placement} and {placement} on axis '{axis}': a tensor has one placement on an axis; keep either"));
+            _findings.Add(Finding.At("SW1004", place, $"{what} is {other.Placement} and {placement} on axis '{axis}': a tensor has one placement on an axis; keep either") with
+            {
+                Fixes = EquatableArray.Of(
+                    Fix.Of($"Keep {other.Placement}", "SW1004/first", EditKind.RemoveAttribute, place),
+                    Fix.Of($"Keep {placement}", "SW1004/second", EditKind.RemoveAttribute, other.Site)),
+            });
+            return;
         }
 
         if (value.Requests.All(r => r.Axis != axis))
@@ -386,7 +413,6 @@ public sealed partial class Tracer
         string assembly = Assembly(_running);
         return assembly == Assembly(_model.Layer) ? null : new Finding(
             "SW0007", _running.Type, -1, $"the graph of layer '{_running.ShortName}' of assembly '{assembly}' is damaged: it uses something that it does not hold, or in another way than it is; build that assembly again");
-        static string Assembly(LayerDefinition layer) => layer.Type.Substring(layer.Type.LastIndexOf(',') + 1).Trim();
     }
 
     private void Step()

@@ -1,0 +1,44 @@
+using System.Globalization;
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.Diagnostics;
+using Shardwright.Compiler.Graph;
+
+namespace Shardwright.Analyzers;
+
+/// <summary>Thresholds of <c>.editorconfig</c>: a plan measures, an editor decides from where on it is worth saying. Changing one plans nothing anew.</summary>
+public static class Thresholds
+{
+    /// <summary>Keys and what holds where none is set, by diagnostic.</summary>
+    private static readonly Dictionary<string, (string Key, double Otherwise)> s_all = new()
+    {
+        ["SW1006"] = ("shardwright.hidden_reshard_bytes", 1 << 20),
+        ["SW2002"] = ("shardwright.imbalance_percent", 10),
+        ["SW2004"] = ("shardwright.bubble_percent", 20),
+        ["SW3002"] = ("shardwright.memory_headroom_percent", 10),
+        ["SW4001"] = ("shardwright.exposed_communication_percent", 20),
+    };
+
+    /// <summary>All keys.</summary>
+    public static IEnumerable<string> Keys => s_all.Values.Select(t => t.Key).OrderBy(k => k, StringComparer.Ordinal);
+
+    /// <summary>The ID under which a finding is reported; null where it stays under its threshold.</summary>
+    public static string? Judge(Finding finding, SyntaxTree? tree, AnalyzerOptions options)
+    {
+        if (finding.Measure is not { } measure || !s_all.TryGetValue(finding.Id, out (string Key, double Otherwise) threshold))
+        {
+            return finding.Id;
+        }
+
+        double limit = tree is not null && options.AnalyzerConfigOptionsProvider.GetOptions(tree).TryGetValue(threshold.Key, out string? text)
+            && double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double set) ? set : threshold.Otherwise;
+        return finding.Id switch
+        {
+            // A reshard that nobody asked for is always said; a large one as a warning.
+            "SW1006" => measure > limit ? "SW1010" : "SW1006",
+
+            // Headroom is what is left: too little of it is the finding.
+            "SW3002" => measure < limit ? finding.Id : null,
+            _ => measure > limit ? finding.Id : null,
+        };
+    }
+}

@@ -1,0 +1,119 @@
+using Microsoft.CodeAnalysis.CodeActions;
+using Microsoft.CodeAnalysis.CodeFixes;
+
+namespace Shardwright.Editor.Tests;
+
+/// <summary>Every fix that is offered is written as it should be, compiles, and silences its rule.</summary>
+public sealed class FixTests
+{
+    internal static string Model(string loss = "Mean(MatMul(x, w))", string fields = "readonly Tensor w = Parameter(6, 4);", string on = "[ShardedOn<Lab>]", string extra = "") => Desk.Head + $$"""
+        {{on}}
+        public sealed partial class Net
+        {
+            {{fields}}
+            public Tensor Loss([Shape(8, 6)] Tensor x) => {{loss}};
+            {{extra}}
+        }
+        """;
+
+    /// <summary>ID, source, key of the fix, what is then in the source.</summary>
+    public static TheoryData<string, string, string, string> Fixes => new()
+    {
+        { "SW0001", Desk.Head + "[ShardedLayer] public sealed class Plain { readonly Tensor w = Parameter(4); public Tensor Forward(Tensor x) => x * w; }", "SW0001/partial", "public sealed partial class Plain" },
+        { "SW0001", Desk.Head + "public class Outer { [ShardedLayer] public sealed partial class Inner { readonly Tensor w = Parameter(4); public Tensor Forward(Tensor x) => x * w; } }", "SW0001/partial", "public partial class Outer" },
+        { "SW0003", Model("Mean(MatMul(x, w))", "readonly Tensor w = Parameter(4, 6);"), "SW0003/transpose-second", "MatMul(x, Transpose(w))" },
+        { "SW0003", Model("Mean(MatMul(x, Transpose(w)))"), "SW0003/transpose-second", "Mean(MatMul(x, w))" },
+        { "SW0003", Model("Mean(MatMul(v, x))", "readonly Tensor v = Parameter(8, 4);"), "SW0003/transpose-first", "MatMul(Transpose(v), x)" },
+        { "SW0006", Model(fields: "readonly Tensor w = Parameter(6, 4);\n    // Not needed.\n    readonly Tensor idle = Parameter(3);\n"), "SW0006/remove", "Parameter(6, 4);\n\n    public" },
+        { "SW0006", Model(fields: "readonly Tensor w = Parameter(6, 4), idle = Parameter(3);"), "SW0006/remove", "w = Parameter(6, 4);" },
+        { "SW0009", Model(on: "[ShardedOn<Lab>, ShardedOn<Lab>(MicroBatches = 2)]"), "SW0009/name", "ShardedOn<Lab>(MicroBatches = 2, Name = \"OnLab2\")" },
+        { "SW1001", Model(fields: "[Split(\"tpp\", 0)] readonly Tensor w = Parameter(6, 4);"), "SW1001/nearest", "[Split(\"tp\", 0)]" },
+        { "SW1001", Model("Mean(MatMul(Reshard(x, Placement.Split(\"ttp\", 1)), w))"), "SW1001/nearest", "Placement.Split(\"tp\", 1)" },
+        { "SW1003", Model(fields: "[Split(\"tp\", 1)] readonly Tensor w = Parameter(6, 5);"), "SW1003/up", "Parameter(6, 6)" },
+        { "SW1003", Model(fields: "[Split(\"tp\", 1)] readonly Tensor w = Parameter(6, 5);"), "SW1003/down", "Parameter(6, 4)" },
+        { "SW1003", Model(fields: "const int Width = 5; [Split(\"tp\", 1)] readonly Tensor w = Parameter(6, Width);"), "SW1003/up/Width", "Width = 6;" },
+        { "SW1003", Desk.Head + """
+            public static class Sizes { public const int Unit = 5, Width = Unit + 4; }
+            [ShardedLayer] public sealed partial class Dense(int n) { [Split("tp", 1)] readonly Tensor w = Parameter(4, n); public Tensor Forward(Tensor x) => MatMul(x, w); }
+            [ShardedOn<Lab>] public sealed partial class Net { readonly Dense dense = new(Sizes.Width); public Tensor Loss([Shape(8, 4)] Tensor x) => Mean(dense.Forward(x)); }
+            """, "SW1003/up/Unit", "Unit = 6," },
+        { "SW1003", Desk.Head + """
+            [ShardedLayer] public sealed partial class Heads(int width, int heads)
+            {
+                [Split("tp", 1)] readonly Tensor w = Parameter(4, width);
+                public Tensor Forward(Tensor x) => Reshape(MatMul(x, w), x.Shape[0], heads, width / heads);
+            }
+            [ShardedOn<Lab>] public sealed partial class Net
+            {
+                const int Width = 9, Count = 3;
+                readonly Heads heads = new(Width, Count);
+                public Tensor Loss([Shape(8, 4)] Tensor x) => Mean(heads.Forward(x));
+            }
+            """, "SW1003/up/Width", "Width = 12," },
+        { "SW1004", Model(fields: "[Split(\"tp\", 1), Broadcast(\"tp\")] readonly Tensor w = Parameter(6, 4);"), "SW1004/first", "[Split(\"tp\", 1)] readonly" },
+        { "SW1004", Model(fields: "[Split(\"tp\", 1), Broadcast(\"tp\")] readonly Tensor w = Parameter(6, 4);"), "SW1004/second", "[Broadcast(\"tp\")] readonly" },
+        { "SW1004", Model(fields: "[Partial(\"tp\")] readonly Tensor w = Parameter(6, 4);"), "SW1004/remove", "{\n    readonly Tensor w" },
+        { "SW1004", Model("Mean(dense.Forward(x))", "[Split(\"tp\", 1)] readonly Linear dense = new(6, 4);"), "SW1004/Weight", "[Split(\"tp\", 1, Parameter = nameof(Shardwright.Linear.Weight))]" },
+        { "SW2001", Stacked("[Stages(1, 1)] "), "SW2001/nearest", "[Stages(2, 2)]" },
+        { "SW2003", Model(on: "[ShardedOn<Lab>(MicroBatches = 3)]"), "SW2003/micro-batches", "MicroBatches = 2)" },
+        { "SW3004", Desk.Head + """
+            [ShardedLayer] public sealed partial class Shift(int width) { readonly Tensor by = Parameter(width); public Tensor Forward(Tensor x) => x + by; }
+            [ShardedOn<Lab>] public sealed partial class Net { [Recompute] readonly Shift shift = new(6); public Tensor Loss([Shape(8, 6)] Tensor x) => Mean(shift.Forward(x)); }
+            """, "SW3004/remove", "{ readonly Shift" },
+    };
+
+    private static string Stacked(string stages) => Desk.Head + $$"""
+        [DeviceMesh] [MeshAxis("pp", 2, Role = AxisRole.Pipeline)] public sealed class Pipe;
+        [ShardedLayer] public sealed partial class Dense(int n) { readonly Tensor w = Parameter(n, n); public Tensor Forward(Tensor x) => Gelu(MatMul(x, w)); }
+        [ShardedOn<Pipe>(MicroBatches = 4)] public sealed partial class Net
+        {
+            {{stages}}readonly LayerStack<Dense> stack = new(4, () => new Dense(6));
+            public Tensor Loss([Shape(8, 6)] Tensor x) => Mean(Square(stack.Forward(x)));
+        }
+        """;
+
+    [Theory]
+    [MemberData(nameof(Fixes))]
+    public async Task AFixIsWrittenCompilesAndSilences(string id, string source, string key, string expected)
+    {
+        Desk desk = Desk.Of(source);
+        Diagnostic diagnostic = Assert.Single(await desk.Live(), d => d.Id == id);
+        List<CodeAction> actions = await desk.Fixes(diagnostic);
+        Assert.True(actions.Exists(a => a.EquivalenceKey == key), $"offered: {string.Join(", ", actions.Select(a => a.EquivalenceKey))}");
+        Desk after = await desk.Apply(actions.First(a => a.EquivalenceKey == key));
+        Assert.Contains(expected, after.Text(), StringComparison.Ordinal);
+        Assert.Empty(await after.Errors());
+        Assert.DoesNotContain(await after.Live(), d => d.Id == id);
+        Assert.DoesNotContain(await after.Build(), d => d.Severity == DiagnosticSeverity.Error);
+    }
+
+    [Fact]
+    public async Task TenFindingsOfOneFileAreFixedTogether()
+    {
+        string fields = string.Join("\n    ", Enumerable.Range(0, 10).Select(i => $"[Split(\"tpp\", {i % 2})] readonly Tensor w{i} = Parameter(6, 6);"));
+        Desk desk = Desk.Of(Model("Mean(" + Enumerable.Range(0, 10).Aggregate("x", (x, i) => $"MatMul({x}, w{i})") + ")", fields));
+        Assert.Equal(10, (await desk.Live()).Count(d => d.Id == "SW1001"));
+        Desk after = await desk.FixAll("SW1001/nearest");
+        Assert.Equal(10, after.Text().Split("[Split(\"tp\",").Length - 1);
+        Assert.DoesNotContain(await after.Live(), d => d.Severity >= DiagnosticSeverity.Warning);
+        Assert.Empty(await after.Errors());
+    }
+
+    [Fact]
+    public async Task FixesReachTheFileThatHoldsTheConstant()
+    {
+        Desk desk = Desk.Of([
+            ("Model.cs", Desk.Head + "[ShardedOn<Lab>] public sealed partial class Net { [Split(\"tp\", 1)] readonly Tensor w = Parameter(6, Sizes.Width); public Tensor Loss([Shape(8, 6)] Tensor x) => Mean(MatMul(x, w)); }"),
+            ("Sizes.cs", "namespace My; public static class Sizes { public const int Width = 7; }"),
+        ]);
+        Diagnostic diagnostic = Assert.Single(await desk.Live());
+        Desk after = await desk.FixAll("SW1003/up/Width", FixAllScope.Project);
+        Assert.Contains("Width = 8;", after.Text("Sizes.cs"), StringComparison.Ordinal);
+        Assert.Equal(desk.Text(), after.Text());
+        Assert.DoesNotContain(await after.Live(), d => d.Id == diagnostic.Id);
+    }
+
+    [Fact]
+    public void EveryFixableIdIsADiagnostic() =>
+        Assert.Empty(new CodeFixes.FindingsCodeFix().FixableDiagnosticIds.Except(new Analyzers.FindingsAnalyzer().SupportedDiagnostics.Select(d => d.Id)));
+}
