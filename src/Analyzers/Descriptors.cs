@@ -27,8 +27,11 @@ public static class Descriptors
         Error("SW2003", "Schedule cannot run with these counts"),
         Error("SW2006", "Value cannot pass between stages"),
         Error("SW2007", "Schedule is no step, or could stand still"),
+        Make("SW3001", "Does not fit", DiagnosticSeverity.Error),
+        Warning("SW3002", "Fits with less than a tenth to spare"),
         Error("SW3003", "Numbers of a device or link cannot be true"),
         Warning("SW3004", "Nothing to compute again"),
+        Make("SW9001", "The plan in one line", DiagnosticSeverity.Info),
     }.ToDictionary(d => d.Id);
 
     /// <summary>All descriptors.</summary>

@@ -38,6 +38,14 @@ public sealed class WorldTests
     }
 
     [Fact]
+    public void ARankWhoseArenaTheMachineRefusesSaysHowMuchItPlanned()
+    {
+        using var world = World.InProcess(Line(2));
+        Exception thrown = Assert.ThrowsAny<Exception>(() => world.Run(context => new Arena(context.Rank == 1 ? 1L << 62 : 64, context.Rank).Dispose()));
+        Assert.Contains("Rank 1 could not allocate its arena of 4,611,686,018,427,387,904 bytes, the figure of its plan", thrown.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void CollectivesMoveWhatTheyShould()
     {
         const int Ranks = 3, Part = 5;

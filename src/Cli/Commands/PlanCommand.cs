@@ -19,7 +19,11 @@ internal static class PlanCommand
     private static int Run(CommandContext context)
     {
         (AssemblySet set, IReadOnlyList<PlanTarget> targets, Overrides overrides) = s_target.Read(context);
-        string[] documents = [.. targets.Select(t => PlanDocument.Write(PlanRunner.Run(overrides.Apply(t, set), overrides, context.Cancellation)))];
+        string[] documents = [.. targets.Select(t =>
+        {
+            (RankProgram program, PlanResult result) = PlanRunner.Run(overrides.Apply(t, set), overrides, context.Cancellation);
+            return PlanDocument.Write(program, result.WaysOut);
+        })];
         if (!context.Get(s_json))
         {
             context.Output.Write(string.Join("\n", documents.Select(d => runtime::Shardwright.Plan.Parse(d).ToString())));

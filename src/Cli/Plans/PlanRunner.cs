@@ -10,7 +10,7 @@ internal static class PlanRunner
     /// <param name="target">What to plan, overrides in place.</param>
     /// <param name="overrides">For messages.</param>
     /// <param name="cancellation">Ends every search.</param>
-    public static RankProgram Run(PlanTarget target, Overrides overrides, CancellationToken cancellation) =>
+    public static (RankProgram Program, PlanResult Result) Run(PlanTarget target, Overrides overrides, CancellationToken cancellation) =>
         Checked(target, overrides, () => Planner.Plan(target.Model, target.Layers.GetValueOrDefault, target.On, ImmutableDictionary<string, long>.Empty, cancellation));
 
     /// <summary>Where every tensor lies.</summary>
@@ -28,7 +28,7 @@ internal static class PlanRunner
         return tensors;
     }
 
-    private static RankProgram Checked(PlanTarget target, Overrides overrides, Func<PlanResult> plan)
+    private static (RankProgram Program, PlanResult Result) Checked(PlanTarget target, Overrides overrides, Func<PlanResult> plan)
     {
         string with = overrides.ToString();
         string shown = target.Shown + (with.Length > 0 ? " with " + with : "");
@@ -50,7 +50,7 @@ internal static class PlanRunner
 
         return program.Stages.SelectMany(s => s.Buffers).Any(b => b.Offset < 0 || b.Length < 0) || program.ArenaBytes < 0 || program.Stages.SelectMany(s => s.Buffers).Sum(Bytes) > long.MaxValue / 2
             ? throw TooLarge(shown)
-            : program;
+            : (program, result);
     }
 
     /// <summary>In floating point, which does not wrap around.</summary>

@@ -92,7 +92,7 @@ internal sealed partial class EntryBuilder
             (int kernel, ImmutableArray<LocalTensor> tensors) = _kernels.Add(step, t => _needed.Contains(t) || _extra.Contains(t) || step.Ops.Count == 1 && !step.IsElementwise, accumulates);
             LocalTensor output = tensors[_kernels.Kernels[kernel].Tensors.Items.IndexOf(_kernels.Kernels[kernel].Tensors.First(t => t.IsOutput))];
             string again = step.Ops[0].Node is { IsAgain: true } ? "; again, for backward" : "";
-            result.Add(new ProgramStatement.Run(kernel, tensors.Select(Operand).ToEquatable(), Comment(output) + again, false));
+            result.Add(new ProgramStatement.Run(kernel, tensors.Select(Operand).ToEquatable(), Comment(output) + again, false) { IsAgain = again.Length > 0 });
         }
 
         foreach ((LocalTensor sum, double factor) in _graph.Losses)

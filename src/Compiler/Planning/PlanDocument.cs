@@ -12,7 +12,10 @@ public static class PlanDocument
     public const int Version = 1;
 
     /// <summary>Writes the document as JSON.</summary>
-    public static string Write(RankProgram program)
+    public static string Write(RankProgram program) => Write(program, ImmutableArray<WayOut>.Empty);
+
+    /// <summary>Writes it with changes that make it fit.</summary>
+    public static string Write(RankProgram program, ImmutableArray<WayOut> waysOut)
     {
         var json = new StringBuilder();
         json.Append("{\n");
@@ -27,6 +30,15 @@ public static class PlanDocument
         Line("layers", "{" + string.Join(", ", (program.Pipeline?.Layers ?? default).Select(l => $"{Quote(l.Path)}: {List(l.Layers.Select(n => Number(n)))}")) + "}");
         Line("optimizer", Quote(program.Optimizer));
         Line("flops", Number(program.Ranks.Max(r => Flops(program, r))));
+        Line("modelFlops", Real(program.Forecast.ModelFlops));
+        Line("device", Quote(program.Forecast.Device));
+        Line("usableBytes", Number(program.Forecast.UsableBytes));
+        Line("stepSeconds", Real(program.Forecast.StepSeconds));
+        Line("computeSeconds", Real(program.Forecast.ComputeSeconds));
+        Line("communicationSeconds", Real(program.Forecast.CommunicationSeconds));
+        Line("bubble", Real(program.Forecast.Bubble));
+        Line("mfu", Real(program.Forecast.Mfu));
+        Line("waysOut", Rows(waysOut.Select(w => $"{{\"change\": {Quote(w.Change)}, \"totalBytes\": {w.ArenaBytes}, \"stepSeconds\": {Real(w.StepSeconds)}}}")));
         Line("totalBytes", program.ArenaBytes.ToString(CultureInfo.InvariantCulture));
         Line("memory", MemoryText(program, Largest(program)));
         Line("ranks", Rows(program.Ranks.Select((rank, i) =>
@@ -118,6 +130,9 @@ public static class PlanDocument
 
     private static string Row(string op, string axis, long bytes, long times, string tensor, string where, string reason) =>
         $"{{\"op\": {Quote(op)}, \"axis\": {Quote(axis)}, \"bytesPerRank\": {bytes}, \"times\": {times}, \"tensor\": {Quote(tensor)}, \"where\": {Quote(where)}, \"reason\": {Quote(reason)}}}";
+
+    /// <summary>A prediction has no more digits than it deserves, and the same on every machine.</summary>
+    private static string Real(double value) => value.ToString("G6", CultureInfo.InvariantCulture);
 
     private static string Number(long value) => value.ToString(CultureInfo.InvariantCulture);
 

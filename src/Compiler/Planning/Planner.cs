@@ -11,7 +11,11 @@ namespace Shardwright.Compiler.Planning;
 /// <summary>What planning yields: a program, or why there is none.</summary>
 /// <param name="Program">The program of a rank; null where there is no valid plan.</param>
 /// <param name="Findings">What was found on the way.</param>
-public sealed record PlanResult(RankProgram? Program, ImmutableArray<Finding> Findings);
+public sealed record PlanResult(RankProgram? Program, ImmutableArray<Finding> Findings)
+{
+    /// <summary>Changes that make a plan fit which does not, the shortest step first.</summary>
+    public ImmutableArray<WayOut> WaysOut { get; init; } = ImmutableArray<WayOut>.Empty;
+}
 
 /// <summary>Drives the passes for one model on one mesh: trace, differentiate, place, lower, fuse, lay out.</summary>
 public sealed partial class Planner
@@ -41,20 +45,27 @@ public sealed partial class Planner
     /// <param name="on">The mesh.</param>
     /// <param name="overrides">Other numbers for constants, by name.</param>
     /// <param name="cancellation">Ends every search.</param>
-    public static PlanResult Plan(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, IReadOnlyDictionary<string, long> overrides, CancellationToken cancellation)
+    public static PlanResult Plan(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, IReadOnlyDictionary<string, long> overrides, CancellationToken cancellation) =>
+        Plan(model, layers, on, overrides, proposes: true, cancellation);
+
+    private static PlanResult Plan(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, IReadOnlyDictionary<string, long> overrides, bool proposes, CancellationToken cancellation)
     {
         var planner = new Planner(model, layers, on, overrides, cancellation);
         RankProgram? program = null;
         try
         {
             program = planner.Run();
+            if (program is not null && proposes)
+            {
+                planner.CheckFit(program);
+            }
         }
         catch (OverflowException)
         {
             planner._findings.Add(Finding.At("SW0003", planner.Site, $"sizes of '{model.Layer.ShortName}' on '{on.Mesh.ShortName}' overflow: a rank would need more than 2^63 bytes, or the mesh has more than 2^31 ranks; use fewer layers, smaller sizes or smaller axes"));
         }
 
-        return new PlanResult(planner._findings.Any(f => f.IsError) ? null : program, planner._findings.Distinct().ToImmutableArray());
+        return new PlanResult(planner._findings.Any(f => f.IsError) ? null : program, planner._findings.Distinct().ToImmutableArray()) { WaysOut = planner._waysOut };
     }
 
     private string Site => _model.Layer.Type + "#" + _on.Site;
@@ -81,6 +92,7 @@ public sealed partial class Planner
             _findings.Add(Finding.At("SW0008", obstacle.Node.Site.Length > 0 ? obstacle.Node.Site : Site, $"'{obstacle.Input.Name}' depends on a parameter, but gets no gradient here: {obstacle.Reason}"));
         }
 
+        _batch = train.Batch;
         DeadCode.Remove(train);
         if (_findings.Any(f => f.IsError) || new PipelineRequest(_model, _on, _findings).Read(train, microBatches) is not { } request)
         {
@@ -143,25 +155,27 @@ public sealed partial class Planner
         string full = _model.Layer.Type.Split(',')[0];
         int dot = full.LastIndexOf('.');
         (EquatableArray<RankPlan> ranks, PipelinePlan? pipeline) = (default, null);
+        LoweredPipeline? order = null;
         if (!pipelined)
         {
             ranks = EquatableArray.Of(arenas.Single());
         }
-        else if (Pipeline(entries, request, stages, programOf, arenas) is (EquatableArray<RankPlan> placed, PipelinePlan proven))
+        else if (Pipeline(entries, request, stages, programOf, arenas) is (EquatableArray<RankPlan> placed, PipelinePlan proven, LoweredPipeline lowered))
         {
-            (ranks, pipeline) = (placed, proven);
+            (ranks, pipeline, order) = (placed, proven, lowered);
         }
         else
         {
             return null;
         }
 
-        return new RankProgram(
+        var program = new RankProgram(
             full, dot < 0 ? "" : full.Substring(0, dot), _on.NestedName, _on.Mesh.ShortName, _on.Mesh.Axes.Select(a => (a.Name, a.Size)).ToEquatable(),
             _on.Optimizer, microBatches, stages.Kernels.Kernels.ToEquatable(), stages.Programs.ToEquatable(), ranks, ScratchBytesPerThread, threads, pipeline);
+        return program with { Forecast = StepTime.Of(program, _on.Mesh, IsHalf, order) };
     }
 
-    private (EquatableArray<RankPlan>, PipelinePlan)? Pipeline(List<TracedEntry> entries, PipelineRequest.Answer request, StagePlanner stages, int[] programOf, ArenaPlanner arenas)
+    private (EquatableArray<RankPlan>, PipelinePlan, LoweredPipeline)? Pipeline(List<TracedEntry> entries, PipelineRequest.Answer request, StagePlanner stages, int[] programOf, ArenaPlanner arenas)
     {
         ActionTable table = request.Table!;
         var orders = new List<(string, LoweredPipeline)>();
@@ -197,7 +211,7 @@ public sealed partial class Planner
         var plan = new PipelinePlan(
             request.Axis, table.Name, table.Ranks.Count, table.Stages, table.RankOfStage,
             entries[0].Graph.Stacks.Select(k => (k.Path, Enumerable.Range(0, table.Stages).Select(s => entries[0].Map.Layers(k.Id, s)).ToEquatable())).ToEquatable(), tied, result, bytes);
-        return (arenas.Pipeline(programOf, entries[0].Map, orders, bytes), plan);
+        return (arenas.Pipeline(programOf, entries[0].Map, orders, bytes), plan, orders[0].Item2);
     }
 
     /// <summary>The order of a pass without backward: the forward actions of the schedule, or, for one micro-batch, stage after stage.</summary>

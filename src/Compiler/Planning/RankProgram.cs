@@ -83,7 +83,10 @@ public sealed record BufferPlan(int Id, string Name, DType Element, MemorySpace 
     public bool IsStack => Slots > 1 || Span > 0;
 
     /// <summary>Bytes of all slots.</summary>
-    public long Bytes => Slots == 1 ? Length * (Element is DType.BFloat16 or DType.Float16 ? 2 : 4) : Stride * Slots;
+    public long Bytes => Slots == 1 ? Length * Width(Element) : Stride * Slots;
+
+    /// <summary>Bytes of an element.</summary>
+    public static int Width(DType element) => element is DType.BFloat16 or DType.Float16 ? 2 : 4;
 }
 
 /// <summary>Which slot of a stack a statement means.</summary>
@@ -127,7 +130,11 @@ public abstract record ProgramStatement
     /// <param name="Operands">One for each tensor of the kernel.</param>
     /// <param name="Comment">Result, shape and placement.</param>
     /// <param name="OnlyFirstMicroBatch">Runs for micro-batch 0 only (a gradient that is the same for all).</param>
-    public sealed record Run(int Kernel, EquatableArray<OperandPlan> Operands, string Comment, bool OnlyFirstMicroBatch) : ProgramStatement;
+    public sealed record Run(int Kernel, EquatableArray<OperandPlan> Operands, string Comment, bool OnlyFirstMicroBatch) : ProgramStatement
+    {
+        /// <summary>Whether it makes again what the forward pass has made.</summary>
+        public bool IsAgain { get; init; }
+    }
 
     /// <summary>Starts a collective on a group's lane.</summary>
     /// <param name="Ticket">Name of the ticket variable, unique in its method.</param>
@@ -340,6 +347,9 @@ public sealed record RankProgram(
     int MaxThreads,
     PipelinePlan? Pipeline)
 {
+    /// <summary>What it asks of its device.</summary>
+    public PlanForecast Forecast { get; init; } = new("", long.MaxValue, 0, 0, 0, 0, 0, 0);
+
     /// <summary>Size of the largest arena.</summary>
     public long ArenaBytes => Ranks.Max(r => r.ArenaBytes);
 

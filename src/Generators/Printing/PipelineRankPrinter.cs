@@ -31,7 +31,7 @@ internal static class PipelineRankPrinter
         ConstructorDocs(w);
         w.Line("public Rank(RankContext rank, ulong seed)");
         string at = $"[rank.Coordinate({Text.String(pipeline.Axis)})]";
-        w.Line($"    : base(rank, seed, arenaBytes{at}, scratchAt{at}, {program.MaxThreads}, new Slice<double>(scalarsAt{at}, {program.Ranks[0].ScalarBytes / 8}), AllParameters(rank), {LossSetCount(program)})");
+        w.Line($"    : base(rank, seed, arenaBytes{at}, scratchAt{at}, {program.MaxThreads}, new Slice<double>(scalarsAt{at}, {program.Ranks[0].ScalarBytes / 8}), AllParameters(rank), {LossSetCount(program)}, {Text.Number(program.Forecast.UsableBytes)})");
         w.Open();
         w.Line($"pipelineIndex = rank.Coordinate({Text.String(pipeline.Axis)});");
         w.Line($"pipelineGroup = rank.Group({Text.String(pipeline.Axis)});");

@@ -112,7 +112,7 @@ internal static class RankPrinter
         w.Line();
         ConstructorDocs(w);
         w.Line($"public {(gpu ? "IlgpuRank" : "Rank")}(RankContext rank, ulong seed)");
-        w.Line($"    : base(rank, seed, {rank.ArenaBytes}, {rank.ScratchOffset}, {program.MaxThreads}, new Slice<double>({rank.ScalarOffset}, {rank.ScalarBytes / 8}), {stage.Name}Parameters(rank, memory), {LossSetCount(program)})");
+        w.Line($"    : base(rank, seed, {rank.ArenaBytes}, {rank.ScratchOffset}, {program.MaxThreads}, new Slice<double>({rank.ScalarOffset}, {rank.ScalarBytes / 8}), {stage.Name}Parameters(rank, memory), {LossSetCount(program)}, {Text.Number(program.Forecast.UsableBytes)})");
         w.Open();
         BindGroups(w, program);
         w.Line($"stage0 = new {stage.Name}<{kernels}>(this, Arena, {Kernels(program, gpu)}, memory);");

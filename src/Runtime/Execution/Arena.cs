@@ -27,8 +27,7 @@ public unsafe class Arena : IDisposable
         catch (OutOfMemoryException error)
         {
             throw new OutOfMemoryException(
-                $"Rank {rank} could not allocate its arena of {bytes:N0} bytes, the figure of its plan. " +
-                "Run fewer ranks on this machine, or shard the model further.", error);
+                string.Create(System.Globalization.CultureInfo.InvariantCulture, $"Rank {rank} could not allocate its arena of {bytes:N0} bytes, the figure of its plan: this machine does not have them. Run fewer ranks on it, or shard the model further."), error);
         }
 
         Interlocked.Increment(ref s_allocations);

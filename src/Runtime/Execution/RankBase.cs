@@ -35,8 +35,16 @@ public abstract partial class RankBase : IDisposable
     /// <param name="scalars">Buffer of the step's scalars.</param>
     /// <param name="parameters">Parameters.</param>
     /// <param name="lossSets">Number of sets of axes that losses are summed over.</param>
-    protected RankBase(RankContext context, ulong seed, long arenaBytes, long scratchOffset, int maxThreads, Slice<double> scalars, ParameterSlot[] parameters, int lossSets)
+    /// <param name="usableBytes">Bytes that the plan's device leaves an arena.</param>
+    /// <exception cref="InsufficientMemoryException">The plan does not fit its device.</exception>
+    /// <exception cref="OutOfMemoryException">The machine has no such block of memory.</exception>
+    protected RankBase(RankContext context, ulong seed, long arenaBytes, long scratchOffset, int maxThreads, Slice<double> scalars, ParameterSlot[] parameters, int lossSets, long usableBytes = long.MaxValue)
     {
+        if (arenaBytes > usableBytes)
+        {
+            throw new InsufficientMemoryException(DoesNotFit(context, arenaBytes, usableBytes));
+        }
+
         if (context.Threads > maxThreads)
         {
             throw new ArgumentException($"Rank {context.Rank} has {context.Threads} threads, and its plan has scratch for {maxThreads}: lower WorldOptions.ThreadsPerRank, or raise MaxThreads of the mesh's device.");
@@ -243,6 +251,14 @@ public abstract partial class RankBase : IDisposable
 
     /// <summary>A result as a host tensor.</summary>
     protected Tensor Read(Slice<float> slice, params int[] shape) => Tensor.Of(Arena.Read(slice).ToArray(), shape);
+
+    /// <summary>SW3001 at run time, for those who lower its severity.</summary>
+    private string DoesNotFit(RankContext context, long arenaBytes, long usableBytes)
+    {
+        PlanRank? planned = Plan.Ranks.FirstOrDefault(r => r.TotalBytes == arenaBytes);
+        string parts = string.Join(", ", (planned?.Memory ?? Plan.Memory).Select(m => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{m.Key} {m.Value:N0}")));
+        return string.Create(System.Globalization.CultureInfo.InvariantCulture, $"Rank {context.Rank} of '{Plan.Model}' on '{Plan.Mesh}' needs {arenaBytes:N0} bytes, the figure of its plan ({parts}), and device '{Plan.Device}' leaves an arena {usableBytes:N0}. SW3001 names what would make it fit.");
+    }
 
     private static void CheckShape(Shape shape, string name, long[] logical)
     {

@@ -36,6 +36,12 @@ public sealed record PlanKernel(string Name, string Ops, long Flops, long Bytes,
 /// <param name="Memory">Bytes by category; they add up to the whole.</param>
 public sealed record PlanRank(int Coordinate, IReadOnlyList<int> Stages, long TotalBytes, IReadOnlyDictionary<string, long> Memory);
 
+/// <summary>A change that makes a plan fit which does not; it was planned again with it.</summary>
+/// <param name="Change">As it is written: <c>MicroBatches = 8</c>.</param>
+/// <param name="TotalBytes">Bytes of the largest rank with it.</param>
+/// <param name="StepSeconds">Predicted seconds of a step with it.</param>
+public sealed record PlanWayOut(string Change, long TotalBytes, double StepSeconds);
+
 /// <summary>What the compiler decided for one model on one mesh: plain data, printable. Ranks differ only along the pipeline axis.</summary>
 public sealed class Plan
 {
@@ -57,6 +63,15 @@ public sealed class Plan
             r.GetProperty("memory").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetInt64())))];
         Optimizer = root.GetProperty("optimizer").GetString()!;
         Flops = root.GetProperty("flops").GetInt64();
+        ModelFlops = Real(root, "modelFlops");
+        Device = root.TryGetProperty("device", out JsonElement device) ? device.GetString()! : "";
+        UsableBytes = root.TryGetProperty("usableBytes", out JsonElement usable) ? usable.GetInt64() : long.MaxValue;
+        StepSeconds = Real(root, "stepSeconds");
+        ComputeSeconds = Real(root, "computeSeconds");
+        CommunicationSeconds = Real(root, "communicationSeconds");
+        Bubble = Real(root, "bubble");
+        Mfu = Real(root, "mfu");
+        WaysOut = root.TryGetProperty("waysOut", out JsonElement ways) ? [.. ways.EnumerateArray().Select(w => new PlanWayOut(w.GetProperty("change").GetString()!, w.GetProperty("totalBytes").GetInt64(), Real(w, "stepSeconds")))] : [];
         TotalBytes = root.GetProperty("totalBytes").GetInt64();
         Memory = root.GetProperty("memory").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetInt64());
         Parameters = [.. root.GetProperty("parameters").EnumerateArray().Select(p => new PlanParameter(p.GetProperty("path").GetString()!, p.GetProperty("layers").GetInt32(), Numbers(p.GetProperty("logical")), Numbers(p.GetProperty("local")), p.GetProperty("placement").GetString()!))];
@@ -96,6 +111,36 @@ public sealed class Plan
 
     /// <summary>Floating-point operations of a training step on the rank that has most of them.</summary>
     public long Flops { get; }
+
+    /// <summary>Floating-point operations of a training step that the model needs, mean of a rank: what is computed again does not count.</summary>
+    public double ModelFlops { get; }
+
+    /// <summary>Name of the device that is planned for.</summary>
+    public string Device { get; }
+
+    /// <summary>Bytes that the device leaves an arena: its usable memory less its reserve.</summary>
+    public long UsableBytes { get; }
+
+    /// <summary>Whether every rank fits.</summary>
+    public bool Fits => TotalBytes <= UsableBytes;
+
+    /// <summary>Predicted seconds of a training step.</summary>
+    public double StepSeconds { get; }
+
+    /// <summary>Of them, kernels of the rank that computes longest.</summary>
+    public double ComputeSeconds { get; }
+
+    /// <summary>Of them, collectives of that rank.</summary>
+    public double CommunicationSeconds { get; }
+
+    /// <summary>Share of all ranks' time in which the pipeline waits.</summary>
+    public double Bubble { get; }
+
+    /// <summary>Model FLOPs utilization: <see cref="ModelFlops"/> as a share of what the device's peak would do in the predicted step.</summary>
+    public double Mfu { get; }
+
+    /// <summary>Changes that make the plan fit, the shortest step first; filled by <c>shardwright plan</c> where the plan does not fit.</summary>
+    public IReadOnlyList<PlanWayOut> WaysOut { get; }
 
     /// <summary>Bytes of a rank's arena: what it allocates, to the byte; of the largest, where ranks differ (see <see cref="Ranks"/>).</summary>
     public long TotalBytes { get; }
@@ -141,6 +186,11 @@ public sealed class Plan
         string mesh = Axes.Count == 0 ? "one rank" : string.Join(" × ", Axes.Select(a => $"{a.Name} {a.Size}"));
         text.AppendLine(c, $"{Model} on {Mesh}: {mesh}; {MicroBatches} micro-batch(es), {Stages} stage(s), {Optimizer}");
         text.AppendLine(c, $"{ParameterCount:N0} parameters; {Flops / 1e9:N2} GFLOP per rank and step");
+        if (StepSeconds > 0)
+        {
+            text.AppendLine(c, $"predicted on {Device}: step {Time(StepSeconds)} (kernels {Time(ComputeSeconds)}, collectives {Time(CommunicationSeconds)}{(Stages > 1 ? $", bubble {100 * Bubble:0.#} %" : "")}), MFU {100 * Mfu:0.#} %");
+        }
+
         text.AppendLine();
         if (Stages > 1)
         {
@@ -161,6 +211,15 @@ public sealed class Plan
         }
 
         text.AppendLine(c, $"  {"total",-16} {Size(TotalBytes),12}");
+        if (Device.Length > 0)
+        {
+            text.AppendLine(c, $"  {"usable",-16} {Size(UsableBytes),12}  {Device}{(Fits ? "" : ": DOES NOT FIT")}");
+            foreach (PlanWayOut way in WaysOut.Take(2))
+            {
+                text.AppendLine(c, $"  would fit: {way.Change}: {Size(way.TotalBytes)}, step {Time(way.StepSeconds)}");
+            }
+        }
+
         text.AppendLine();
         text.AppendLine("Parameters");
         int width = Parameters.Select(p => p.Path.Length).DefaultIfEmpty(4).Max();
@@ -186,6 +245,15 @@ public sealed class Plan
         < 1 << 30 => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1048576.0:N2} MiB"),
         _ => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1073741824.0:N2} GiB"),
     };
+
+    private static string Time(double seconds) => seconds switch
+    {
+        < 1e-3 => string.Create(CultureInfo.InvariantCulture, $"{seconds * 1e6:N1} µs"),
+        < 1 => string.Create(CultureInfo.InvariantCulture, $"{seconds * 1e3:N2} ms"),
+        _ => string.Create(CultureInfo.InvariantCulture, $"{seconds:N2} s"),
+    };
+
+    private static double Real(JsonElement of, string name) => of.TryGetProperty(name, out JsonElement value) ? value.GetDouble() : 0;
 
     private static long[] Numbers(JsonElement array) => [.. array.EnumerateArray().Select(n => n.GetInt64())];
 }

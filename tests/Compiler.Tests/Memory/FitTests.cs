@@ -1,0 +1,122 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp;
+using Shardwright.Compiler.Graph.Definitions;
+using Shardwright.Compiler.Planning;
+
+namespace Shardwright.Compiler.Tests.Memory;
+
+/// <summary>Whether a plan fits its device is said where the mesh stands, with the numbers and with ways out that are true.</summary>
+public sealed class FitTests
+{
+    private static string Source(long usable, string on = "ShardedOn<Lab2>") => AnalysisTests.Head + $$"""
+        [DeviceSpec(MemoryBytes = 1L << 30, UsableBytes = {{usable}}, BandwidthGBs = 100, Fp32TFlops = 1)] public sealed class Small;
+        [DeviceMesh(Device = typeof(Small))] [MeshAxis("dp", 2)] public sealed class Lab2;
+        [{{on}}] public sealed partial class Net
+        {
+            readonly LayerStack<Feed> layers = new(4, () => new(64));
+            public Tensor Loss([Shape(4096, 64), Split("dp", 0)] Tensor x) => Mean(layers.Forward(x));
+        }
+        [ShardedLayer] public sealed partial class Feed(int n)
+        {
+            readonly Tensor up = Parameter(n, 4 * n), down = Parameter(4 * n, n);
+            public Tensor Forward(Tensor x) => x + MatMul(Gelu(MatMul(x, up)), down);
+        }
+        """;
+
+    /// <summary>What the model takes, planned where it fits.</summary>
+    private static long Needed { get; } = Plans.Of(Source(1L << 30)[AnalysisTests.Head.Length..]).Program("OnLab2").ArenaBytes;
+
+    private static Task<ImmutableArray<Diagnostic>> All(long usable) => AnalysisTests.DiagnoseAll(AnalysisTests.Compile(Source(usable)));
+
+    [Fact]
+    public async Task WhatDoesNotFitIsAnErrorAtTheMeshWithTheBytesAndTheWaysOut()
+    {
+        ImmutableArray<Diagnostic> found = await All(Needed - 1);
+        Diagnostic diagnostic = Assert.Single(found, d => d.Id != "SW9001");
+        Assert.Equal(("SW3001", DiagnosticSeverity.Error), (diagnostic.Id, diagnostic.Severity));
+        Assert.Equal("ShardedOn<Lab2>", Source(Needed - 1).Substring(diagnostic.Location.SourceSpan.Start, diagnostic.Location.SourceSpan.Length));
+        string message = diagnostic.GetMessage(CultureInfo.InvariantCulture);
+        foreach (string part in new[] { "'Net' on 'Lab2' does not fit: a rank needs", $"({Needed:N0} bytes)", $"({Needed - 1:N0} bytes) that device 'Small' leaves an arena", "Parameters 512 KiB", "Gradients 512 KiB", "OptimizerState 1 MiB", "Activations", "Workspace 2 MiB", "what fits: " })
+        {
+            Assert.Contains(part, message, StringComparison.Ordinal);
+        }
+
+        Assert.Equal(2, Regex.Count(message, @"(Recompute|MicroBatches|Zero) = [\w.]+: [\d.]+ MiB, step [\d.]+ \w+"));
+    }
+
+    [Fact]
+    public void WaysOutAreTrueAndTheShortestStepComesFirst()
+    {
+        Plans plans = Plans.Of(Source(Needed * 2 / 3)[AnalysisTests.Head.Length..]);
+        PlanResult result = plans.Plan("OnLab2");
+        Assert.NotNull(result.Program);
+        Assert.InRange(result.WaysOut.Length, 2, 24);
+        Assert.Equal(result.WaysOut.OrderBy(w => w.StepSeconds).Select(w => w.Change), result.WaysOut.Select(w => w.Change));
+        Assert.All(result.WaysOut, way =>
+        {
+            RankProgram again = plans.Program("OnLab2", _ => way.On);
+            Assert.Equal((way.ArenaBytes, way.StepSeconds), (again.ArenaBytes, again.Forecast.StepSeconds));
+            Assert.True(again.ArenaBytes <= again.Forecast.UsableBytes);
+            Assert.DoesNotContain(plans.Plan("OnLab2", _ => way.On).Findings, f => f.Id == "SW3001");
+        });
+    }
+
+    [Fact]
+    public void TheFewestMicroBatchesThatFitAreProposed()
+    {
+        Plans plans = Plans.Of(Source(Needed * 2 / 3)[AnalysisTests.Head.Length..]);
+        WayOut way = Assert.Single(plans.Plan("OnLab2").WaysOut, w => w.Change.StartsWith("MicroBatches", StringComparison.Ordinal));
+        long count = ((Expression.Integer)way.On.MicroBatches).Value;
+        RankProgram half = plans.Program("OnLab2", m => m with { MicroBatches = new Expression.Integer(count / 2, -1) });
+        Assert.True(half.ArenaBytes > half.Forecast.UsableBytes, $"{count / 2} micro-batches fit too");
+    }
+
+    [Fact]
+    public void WhereNothingHelpsTheMessageSaysSo()
+    {
+        // Parameters, gradients and optimizer state alone are 2 MiB, and two more are scratch.
+        PlanResult result = Plans.Of(Source(3 << 20)[AnalysisTests.Head.Length..]).Plan("OnLab2");
+        Assert.Empty(result.WaysOut);
+        Assert.Contains("it takes more ranks, smaller sizes or a larger device", result.Findings.Single(f => f.Id == "SW3001").Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task WhatFitsTightlyIsAWarningAndMoreRoomIsNone()
+    {
+        Diagnostic tight = Assert.Single(await All(Needed * 100 / 91), d => d.Id != "SW9001");
+        Assert.Equal(("SW3002", DiagnosticSeverity.Warning), (tight.Id, tight.Severity));
+        Assert.Contains("91 % of the", tight.GetMessage(), StringComparison.Ordinal);
+        Assert.DoesNotContain(await All(Needed * 100 / 89), d => d.Id != "SW9001");
+    }
+
+    [Fact]
+    public async Task ThePlanStandsInOneLineOnItsAttribute()
+    {
+        Diagnostic line = Assert.Single(await All(1 << 29));
+        Assert.Equal(("SW9001", DiagnosticSeverity.Info), (line.Id, line.Severity));
+        Assert.Matches(@"^'Net' on 'Lab2': 2 ranks, at most [\d.]+ MiB of 512 MiB, step [\d.]+ ms, MFU [\d.]+ % predicted on Small \(on Net\.OnLab2\)$", line.GetMessage(CultureInfo.InvariantCulture));
+        Assert.Equal("ShardedOn<Lab2>", Source(1 << 29).Substring(line.Location.SourceSpan.Start, line.Location.SourceSpan.Length));
+    }
+
+    [Fact]
+    public async Task ThePlanOfAPipelineNamesItsBubble()
+    {
+        string source = Source(1 << 29, "ShardedOn<Lab2>(MicroBatches = 4)").Replace("MeshAxis(\"dp\", 2)", "MeshAxis(\"pp\", 2, Role = AxisRole.Pipeline), MeshAxis(\"dp\", 2)", StringComparison.Ordinal);
+        Diagnostic line = Assert.Single(await AnalysisTests.DiagnoseAll(AnalysisTests.Compile(source)));
+        double bubble = double.Parse(Regex.Match(line.GetMessage(CultureInfo.InvariantCulture), @"bubble ([\d.]+) %").Groups[1].Value, CultureInfo.InvariantCulture);
+        Assert.InRange(bubble, 15, 40); // (P−1)/(M+P−1) is 20 %; hops add to it
+    }
+
+    [Fact]
+    public async Task ALoweredErrorLeavesTheProgramWhichRefusesToStart()
+    {
+        CSharpCompilation compilation = AnalysisTests.Compile(Source(Needed - 1));
+        Compilation lowered = compilation.WithOptions(compilation.Options.WithSpecificDiagnosticOptions([new("SW3001", ReportDiagnostic.Warn)]));
+        Assert.Equal(DiagnosticSeverity.Warning, Assert.Single(await AnalysisTests.Diagnose(lowered)).Severity);
+        string rank = AnalysisTests.Generate(compilation).Result.GeneratedSources.Single(s => s.HintName == "My.Net.OnLab2.Rank.g.cs").SourceText.ToString();
+        Assert.Contains($", {Needed - 1})", rank, StringComparison.Ordinal);
+        Assert.Contains($"base(rank, seed, {Needed}, ", rank, StringComparison.Ordinal);
+    }
+}
