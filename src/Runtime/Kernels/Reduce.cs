@@ -7,6 +7,8 @@ namespace Shardwright.Kernels;
 /// <summary>Reductions over a middle dim: x [outer, count, inner] → y [outer, inner].</summary>
 public static unsafe class Reduce
 {
+    private const int MaxColumns = 2048;
+
     /// <summary>Sum; rows are added in rising order.</summary>
     public static void Sum(ThreadTeam team, long outer, long count, long inner, ref float x, ref float y)
     {
@@ -17,8 +19,9 @@ public static unsafe class Reduce
         }
         else
         {
-            long parts = (inner + 63) / 64;
-            team.Run((int)(outer * parts), new ColumnBody { Count = count, Inner = inner, Parts = parts, X = px, Y = py });
+            // Runs of columns whose sums stay in the first cache; they begin at multiples of 64, so that a cache line belongs to one thread.
+            long width = Math.Min(MaxColumns, ((inner + team.Threads - 1) / team.Threads + 63) / 64 * 64), parts = (inner + width - 1) / width;
+            team.Run((int)(outer * parts), new ColumnBody { Count = count, Inner = inner, Width = width, Parts = parts, X = px, Y = py });
         }
     }
 
@@ -38,13 +41,16 @@ public static unsafe class Reduce
         for (long start = 0; start < count; start += 4096)
         {
             int n = (int)Math.Min(4096, count - start);
-            Vector512<double> low = default, high = default;
+            Vector256<double> first = default, second = default, third = default, fourth = default;
             int i = 0;
             for (; i <= n - 16; i += 16)
             {
-                (Vector512<double> a, Vector512<double> b) = Vector512.Widen(Vector512.Load(p + start + i));
-                low += a * a;
-                high += b * b;
+                (Vector256<double> w0, Vector256<double> w1) = Vector256.Widen(Vector256.Load(p + start + i));
+                (Vector256<double> w2, Vector256<double> w3) = Vector256.Widen(Vector256.Load(p + start + i + 8));
+                first = Vector256.FusedMultiplyAdd(w0, w0, first);
+                second = Vector256.FusedMultiplyAdd(w1, w1, second);
+                third = Vector256.FusedMultiplyAdd(w2, w2, third);
+                fourth = Vector256.FusedMultiplyAdd(w3, w3, fourth);
             }
 
             double tail = 0;
@@ -53,7 +59,7 @@ public static unsafe class Reduce
                 tail += (double)p[start + i] * p[start + i];
             }
 
-            total += Vector512.Sum(low + high) + tail;
+            total += Vector256.Sum((first + second) + (third + fourth)) + tail;
         }
 
         return total;
@@ -81,13 +87,13 @@ public static unsafe class Reduce
 
     private struct ColumnBody : IParallelBody
     {
-        public long Count, Inner, Parts;
+        public long Count, Inner, Width, Parts;
         public float* X, Y;
 
         public void Run(int part, int thread)
         {
-            long outer = part / Parts, from = part % Parts * 64;
-            int width = (int)Math.Min(64, Inner - from);
+            long outer = part / Parts, from = part % Parts * Width;
+            int width = (int)Math.Min(Width, Inner - from);
             float* y = Y + outer * Inner + from;
             new Span<float>(y, width).Clear();
             for (long row = 0; row < Count; row++)
