@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Shardwright.Worlds;
 
 /// <summary>One ordered lane on which a fixed set of members meets, operation after operation. A member publishes its buffers when it starts. Once all have started,
@@ -13,6 +15,7 @@ internal sealed class Exchange
     private readonly int[] _ranks;
     private readonly Slot[] _slots;
     private readonly long[] _next;
+    private readonly LinkClock.Link?[]? _ring;
     private readonly object _gate = new();
     private int _parked;
 
@@ -22,6 +25,7 @@ internal sealed class Exchange
         _name = name;
         _ranks = ranks;
         _next = new long[ranks.Length];
+        _ring = world.Links?.Ring(ranks);
         _slots = new Slot[Slots];
         for (int i = 0; i < Slots; i++)
         {
@@ -33,6 +37,9 @@ internal sealed class Exchange
     {
         public readonly Transfer[] Entries = new Transfer[members];
         public long Sequence = sequence;
+        public long HasLeft;
+        public long IsThere;
+        public int Entered;
         public int Arrived;
         public int Taken;
         public int Done;
@@ -51,6 +58,11 @@ internal sealed class Exchange
 
         transfer.Arena.BeforeTransfer();
         slot.Entries[member] = transfer;
+        if (_ring is not null && Interlocked.Increment(ref slot.Entered) == _ranks.Length)
+        {
+            (slot.HasLeft, slot.IsThere) = _world.Links!.Book(_ring, transfer);
+        }
+
         Interlocked.Increment(ref slot.Arrived);
         Pulse();
         return sequence;
@@ -73,10 +85,17 @@ internal sealed class Exchange
         }
 
         Await(slot, sequence, 2, member);
+        if (slot.IsThere != 0)
+        {
+            // A sender has its buffer back when the message has left; all others wait until it is there.
+            Sleep(member == 0 && slot.Entries[0].Kind == TransferKind.SendReceive ? slot.HasLeft : slot.IsThere);
+        }
+
         if (Interlocked.Increment(ref slot.Left) == members)
         {
             Array.Clear(slot.Entries);
-            slot.Arrived = slot.Taken = slot.Done = slot.Left = 0;
+            slot.HasLeft = slot.IsThere = 0;
+            slot.Entered = slot.Arrived = slot.Taken = slot.Done = slot.Left = 0;
             Volatile.Write(ref slot.Sequence, sequence + Slots);
             Pulse();
         }
@@ -144,6 +163,33 @@ internal sealed class Exchange
             finally
             {
                 _parked--;
+            }
+        }
+    }
+
+    /// <summary>Waits for a moment without using the processor, but for the last half of a millisecond, which no timer meets.</summary>
+    private void Sleep(long until)
+    {
+        while (Stopwatch.GetTimestamp() is var now && now < until)
+        {
+            double left = (until - now) * 1000.0 / Stopwatch.Frequency;
+            if (left < 0.5)
+            {
+                Thread.Yield();
+                continue;
+            }
+
+            lock (_gate)
+            {
+                if (!_world.Stopping)
+                {
+                    Monitor.Wait(_gate, (int)Math.Max(1, Math.Round(left)));
+                }
+            }
+
+            if (_world.Stopping)
+            {
+                throw new RankInterruptedException();
             }
         }
     }
