@@ -30,33 +30,43 @@ public static unsafe class Reduce
     public static void ExtremeBackward(ThreadTeam team, long outer, long count, long inner, ref float x, ref float y, ref float dy, ref float dx) =>
         Elementwise.Rows(team, outer, count * inner, new ExtremeGradient { Count = count, Inner = inner, X = (float*)Unsafe.AsPointer(ref x), Y = (float*)Unsafe.AsPointer(ref y), Dy = (float*)Unsafe.AsPointer(ref dy), Dx = (float*)Unsafe.AsPointer(ref dx) });
 
-    /// <summary>Σ x² in double precision, in blocks of fixed size.</summary>
-    public static double SumOfSquares(long count, ref float x)
+    /// <summary>Σ x² with about twice the digits of a double: the squares are exact, and what a sum in double precision rounds away is summed beside it.</summary>
+    public static WideSum SumOfSquares(long count, ref float x)
     {
         float* p = (float*)Unsafe.AsPointer(ref x);
-        double total = 0;
+        WideSum total = default;
         for (long start = 0; start < count; start += 4096)
         {
             int n = (int)Math.Min(4096, count - start);
-            Vector512<double> low = default, high = default;
+            Vector512<double> low = default, high = default, lowLost = default, highLost = default;
             int i = 0;
             for (; i <= n - 16; i += 16)
             {
                 (Vector512<double> a, Vector512<double> b) = Vector512.Widen(Vector512.Load(p + start + i));
-                low += a * a;
-                high += b * b;
+                Add(ref low, ref lowLost, a * a);
+                Add(ref high, ref highLost, b * b);
             }
 
-            double tail = 0;
+            for (int lane = 0; lane < Vector512<double>.Count; lane++)
+            {
+                total += new WideSum(low[lane], lowLost[lane]) + new WideSum(high[lane], highLost[lane]);
+            }
+
             for (; i < n; i++)
             {
-                tail += (double)p[start + i] * p[start + i];
+                total += (double)p[start + i] * p[start + i];
             }
-
-            total += Vector512.Sum(low + high) + tail;
         }
 
         return total;
+    }
+
+    /// <summary>Adds terms that are not negative, and what rounding loses of them (Knuth's exact sum of two).</summary>
+    private static void Add(ref Vector512<double> sum, ref Vector512<double> lost, Vector512<double> term)
+    {
+        Vector512<double> next = sum + term, back = next - sum;
+        lost += (sum - (next - back)) + (term - back);
+        sum = next;
     }
 
     private struct RowSums : IRangeBody
