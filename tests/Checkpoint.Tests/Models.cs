@@ -55,6 +55,8 @@ public sealed partial class SavedBlock(int hidden, float dropout)
 [ShardedOn<Tq2Dp2Tp2>]
 [ShardedOn<Pp2>(Name = "Pp2ZbV", MicroBatches = 2, Schedule = PipelineSchedule.ZeroBubbleV)]
 [ShardedOn<Pp2Dp2Tp2>(MicroBatches = 2)]
+[ShardedOn<Dp2Tp2>(Name = "Zero1", Zero = ZeroStage.OptimizerState)]
+[ShardedOn<Pp2Dp2Tp2>(Name = "PipelineZero1", MicroBatches = 2, Zero = ZeroStage.OptimizerState)]
 public sealed partial class AdamModel
 {
     public const int Vocab = 32, Hidden = 16, Layers = 4, Context = 10, Batch = 8;

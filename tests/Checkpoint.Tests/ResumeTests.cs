@@ -18,6 +18,8 @@ public sealed class ResumeTests : IDisposable
     [InlineData("Adam/Tq2Dp2Tp2")]
     [InlineData("Adam/Pp2ZbV")]
     [InlineData("Adam/Pp2Dp2Tp2")]
+    [InlineData("Adam/Zero1")]
+    [InlineData("Adam/PipelineZero1")]
     [InlineData("Momentum/One")]
     [InlineData("Momentum/Tq2Dp2Tp2")]
     [InlineData("Small/One")]
@@ -60,6 +62,9 @@ public sealed class ResumeTests : IDisposable
     [InlineData("Adam/Pp2ZbV", "Adam/Dp2Tp2")]
     [InlineData("Adam/Tp2", "Adam/Pp2Dp2Tp2")]
     [InlineData("Adam/Pp2Dp2Tp2", "Adam/Pp2ZbV")]
+    [InlineData("Adam/Zero1", "Adam/Tp2")]
+    [InlineData("Adam/Pp2ZbV", "Adam/Zero1")]
+    [InlineData("Adam/Zero1", "Adam/PipelineZero1")]
     public void ARunGoesOnOnAnotherMesh(string from, string to)
     {
         const int Saved = 5, Steps = 50;
@@ -120,10 +125,12 @@ public sealed class ResumeTests : IDisposable
         Assert.Contains(saved, t => t.Key.EndsWith("/velocity", StringComparison.Ordinal) && t.Value.Any(v => v != 0));
     }
 
-    [Fact]
-    public void APieceThatManyRanksHoldIsWrittenOnce()
+    [Theory]
+    [InlineData("Adam/Dp2Tp2")]
+    [InlineData("Adam/Zero1")]
+    public void APieceThatManyRanksHoldIsWrittenOnce(string name)
     {
-        Subject subject = Subject.Of("Adam/Dp2Tp2");
+        Subject subject = Subject.Of(name);
         subject.Run(rank => rank.Save(_scratch["run"]));
         Dictionary<string, float[]> logical = Safetensors.Assemble(_scratch["run/step-00000000"]);
         long[] written = [.. Directory.GetFiles(_scratch["run/step-00000000"], "*.safetensors").Order().Select(f => Safetensors.Parse(File.ReadAllBytes(f)).Tensors.Values.Sum(t => (long)t.Bytes.Length))];

@@ -22,7 +22,7 @@ public static class MeshRun
         world.Run(context =>
         {
             using TRank rank = make(context);
-            Gather(rank, initial, p => p.Value);
+            Gather(rank, initial, p => p.Value, p => p.ValueRange);
             losses[context.Rank] = new double[steps];
             norms[context.Rank] = new double[steps];
             for (int i = 0; i < steps; i++)
@@ -33,11 +33,11 @@ public static class MeshRun
                 if (i == 0)
                 {
                     double weight = result.Weight;
-                    Gather(rank, gradients, p => p.Gradient.ToArray().Select(g => (float)(g / weight)).ToArray());
+                    Gather(rank, gradients, p => p.Gradient.ToArray().Select(g => (float)(g / weight)).ToArray(), p => p.StateRange);
                 }
             }
 
-            Gather(rank, final, p => p.Value);
+            Gather(rank, final, p => p.Value, p => p.ValueRange);
         });
         for (int rank = 1; rank < mesh.Ranks; rank++)
         {
@@ -51,7 +51,7 @@ public static class MeshRun
     private delegate ReadOnlySpan<float> Pick(ParameterView parameter);
 
     /// <summary>Puts pieces where they belong; a piece that two ranks hold must be the same on both.</summary>
-    private static void Gather(RankBase rank, Dictionary<string, float[]> into, Pick pick)
+    private static void Gather(RankBase rank, Dictionary<string, float[]> into, Pick pick, Func<ParameterView, ElementRange> range)
     {
         lock (into)
         {
@@ -67,8 +67,9 @@ public static class MeshRun
                 ReadOnlySpan<float> piece = pick(parameter);
                 for (int i = 0; i < piece.Length; i++)
                 {
-                    ref float place = ref whole[parameter.Map[i]];
-                    Assert.True(float.IsNaN(place) || place == piece[i], $"ranks disagree on {parameter.Path}[{parameter.Map[i]}]: {place} and {piece[i]}");
+                    long index = parameter.Map[range(parameter).Start + i];
+                    ref float place = ref whole[index];
+                    Assert.True(float.IsNaN(place) || place == piece[i], $"ranks disagree on {parameter.Path}[{index}]: {place} and {piece[i]}");
                     place = piece[i];
                 }
             }

@@ -5,22 +5,51 @@ using Shardwright.Compiler.Sharding;
 namespace Shardwright.Compiler.Planning;
 
 /// <summary>Lays out parameters, gradients and optimizer states: parameters that are reduced, measured and updated alike lie side by side, so
-/// that one collective and one kernel serve them all. The regions of gradients and states are laid out like that of the parameters.</summary>
+/// that one collective and one kernel serve them all. The regions of gradients and states are laid out like that of the parameters, or hold shards of it.</summary>
 internal sealed class ParameterLayout
 {
-    private ParameterLayout(ImmutableArray<ParameterPlan> parameters, ImmutableArray<ParameterGroup> groups, long bytes)
+    private readonly LocalGraph _train;
+    private readonly ImmutableArray<ShardAxis> _axes;
+    private readonly BufferTable _buffers;
+    private readonly string[] _states;
+    private readonly int _stage;
+    private readonly ZeroRequest? _zero;
+    private readonly ShardAxis? _zeroAxis;
+    private readonly Dictionary<Value, ParameterPlan> _parameters = new();
+    private readonly List<ParameterGroup> _groups = new();
+    private long[] _offsets = Array.Empty<long>();
+
+    private ParameterLayout(LocalGraph train, BufferTable buffers, string optimizer, int stage, ZeroRequest? zero)
     {
-        Parameters = parameters;
-        Groups = groups;
-        Bytes = bytes;
+        _train = train;
+        _axes = train.Sharded.Axes;
+        _buffers = buffers;
+        _states = optimizer switch { "AdamW" => new[] { "firstMoment", "secondMoment" }, "Momentum" => new[] { "velocity" }, _ => Array.Empty<string>() };
+        _stage = stage;
+        _zero = zero;
+        _zeroAxis = zero is null ? null : _axes.First(a => a.Name == zero.Axis);
     }
 
-    public ImmutableArray<ParameterPlan> Parameters { get; }
+    public ImmutableArray<ParameterPlan> Parameters { get; private set; }
 
-    public ImmutableArray<ParameterGroup> Groups { get; }
+    public IReadOnlyList<ParameterGroup> Groups => _groups;
 
     /// <summary>Bytes of all regions together.</summary>
-    public long Bytes { get; }
+    public long Bytes { get; private set; }
+
+    /// <summary>A parameter with what decides on its group.</summary>
+    private sealed record Row(Value Parameter, LocalTensor Tensor, Key Key, EquatableArray<string> Reduce, EquatableArray<string> Norm, EquatableArray<int> Tied);
+
+    /// <summary>What parameters of one group have in common.</summary>
+    /// <param name="Reduce">Axes of the reduction.</param>
+    /// <param name="Norm">Axes that split them.</param>
+    /// <param name="NoDecay">Whether weight decay leaves them alone.</param>
+    /// <param name="Tied">Path, where several stages hold the parameter.</param>
+    /// <param name="Sharded">Whether the ZeRO axis cuts them.</param>
+    /// <param name="Stack">From stage 2 on: their stack, whose layers have a bucket each; −2 before.</param>
+    /// <param name="Region">From stage 2 on: region that completes their gradients.</param>
+    /// <param name="Once">From stage 2 on: whether all micro-batches have the same gradient.</param>
+    private sealed record Key(string Reduce, string Norm, bool NoDecay, string Tied, bool Sharded, int Stack, int Region, bool Once);
 
     /// <summary>Lays out the parameters of a stage.</summary>
     /// <param name="train">Its training graph.</param>
@@ -28,55 +57,169 @@ internal sealed class ParameterLayout
     /// <param name="optimizer">AdamW, Momentum or Sgd.</param>
     /// <param name="stage">Number of the stage.</param>
     /// <param name="tied">Stages that hold a parameter, by path, where there are several.</param>
-    public static ParameterLayout Make(LocalGraph train, BufferTable buffers, string optimizer, int stage, IReadOnlyDictionary<string, EquatableArray<int>> tied)
+    /// <param name="zero">What is cut into shards; null for nothing.</param>
+    public static ParameterLayout Make(LocalGraph train, BufferTable buffers, string optimizer, int stage, IReadOnlyDictionary<string, EquatableArray<int>> tied, ZeroRequest? zero = null)
     {
-        ImmutableArray<ShardAxis> axes = train.Sharded.Axes;
-        string[] stateNames = optimizer switch { "AdamW" => new[] { "firstMoment", "secondMoment" }, "Momentum" => new[] { "velocity" }, _ => Array.Empty<string>() };
-        int states = stateNames.Length;
-        var rows = train.Gradients.Select(pair =>
-        {
-            LocalTensor tensor = train.Parameters.First(p => p.Parameter == pair.Parameter).Tensor;
-            EquatableArray<int> stages = tied.TryGetValue(pair.Parameter.Parameter!.Path, out EquatableArray<int> found) ? found : default;
-            var reduce = Enumerable.Range(0, axes.Length).Where(a => axes[a].Parts > 1 && !axes[a].IsMicroBatch && pair.Gradient.Layout[a].IsPartial && tensor.Layout[a].IsBroadcast).Select(a => axes[a].Name).ToEquatable();
-            var norm = Enumerable.Range(0, axes.Length).Where(a => axes[a].Parts > 1 && tensor.Layout[a].IsSplit).Select(a => axes[a].Name).ToEquatable();
-            return (pair.Parameter, Tensor: tensor, Reduce: reduce, Norm: norm, NoDecay: pair.Parameter.Parameter!.NoDecay, Tied: stages);
-        }).GroupBy(r => (string.Join(",", r.Reduce), string.Join(",", r.Norm), r.NoDecay, r.Tied.Count > 0 ? r.Parameter.Parameter!.Path : "")).OrderBy(g => g.Key.Item1, StringComparer.Ordinal).ThenBy(g => g.Key.Item2, StringComparer.Ordinal).ThenBy(g => g.Key.NoDecay).ThenBy(g => g.Key.Item4, StringComparer.Ordinal).ToList();
+        var layout = new ParameterLayout(train, buffers, optimizer, stage, zero);
+        layout.Run(tied);
+        return layout;
+    }
 
-        long SizeOf(Value parameter, LocalTensor tensor) => ArenaLayout.Align(tensor.Local.Bytes) * Math.Max(1, Layers(train, parameter));
-        long region = rows.Sum(g => g.Sum(r => SizeOf(r.Parameter, r.Tensor)));
-        var parameters = new Dictionary<Value, ParameterPlan>();
-        var groups = ImmutableArray.CreateBuilder<ParameterGroup>();
-        long offset = 0;
-        foreach (var group in rows)
-        {
-            long start = offset;
-            foreach (var row in group)
-            {
-                int layers = Layers(train, row.Parameter);
-                string path = row.Parameter.Parameter!.Path, name = Name(path);
-                long stride = ArenaLayout.Align(row.Tensor.Local.Bytes);
-                string comment = Comment(row.Tensor, axes);
-                int value = buffers.Add(name, DType.Float32, MemorySpace.State, offset, row.Tensor.Local.Count, stride, Math.Max(1, layers), MemoryCategory.Parameters, comment);
-                int gradient = buffers.Add(name + "Gradient", DType.Float32, MemorySpace.State, region + offset, row.Tensor.Local.Count, stride, Math.Max(1, layers), MemoryCategory.Gradients, comment);
-                var kept = stateNames.Select((state, s) => new StatePlan(state, buffers.Add(name + char.ToUpperInvariant(state[0]) + state.Substring(1), DType.Float32, MemorySpace.State, region * (2 + s) + offset, row.Tensor.Local.Count, stride, Math.Max(1, layers), MemoryCategory.OptimizerState, comment))).ToEquatable();
-                var placements = Enumerable.Range(0, axes.Length).Where(a => !axes[a].IsMicroBatch).Select(a => (axes[a].Name, row.Tensor.Layout[a])).ToEquatable();
-                parameters[row.Parameter] = new ParameterPlan(path, layers, value, gradient, kept, row.Parameter.Type.Dims, row.Tensor.Local.Dims, row.Tensor.Start.ToEquatable(), row.Parameter.Parameter.Init, row.NoDecay, placements, row.Parameter.Stack);
-                offset += SizeOf(row.Parameter, row.Tensor);
-            }
+    private void Run(IReadOnlyDictionary<string, EquatableArray<int>> tied)
+    {
+        List<List<Row>> groups = _train.Gradients.Select(pair => MakeRow(pair.Parameter, pair.Gradient, tied)).GroupBy(r => r.Key)
+            .OrderBy(g => g.Key.Reduce, StringComparer.Ordinal).ThenBy(g => g.Key.Norm, StringComparer.Ordinal).ThenBy(g => g.Key.NoDecay).ThenBy(g => g.Key.Tied, StringComparer.Ordinal)
+            .ThenBy(g => g.Key.Sharded).ThenBy(g => g.Key.Stack).ThenBy(g => g.Key.Region).ThenBy(g => g.Key.Once).Select(g => g.ToList()).ToList();
+        List<ShardPlan?> shards = groups.Select(g => g[0].Key.Sharded ? Shard(g) : null).ToList();
 
-            long length = (offset - start) / 4;
-            string label = (group.Key.NoDecay ? "not decayed" : "decayed") + (group.Key.Item2.Length > 0 ? ", split over " + group.Key.Item2 : "") + (group.Key.Item1.Length > 0 ? ", reduced over " + group.Key.Item1 : "") + (group.Key.Item4.Length > 0 ? ", tied across stages " + string.Join(", ", group.First().Tied) : "");
-            int n = groups.Count;
-            OperandPlan Piece(string what, long at, MemoryCategory category) => buffers.Whole(buffers.Add($"group{n}{what}", DType.Float32, MemorySpace.State, at + start, length, length * 4, 1, category, label));
-            long sent = group.First().Reduce.Select(name => axes.First(a => a.Name == name)).Sum(a => ReshardCost.BytesPerRank(a, Placement.Partial, Placement.Broadcast, length * 4));
-            groups.Add(new ParameterGroup(
-                label, Piece("Parameters", 0, MemoryCategory.Parameters), Piece("Gradients", region, MemoryCategory.Gradients),
-                Enumerable.Range(0, states).Select(s => Piece("State" + s, region * (2 + s), MemoryCategory.OptimizerState)).ToEquatable(),
-                group.First().Reduce, group.First().Norm, group.Key.NoDecay, sent, group.Key.Item4, group.First().Tied.Count > 0 && group.First().Tied[0] != stage));
+        // Regions one after another: parameters, gradients, each state.
+        _offsets = new long[2 + _states.Length];
+        for (int region = 1; region < _offsets.Length; region++)
+        {
+            _offsets[region] = _offsets[region - 1] + groups.Select((g, i) => HeldBytes(g, shards[i], region - 1)).Sum();
         }
 
-        ImmutableArray<ParameterPlan> ordered = train.Sharded.Graph.Parameters.Where(parameters.ContainsKey).Select(p => parameters[p]).ToImmutableArray();
-        return new ParameterLayout(ordered, groups.ToImmutable(), region * (2 + states));
+        for (int i = 0; i < groups.Count; i++)
+        {
+            Place(groups[i], shards[i]);
+        }
+
+        Bytes = _offsets[_offsets.Length - 1];
+        Parameters = _train.Sharded.Graph.Parameters.Where(_parameters.ContainsKey).Select(p => _parameters[p]).ToImmutableArray();
+    }
+
+    private Row MakeRow(Value parameter, LocalTensor gradient, IReadOnlyDictionary<string, EquatableArray<int>> tied)
+    {
+        LocalTensor tensor = _train.Parameters.First(p => p.Parameter == parameter).Tensor;
+        EquatableArray<int> stages = tied.TryGetValue(parameter.Parameter!.Path, out EquatableArray<int> found) ? found : default;
+        EquatableArray<string> Axes(Func<int, bool> which) => Enumerable.Range(0, _axes.Length).Where(a => _axes[a].Parts > 1 && !_axes[a].IsMicroBatch && which(a)).Select(a => _axes[a].Name).ToEquatable();
+        EquatableArray<string> reduce = Axes(a => gradient.Layout[a].IsPartial && tensor.Layout[a].IsBroadcast);
+        bool sharded = _zeroAxis is { Parts: > 1 } && tensor.Layout[_axes.IndexOf(_zeroAxis)].IsBroadcast, buckets = sharded && _zero!.Stage > 1;
+        EquatableArray<string> norm = Axes(a => tensor.Layout[a].IsSplit || (sharded && _axes[a] == _zeroAxis));
+        bool once = _axes[0] is { IsMicroBatch: true, Parts: > 1 } && !gradient.Layout[0].IsPartial;
+        var key = new Key(
+            string.Join(",", reduce), string.Join(",", norm), parameter.Parameter.NoDecay, stages.Count > 0 ? parameter.Parameter.Path : "",
+            sharded, buckets ? parameter.Stack : -2, buckets ? gradient.Region : -2, buckets && once);
+        return new Row(parameter, tensor, key, reduce, norm, stages);
+    }
+
+    private ShardPlan Shard(List<Row> group)
+    {
+        const long Unit = 16; // floats of a cache line: each shard begins at one
+        ShardAxis axis = _zeroAxis!;
+        int layers = Layers(group[0].Parameter), buckets = group[0].Key.Stack >= 0 && layers > 1 ? layers : 1;
+        var gaps = new List<(long, long)>();
+        long at = 0;
+        foreach (Row row in group)
+        {
+            long count = row.Tensor.Local.Count, stride = Stride(row.Tensor) / 4;
+            for (int layer = 0; layer < (buckets > 1 ? 1 : Math.Max(1, Layers(row.Parameter))); layer++, at += stride)
+            {
+                if (stride > count)
+                {
+                    gaps.Add((at + count, stride - count));
+                }
+            }
+        }
+
+        long length = (at + Unit * axis.Parts - 1) / (Unit * axis.Parts) * (Unit * axis.Parts);
+        if (length > at)
+        {
+            gaps.Add((at, length - at));
+        }
+
+        List<string> order = _axes.Select(a => a.Name).ToList();
+        bool scatters = group[0].Reduce.Contains(axis.Name);
+        EquatableArray<string> before = _zero!.Stage > 1 && scatters ? group[0].Reduce.Where(a => order.IndexOf(a) < order.IndexOf(axis.Name)).ToEquatable() : default;
+        return new ShardPlan(axis.Name, axis.Parts, _zero.Stage, buckets, length, scatters, before, group[0].Key.Once, _zero.Stage > 1 ? gaps.ToEquatable() : default, ReshardCost.BytesPerRank(axis, Placement.Split(0), Placement.Broadcast, length * 4));
+    }
+
+    private static long Stride(LocalTensor tensor) => ArenaLayout.Align(tensor.Local.Bytes);
+
+    private long Size(Row row) => Stride(row.Tensor) * Math.Max(1, Layers(row.Parameter));
+
+    /// <summary>Whether a region (0 parameters, 1 gradients, then states) holds the shards of a group rather than all of it.</summary>
+    private static bool IsCut(ShardPlan shards, int region) => region > 1 || shards.Stage > (region == 0 ? 2 : 1);
+
+    private long HeldBytes(List<Row> group, ShardPlan? shards, int region) => 4 * (shards is null ? group.Sum(Size) / 4 : shards.Buckets * (IsCut(shards, region) ? shards.Share : shards.Length));
+
+    private void Place(List<Row> group, ShardPlan? shards)
+    {
+        Row first = group[0];
+        string label = (first.Key.NoDecay ? "not decayed" : "decayed") + (first.Key.Norm.Length > 0 ? ", split over " + first.Key.Norm : "") + (first.Key.Reduce.Length > 0 ? ", reduced over " + first.Key.Reduce : "")
+            + (first.Tied.Count > 0 ? ", tied across stages " + string.Join(", ", first.Tied) : "") + (shards is null ? "" : $", in shards over {shards.Axis}");
+        int number = _groups.Count, regions = _offsets.Length;
+        MemoryCategory Category(int region) => region switch { 0 => MemoryCategory.Parameters, 1 => MemoryCategory.Gradients, _ => MemoryCategory.OptimizerState };
+        string Suffix(int region) => region switch { 0 => "", 1 => "Gradient", _ => char.ToUpperInvariant(_states[region - 2][0]) + _states[region - 2].Substring(1) };
+
+        // Buffers of single tensors, where a region holds all of the group.
+        long at = 0;
+        var buffers = new List<int[]>();
+        var starts = new List<long>();
+        foreach (Row row in group)
+        {
+            int layers = Math.Max(1, Layers(row.Parameter));
+            bool perBucket = shards is { Buckets: > 1 };
+            long stride = perBucket ? shards!.Length * 4 : Stride(row.Tensor);
+            string name = Name(row.Parameter.Parameter!.Path), comment = Comment(row.Tensor, _axes);
+            buffers.Add(Enumerable.Range(0, regions).Select(region => shards is not null && IsCut(shards, region) ? -1
+                : _buffers.Add(name + Suffix(region), DType.Float32, MemorySpace.State, _offsets[region] + at, row.Tensor.Local.Count, stride, layers, Category(region), comment)).ToArray());
+            starts.Add(at / 4);
+            at += perBucket ? Stride(row.Tensor) : Size(row);
+        }
+
+        // The group as a whole.
+        string[] what = new[] { "Parameters", "Gradients" }.Concat(_states.Select((_, s) => "State" + s)).ToArray();
+        OperandPlan[] whole = Enumerable.Range(0, regions).Select(region =>
+        {
+            int buckets = shards?.Buckets ?? 1;
+            long length = HeldBytes(group, shards, region) / 4 / buckets;
+            int id = _buffers.Add($"group{number}{what[region]}", DType.Float32, MemorySpace.State, _offsets[region], length, length * 4, buckets, Category(region), label);
+            return buckets > 1 ? new OperandPlan(id, SlotIndex.Layer, null, length, buckets) : _buffers.Whole(id);
+        }).ToArray();
+
+        OperandPlan Own(int region) => shards is null || IsCut(shards, region) ? whole[region] : whole[region] with { Start = new Offset(0, EquatableArray.Of((shards.Axis, shards.Share))), Length = shards.Share };
+        _groups.Add(new ParameterGroup(
+            label, whole[0], Own(0), Own(1), whole.Skip(2).ToEquatable(), Reductions(first, shards, whole[1], Own(1)), first.Norm, first.Key.NoDecay, first.Key.Tied, first.Tied.Count > 0 && first.Tied[0] != _stage,
+            group.Sum(r => r.Tensor.Local.Count * Math.Max(1, Layers(r.Parameter))), shards));
+        for (int i = 0; i < group.Count; i++)
+        {
+            Row row = group[i];
+            int Buffer(int region) => buffers[i][region] < 0 ? whole[region].Buffer : buffers[i][region];
+            var placements = Enumerable.Range(0, _axes.Length).Where(a => !_axes[a].IsMicroBatch).Select(a => (_axes[a].Name, row.Tensor.Layout[a])).ToEquatable();
+            _parameters[row.Parameter] = new ParameterPlan(
+                row.Parameter.Parameter!.Path, Layers(row.Parameter), Buffer(0), Buffer(1), _states.Select((state, s) => new StatePlan(state, Buffer(2 + s))).ToEquatable(), row.Parameter.Type.Dims, row.Tensor.Local.Dims,
+                row.Tensor.Start.ToEquatable(), row.Parameter.Parameter.Init, row.Key.NoDecay, placements, row.Parameter.Stack, number, starts[i], shards is { Buckets: > 1 } ? 0 : Stride(row.Tensor) / 4);
+        }
+
+        for (int region = 0; region < regions; region++)
+        {
+            _offsets[region] += HeldBytes(group, shards, region);
+        }
+    }
+
+    /// <summary>Sums over ranks that are made once per step, in the order of the mesh: from stage 2 on the ZeRO axis, and those before it, are summed in backward.</summary>
+    private EquatableArray<ReductionPlan> Reductions(Row row, ShardPlan? shards, OperandPlan whole, OperandPlan own)
+    {
+        var result = new List<ReductionPlan>();
+        bool scattered = shards is null or { Scatters: false } or { Stage: > 1 };
+        foreach (ShardAxis axis in _axes.Where(a => row.Reduce.Contains(a.Name)))
+        {
+            if (shards is { Stage: > 1 } && (shards.Before.Contains(axis.Name) || axis.Name == shards.Axis))
+            {
+                continue;
+            }
+
+            bool here = shards is not null && axis.Name == shards.Axis;
+            OperandPlan operand = scattered ? own : whole;
+            long bytes = 4 * operand.Length * (operand.Layers > 1 ? operand.Layers : 1);
+            result.Add(here
+                ? new ReductionPlan(CollectiveKind.ReduceScatter, axis.Name, whole, own, ReshardCost.BytesPerRank(axis, Placement.Partial, Placement.Split(0), bytes))
+                : new ReductionPlan(CollectiveKind.AllReduce, axis.Name, operand, null, ReshardCost.BytesPerRank(axis, Placement.Partial, Placement.Broadcast, bytes)));
+            scattered |= here;
+        }
+
+        return result.ToEquatable();
     }
 
     public static string Comment(LocalTensor tensor, ImmutableArray<ShardAxis> axes)
@@ -85,7 +228,7 @@ internal sealed class ParameterLayout
         return tensor.Local.ShapeText + string.Concat(parts.Select(p => ", " + p));
     }
 
-    private static int Layers(LocalGraph graph, Value parameter) => parameter.Stack < 0 ? 0 : graph.Layers[parameter.Stack];
+    private int Layers(Value parameter) => parameter.Stack < 0 ? 0 : _train.Layers[parameter.Stack];
 
     private static string Name(string path) => string.Concat(path.Split('.').Where(p => p != "{0}").Select((p, i) => i == 0 ? p : char.ToUpperInvariant(p[0]) + p.Substring(1)));
 }

@@ -66,9 +66,9 @@ public static class PlanDocument
         List<ParameterGroup> groups = rank.Chunks.SelectMany(c => program.Stages[c.Program].Groups).ToList();
         var memory = new SortedDictionary<MemoryCategory, long>
         {
-            [MemoryCategory.Parameters] = groups.Sum(g => g.Parameters.Length * 4),
-            [MemoryCategory.Gradients] = groups.Sum(g => g.Gradients.Length * 4),
-            [MemoryCategory.OptimizerState] = groups.Sum(g => g.States.Sum(s => s.Length * 4)),
+            [MemoryCategory.Parameters] = groups.Sum(g => g.ParameterElements * 4),
+            [MemoryCategory.Gradients] = groups.Sum(g => g.GradientElements * 4),
+            [MemoryCategory.OptimizerState] = groups.Sum(g => g.StateElements * 4),
             [MemoryCategory.Communication] = rank.ScalarBytes + rank.Chunks.SelectMany(c => c.Spaces).Where(s => s.Space is not (MemorySpace.Kept or MemorySpace.Deferred)).Sum(s => s.BlockBytes * s.Slots),
             [MemoryCategory.Workspace] = program.ScratchBytesPerThread * program.MaxThreads,
         };
@@ -121,9 +121,14 @@ public static class PlanDocument
 
         foreach (ParameterGroup group in stage.Groups)
         {
-            foreach (string axis in group.ReduceAxes)
+            foreach (ReductionPlan reduction in group.Reductions)
             {
-                yield return Row("AllReduce", axis, group.Bytes / group.ReduceAxes.Count, 1, "gradients", prefix + "ReduceGradients", $"gradients, {group.Name}");
+                yield return Row(reduction.Kind.ToString(), reduction.Axis, reduction.Bytes, 1, "gradients", prefix + "ReduceGradients", $"gradients, {group.Name}");
+            }
+
+            if (group.Shards is { Stage: < 3 } shards)
+            {
+                yield return Row("AllGather", shards.Axis, shards.GatherBytes, shards.Buckets, "parameters", prefix + "Update", $"parameters, {group.Name}");
             }
         }
     }

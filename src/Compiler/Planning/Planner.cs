@@ -29,6 +29,7 @@ public sealed partial class Planner
     private readonly IReadOnlyDictionary<string, long> _overrides;
     private readonly CancellationToken _cancellation;
     private readonly List<Finding> _findings = new();
+    private ZeroRequest? _zero;
 
     private Planner(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, IReadOnlyDictionary<string, long> overrides, CancellationToken cancellation)
     {
@@ -138,7 +139,7 @@ public sealed partial class Planner
 
         if (name == "Train")
         {
-            if (!Recompute(sharded, map, request, microBatches))
+            if (!ReadZero(sharded) || !Recompute(sharded, map, request, microBatches))
             {
                 return false;
             }
@@ -153,7 +154,7 @@ public sealed partial class Planner
     private RankProgram? Assemble(List<TracedEntry> entries, PipelineRequest.Answer request, int microBatches)
     {
         bool pipelined = request.Table is not null;
-        var stages = new StagePlanner(entries, _on.Optimizer, pipelined, request.Table?.SplitsBackward ?? false);
+        var stages = new StagePlanner(entries, _on.Optimizer, _zero, pipelined, request.Table?.SplitsBackward ?? false);
         int[] programOf = Enumerable.Range(0, request.Cut.Stages).Select(stages.Plan).ToArray();
         if (stages.Unroutable.Count > 0)
         {
@@ -243,8 +244,7 @@ public sealed partial class Planner
             _findings.Add(Finding.At("SW3003", Site, fault));
         }
 
-        string? what = _on.Zero != "None" ? $"Zero = {_on.Zero} is not planned by this version: leave it out, and every rank keeps the whole optimizer state"
-            : !s_recomputeModes.Contains(_on.Recompute) ? $"Recompute = {_on.Recompute} is no mode: use {string.Join(", ", s_recomputeModes)}"
+        string? what = !s_recomputeModes.Contains(_on.Recompute) ? $"Recompute = {_on.Recompute} is no mode: use {string.Join(", ", s_recomputeModes)}"
             : _on.Precision != "Float32" ? $"Precision = {_on.Precision} does not run on '{_on.Mesh.Device.Name}': use Float32"
             : null;
         if (what is not null)

@@ -223,26 +223,48 @@ public sealed record StatePlan(string Name, int Buffer);
 /// <summary>A parameter on a rank.</summary>
 /// <param name="Path">Logical path; <c>{0}</c> for the layer.</param>
 /// <param name="Layers">0 outside of stacks.</param>
-/// <param name="Value">Buffer of the parameter.</param>
-/// <param name="Gradient">Buffer of its gradient, laid out alike.</param>
+/// <param name="Value">Buffer of the parameter; of its group, where that holds shards of parameters.</param>
+/// <param name="Gradient">Buffer of its gradient, laid out alike; of its group, where that holds shards of gradients.</param>
 /// <param name="States">What the optimizer keeps for it, laid out alike, in the order of the groups' states.</param>
 /// <param name="Placements">Axis and placement, in order: <c>tp: S(1)</c>.</param>
 /// <param name="Stack">Stack whose layers own one each; −1 outside of stacks.</param>
-public sealed record ParameterPlan(string Path, int Layers, int Value, int Gradient, EquatableArray<StatePlan> States, EquatableArray<long> Logical, EquatableArray<long> Local, EquatableArray<Offset> Start, Initializer Init, bool NoDecay, EquatableArray<(string Axis, Placement Placement)> Placements, int Stack);
+/// <param name="Group">Position of its group.</param>
+/// <param name="At">First element of it within its group, or within each bucket of it.</param>
+/// <param name="LayerStep">Elements from one layer's to the next within a bucket; 0 where layers have a bucket each.</param>
+public sealed record ParameterPlan(
+    string Path, int Layers, int Value, int Gradient, EquatableArray<StatePlan> States, EquatableArray<long> Logical, EquatableArray<long> Local, EquatableArray<Offset> Start, Initializer Init, bool NoDecay,
+    EquatableArray<(string Axis, Placement Placement)> Placements, int Stack, int Group, long At, long LayerStep);
 
 /// <summary>Neighbouring parameters that are reduced, measured and updated together: they lie one after another in the parameter region, and
-/// their gradients and optimizer states lie alike.</summary>
+/// their gradients and optimizer states lie alike, or are shards of what would.</summary>
 /// <param name="Name">For the reader: <c>decayed, split over tp</c>.</param>
-/// <param name="Parameters">Its piece of the parameter region (a plain buffer over all of it).</param>
-/// <param name="Gradients">The same piece of the gradient region.</param>
-/// <param name="States">The same piece of each state region: 2 for AdamW, 1 for momentum, 0 for SGD.</param>
-/// <param name="ReduceAxes">Axes along which gradients are sums of terms and the parameters whole: reduced once per step.</param>
-/// <param name="NormAxes">Axes that split the parameters: their squares are summed over these.</param>
+/// <param name="Parameters">What a rank holds of the parameters, or of a bucket of them.</param>
+/// <param name="Updated">What of it the rank updates: its shard, or all.</param>
+/// <param name="Gradients">Gradients of that, once they are reduced.</param>
+/// <param name="States">States of that: 2 for AdamW, 1 for momentum, 0 for SGD.</param>
+/// <param name="Reductions">Sums over ranks that are made once per step.</param>
+/// <param name="NormAxes">Axes that split the parameters, or cut them into shards: their squares are summed over these.</param>
 /// <param name="NoDecay">Whether weight decay leaves them alone.</param>
-/// <param name="Bytes">Bytes that one rank sends for the reduction.</param>
 /// <param name="Tied">Path of the one parameter, where several stages hold it; else empty.</param>
 /// <param name="IsCopy">Whether an earlier stage holds it too: its squares are counted there.</param>
-public sealed record ParameterGroup(string Name, OperandPlan Parameters, OperandPlan Gradients, EquatableArray<OperandPlan> States, EquatableArray<string> ReduceAxes, EquatableArray<string> NormAxes, bool NoDecay, long Bytes, string Tied, bool IsCopy);
+/// <param name="Elements">Elements of the parameters on a rank, without padding, before shards are cut.</param>
+/// <param name="Shards">How they are cut into shards; null where every rank keeps all.</param>
+public sealed record ParameterGroup(
+    string Name, OperandPlan Parameters, OperandPlan Updated, OperandPlan Gradients, EquatableArray<OperandPlan> States, EquatableArray<ReductionPlan> Reductions, EquatableArray<string> NormAxes, bool NoDecay, string Tied, bool IsCopy,
+    long Elements, ShardPlan? Shards)
+{
+    /// <summary>Buckets, each with its own collectives.</summary>
+    public int Buckets => Shards?.Buckets ?? 1;
+
+    /// <summary>Elements of parameters that a rank holds, padding included.</summary>
+    public long ParameterElements => Parameters.Length * Buckets;
+
+    /// <summary>Elements of gradients that a rank holds, padding included.</summary>
+    public long GradientElements => Shards is { Stage: 1 } ? Shards.Length : Gradients.Length * Buckets;
+
+    /// <summary>Elements of all states that a rank holds, padding included.</summary>
+    public long StateElements => States.Sum(s => s.Length) * Buckets;
+}
 
 /// <summary>The program of a stage: its memory by space, and the methods of its entries. Equal stages share one.</summary>
 /// <param name="Name">Name of its class: Stage0.</param>

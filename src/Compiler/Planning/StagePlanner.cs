@@ -10,15 +10,17 @@ internal sealed class StagePlanner
 {
     private readonly IReadOnlyList<TracedEntry> _entries;
     private readonly string _optimizer;
+    private readonly ZeroRequest? _zero;
     private readonly bool _pipelined;
     private readonly bool _split;
     private readonly List<StageProgram> _programs = new();
     private readonly Dictionary<(int Before, EquatableArray<int> Layers), int> _inner = new();
 
-    public StagePlanner(IReadOnlyList<TracedEntry> entries, string optimizer, bool pipelined, bool split)
+    public StagePlanner(IReadOnlyList<TracedEntry> entries, string optimizer, ZeroRequest? zero, bool pipelined, bool split)
     {
         _entries = entries;
         _optimizer = optimizer;
+        _zero = zero;
         _pipelined = pipelined;
         _split = split;
         Tied = FindTied(entries[0]);
@@ -69,7 +71,7 @@ internal sealed class StagePlanner
             return -1;
         }
 
-        ParameterLayout parameters = ParameterLayout.Make(train, buffers, _optimizer, stage, Tied);
+        ParameterLayout parameters = ParameterLayout.Make(train, buffers, _optimizer, stage, Tied, _zero);
         var entries = new List<EntryPlan>();
         var blocks = new SortedDictionary<MemorySpace, long>();
         long step = 0, bound = 0;

@@ -129,12 +129,15 @@ internal sealed class StepTime
         Time sum = default;
         foreach (ParameterGroup group in stage.Groups)
         {
-            long Bytes(OperandPlan operand) => operand.Length * BufferPlan.Width(stage.Buffers[operand.Buffer].Element);
-            long kept = Bytes(group.Parameters) + group.States.Sum(Bytes);
+            // What a rank updates; and what it sends, which is summed in whole buckets and gathered in as many.
+            long Bytes(OperandPlan operand) => group.Buckets * operand.Length * BufferPlan.Width(stage.Buffers[operand.Buffer].Element);
+            long kept = Bytes(group.Updated) + group.States.Sum(Bytes), elements = group.Buckets * group.Updated.Length;
+            double sent = group.Reductions.Sum(r => Collective(r.Kind, new[] { r.Axis }, Bytes(r.Source), 0))
+                + (group.Shards is { Stage: < 3 } shards ? shards.Buckets * Collective(CollectiveKind.AllGather, new[] { shards.Axis }, 0, Bytes(group.Parameters) / shards.Buckets) : 0);
             sum += new Time(
-                OpTime.Seconds(Device, WorkKind.Elementwise, 2 * group.Gradients.Length, Bytes(group.Gradients), _half)
-                + OpTime.Seconds(Device, WorkKind.Elementwise, 12 * group.Parameters.Length, 2 * kept + Bytes(group.Gradients), _half),
-                Collective(CollectiveKind.AllReduce, group.ReduceAxes, Bytes(group.Gradients), 0));
+                OpTime.Seconds(Device, WorkKind.Elementwise, 2 * elements, Bytes(group.Gradients), _half)
+                + OpTime.Seconds(Device, WorkKind.Elementwise, 12 * elements, 2 * kept + Bytes(group.Gradients), _half),
+                sent);
         }
 
         return sum;

@@ -96,7 +96,7 @@ internal static class IlgpuKernelPrinter
         w.Line("public void Accumulate(Slice<float> contribution, Slice<float> gradient, int microBatch) => Blocks.Fill.Accumulate(arena, microBatch == 0, contribution, gradient);");
         w.Line();
         w.Line("/// <inheritdoc/>");
-        w.Line("public double SumOfSquares(Slice<float> gradient) => Blocks.Reduce.SumOfSquares(arena, gradient);");
+        w.Line("public WideSum SumOfSquares(Slice<float> gradient) => Blocks.Reduce.SumOfSquares(arena, gradient);");
         w.Line();
         w.Line("/// <inheritdoc/>");
         w.Line($"public {KernelInterfacePrinter.Optimizer(program)} =>");

@@ -27,8 +27,8 @@ internal static class KernelInterfacePrinter
         w.Summary("Overwrites a gradient at the first micro-batch, adds to it afterwards.");
         w.Line("void Accumulate(Slice<float> contribution, Slice<float> gradient, int microBatch);");
         w.Line();
-        w.Summary("Squared norm, in double precision.");
-        w.Line("double SumOfSquares(Slice<float> gradient);");
+        w.Summary("Squared norm, with more digits than a double has: the same bits however the gradients are cut.");
+        w.Line("WideSum SumOfSquares(Slice<float> gradient);");
         w.Line();
         w.Summary("One pass of the optimizer over parameters that lie side by side; the gradient is scaled on the way.");
         w.Line(Optimizer(program) + ";");

@@ -117,7 +117,7 @@ internal static class PipelinePrinter
         w.Line("void ReduceGradients();");
         w.Line();
         w.Summary("Squared norm of the gradients that are split over one set of axes.");
-        w.Line("double SquaredNorm(int set);");
+        w.Line("WideSum SquaredNorm(int set);");
         w.Line();
         w.Summary("Gradient of the stage's copy of a parameter that several stages hold.");
         w.Line("Slice<float> TiedGradient(int tied);");

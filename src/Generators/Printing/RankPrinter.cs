@@ -177,7 +177,7 @@ internal static class RankPrinter
             string Longs(IEnumerable<string> items) => Items("long", items);
             string States(ParameterPlan parameter) => Items("StateSlot", parameter.States.Select(s => $"new({Text.String(s.Name)}, {Stack(s.Buffer)})"));
             string Replicas(ParameterPlan parameter) => Items("string", parameter.Placements.Where(x => x.Placement.IsBroadcast).Select(x => Text.String(x.Axis)));
-            w.Line($"    new({Text.String(p.Path)}, {Stack(p.Value)}, {Stack(p.Gradient)}, {States(p)}, {Replicas(p)}, {Longs(p.Logical.Select(Text.Number))}, {Longs(p.Local.Select(Text.Number))}, {Longs(p.Start.Select(Text.Offset))}, \"{p.Init.Kind}\", {Text.Float(p.Init.A)}, {Text.Float(p.Init.B)}{FirstLayer(stage, p)}),");
+            w.Line($"    new({Text.String(p.Path)}, {Stack(p.Value)}, {Stack(p.Gradient)}, {States(p)}, {Replicas(p)}, {Longs(p.Logical.Select(Text.Number))}, {Longs(p.Local.Select(Text.Number))}, {Longs(p.Start.Select(Text.Offset))}, \"{p.Init.Kind}\", {Text.Float(p.Init.A)}, {Text.Float(p.Init.B)}{FirstLayer(stage, p)}{Shard(stage, p)}),");
         }
 
         w.Line("};");
@@ -190,6 +190,10 @@ internal static class RankPrinter
         int stack = stage.Stacks.ToList().FindIndex(s => s.Id == parameter.Stack);
         return stack < 0 ? "" : $", at.FirstLayer({stack})";
     }
+
+    private static string Shard(StageProgram stage, ParameterPlan parameter) => stage.Groups[parameter.Group].Shards is { } shards
+        ? $", Shard: new({Text.String(shards.Axis)}, {Text.Index(shards.Axis)}, {shards.Share}, {parameter.At}, {parameter.LayerStep}, {Text.Bool(shards.Stage > 1)}, {Text.Bool(shards.Stage > 2)})"
+        : "";
 
     private static void Loop(IndentedWriter w, RankProgram program, EntryPlan entry)
     {
@@ -302,20 +306,19 @@ internal static class RankPrinter
     {
         w.Summary("Global norm, clipping and the optimizer.");
         w.Open($"private (double Norm, bool Skipped) Update(double weight, {program.Optimizer}Settings settings)");
-        w.Line("double squares = 0;");
-        w.Line("Span<double> part = stackalloc double[1];");
+        w.Line("WideSum squares = default, part;");
         for (int i = 0; i < program.NormSets.Count; i++)
         {
             EquatableArray<string> axes = program.NormSets[i];
             if (program.Pipeline is null)
             {
-                w.Line($"part[0] = stage0.SquaredNorm({i});");
+                w.Line($"part = stage0.SquaredNorm({i});");
             }
             else
             {
-                w.Line("part[0] = 0;");
+                w.Line("part = default;");
                 w.Open("foreach (IStage stage in stages)");
-                w.Line($"part[0] += stage.SquaredNorm({i});");
+                w.Line($"part += stage.SquaredNorm({i});");
                 w.Close();
                 w.Line();
             }
@@ -323,13 +326,13 @@ internal static class RankPrinter
             string[] over = Over(program, axes);
             if (over.Length > 0)
             {
-                w.Line($"SumOver({Text.Group(over)}, part); // each rank along {string.Join(", ", over)} holds a part");
+                w.Line($"part = SumOver({Text.Group(over)}, part); // each rank along {string.Join(", ", over)} holds a part");
             }
 
-            w.Line("squares += part[0];");
+            w.Line("squares += part;");
         }
 
-        w.Line("float scale = GradientScale(squares, weight, settings.ClipNorm, out double norm);");
+        w.Line("float scale = GradientScale(squares.Value, weight, settings.ClipNorm, out double norm);");
         w.Open("if (!double.IsFinite(norm) || !(weight > 0))");
         w.Line("return (norm, true);");
         w.Close();

@@ -25,11 +25,11 @@ internal static class UpdatePrinter
         w.Open("public void ReduceGradients()");
         foreach (ParameterGroup group in stage.Groups)
         {
-            foreach (string axis in group.ReduceAxes)
+            foreach (ReductionPlan reduction in group.Reductions)
             {
-                string field = Text.Group(new[] { axis });
-                w.Line($"// AllReduce over {axis}: gradients, {group.Name}; {Text.Size(group.Bytes / group.ReduceAxes.Count)} per rank");
-                w.Line($"{field}.Wait({field}.StartAllReduce(arena, {Operand(stage, group.Gradients)}));");
+                string field = Text.Group(new[] { reduction.Axis });
+                w.Line($"// {reduction.Kind} over {reduction.Axis}: gradients, {group.Name}; {Text.Size(reduction.Bytes)} per rank");
+                w.Line($"{field}.Wait({field}.Start{reduction.Kind}(arena, {All(stage, reduction.Source)}{(reduction.Target is { } target ? ", " + All(stage, target) : "")}));");
             }
         }
 
@@ -41,18 +41,18 @@ internal static class UpdatePrinter
     {
         w.Summary("Squared norm of this rank's piece of the gradients that are split over one set of axes.");
         w.Line("/// <param name=\"set\">" + string.Join("; ", program.NormSets.Select((s, i) => $"{i}: {(s.Count == 0 ? "whole on each rank" : "split over " + string.Join(", ", s))}")) + ".</param>");
-        w.Line("public double SquaredNorm(int set) => set switch");
+        w.Line("public WideSum SquaredNorm(int set) => set switch");
         w.Line("{");
         for (int i = 0; i < program.NormSets.Count; i++)
         {
             List<ParameterGroup> groups = stage.Groups.Where(g => g.NormAxes == program.NormSets[i] && !g.IsCopy).ToList();
             if (groups.Count > 0)
             {
-                w.Line($"    {i} => {string.Join(" + ", groups.Select(g => $"kernels.SumOfSquares({Operand(stage, g.Gradients)})"))},");
+                w.Line($"    {i} => {string.Join(" + ", groups.Select(g => $"kernels.SumOfSquares({All(stage, g.Gradients)})"))},");
             }
         }
 
-        w.Line("    _ => 0,");
+        w.Line("    _ => default,");
         w.Line("};");
         w.Line();
     }
@@ -71,7 +71,7 @@ internal static class UpdatePrinter
         {
             foreach (ParameterGroup group in stage.Groups.Where(g => g.Tied == pipeline.Tied[i].Path))
             {
-                w.Line($"    {i} => {Operand(stage, group.Gradients)},");
+                w.Line($"    {i} => {All(stage, group.Gradients)},");
             }
         }
 
@@ -89,16 +89,38 @@ internal static class UpdatePrinter
         w.Open($"public void Update(float scale, {program.Optimizer}Settings settings, int step)");
         foreach (ParameterGroup group in stage.Groups)
         {
-            string decay = group.NoDecay ? "0" : "settings.WeightDecay", p = Operand(stage, group.Parameters), g = Operand(stage, group.Gradients);
-            string[] s = group.States.Select(x => Operand(stage, x)).ToArray();
+            // Shards of whole parameters lie apart, one in each bucket; everything else is one piece.
+            bool gathers = group.Shards is { Stage: < 3 }, loops = gathers && group.Buckets > 1;
+            string Piece(OperandPlan operand) => loops ? Operand(stage, operand) : All(stage, operand);
+            string decay = group.NoDecay ? "0" : "settings.WeightDecay", p = Piece(group.Updated), g = Piece(group.Gradients);
+            string[] s = group.States.Select(Piece).ToArray();
+            if (loops)
+            {
+                w.Open($"for (int layer = 0; layer < {group.Buckets}; layer++)");
+            }
+
             w.Line(program.Optimizer switch
             {
                 "AdamW" => $"kernels.AdamW({p}, {g}, {s[0]}, {s[1]}, scale, settings, {decay}, step); // {group.Name}",
                 "Momentum" => $"kernels.Momentum({p}, {g}, {s[0]}, scale, settings, {decay}); // {group.Name}",
                 _ => $"kernels.Sgd({p}, {g}, scale, settings, {decay}); // {group.Name}",
             });
+            if (gathers)
+            {
+                string field = Text.Group(new[] { group.Shards!.Axis });
+                w.Line($"// AllGather over {group.Shards.Axis}: parameters, {group.Name}; {Text.Size(group.Shards.GatherBytes)} per rank");
+                w.Line($"{field}.Wait({field}.StartAllGather(arena, {p}, {Piece(group.Parameters)}));");
+            }
+
+            if (loops)
+            {
+                w.Close();
+            }
         }
 
         w.Close();
     }
+
+    /// <summary>All buckets of an operand as one slice.</summary>
+    private static string All(StageProgram stage, OperandPlan operand) => stage.Buffers[operand.Buffer].IsStack ? stage.Buffers[operand.Buffer].Name + ".Whole" : Operand(stage, operand);
 }

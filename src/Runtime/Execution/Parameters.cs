@@ -9,9 +9,20 @@ namespace Shardwright.Execution;
 [EditorBrowsable(EditorBrowsableState.Never)]
 public sealed record StateSlot(string Name, SliceStack<float> Value);
 
+/// <summary>How a parameter is cut into shards, as emitted code describes it: it lies in a bucket that is cut into equal parts, without regard to where parameters begin.</summary>
+/// <param name="Axis">Axis whose ranks hold one part each.</param>
+/// <param name="Index">Number of this rank's part.</param>
+/// <param name="Length">Elements of a part.</param>
+/// <param name="At">First element of the parameter within its bucket, that of the first layer.</param>
+/// <param name="LayerStep">Elements from one layer's to the next; 0 where each layer has a bucket of its own.</param>
+/// <param name="Gradients">Whether only the part of the gradients is kept, rather than all.</param>
+/// <param name="Values">Whether only the part of the parameters is kept.</param>
+[EditorBrowsable(EditorBrowsableState.Never)]
+public sealed record ParameterShard(string Axis, int Index, long Length, long At, long LayerStep, bool Gradients, bool Values);
+
 /// <summary>A parameter as emitted code describes it.</summary>
 /// <param name="Path">Logical path, {0} for the layer.</param>
-/// <param name="Value">Its slots, one for each layer.</param>
+/// <param name="Value">Its slots, one for each layer; those of the shards, where only they are kept.</param>
 /// <param name="Gradient">Those of its gradient.</param>
 /// <param name="States">What the optimizer keeps for it.</param>
 /// <param name="Replicas">Axes along which every rank holds the same piece.</param>
@@ -22,17 +33,24 @@ public sealed record StateSlot(string Name, SliceStack<float> Value);
 /// <param name="A">Mean, lower bound or value.</param>
 /// <param name="B">Deviation or upper bound.</param>
 /// <param name="FirstLayer">Number of the layer of the first slot.</param>
+/// <param name="Shard">How it is cut into shards; null where this rank keeps all of its piece.</param>
 [EditorBrowsable(EditorBrowsableState.Never)]
 public sealed record ParameterSlot(
     string Path, SliceStack<float> Value, SliceStack<float> Gradient, StateSlot[] States, string[] Replicas,
-    long[] Logical, long[] Local, long[] Start, string Init, float A, float B, int FirstLayer = 0);
+    long[] Logical, long[] Local, long[] Start, string Init, float A, float B, int FirstLayer = 0, ParameterShard? Shard = null);
 
-/// <summary>A parameter of a rank: its piece of the logical tensor, and where that piece lies.</summary>
+/// <summary>Neighbouring elements of a rank's piece of a tensor, in row-major order.</summary>
+/// <param name="Start">The first.</param>
+/// <param name="Length">How many; 0 for none.</param>
+public readonly record struct ElementRange(long Start, long Length);
+
+/// <summary>A parameter of a rank: its piece of the logical tensor, and where that piece lies. With ZeRO ranks that have the same piece keep a range of it each.</summary>
 public sealed class ParameterView
 {
     private readonly Arena _arena;
     private readonly ParameterSlot _slot;
     private readonly int _layer;
+    private readonly long _shardAt;
 
     internal ParameterView(Arena arena, string path, ParameterSlot slot, int layer)
     {
@@ -41,6 +59,16 @@ public sealed class ParameterView
         _layer = layer;
         Path = path;
         Map = new IndexMap(slot.Local, slot.Logical, slot.Start);
+        StateRange = new ElementRange(0, Map.Count);
+        if (slot.Shard is { } shard)
+        {
+            long start = shard.At + layer * shard.LayerStep, low = shard.Index * shard.Length;
+            long from = Math.Clamp(low - start, 0, Map.Count), to = Math.Clamp(low + shard.Length - start, 0, Map.Count);
+            StateRange = new ElementRange(from, to - from);
+            _shardAt = to > from ? start + from - low : 0;
+        }
+
+        ValueRange = slot.Shard is { Values: true } ? StateRange : new ElementRange(0, Map.Count);
     }
 
     /// <summary>Logical path: <c>blocks.3.attention.query</c>.</summary>
@@ -49,34 +77,55 @@ public sealed class ParameterView
     /// <summary>Sizes of the logical tensor.</summary>
     public IReadOnlyList<long> LogicalShape => _slot.Logical;
 
-    /// <summary>Sizes on this rank.</summary>
+    /// <summary>Sizes of this rank's piece.</summary>
     public IReadOnlyList<long> LocalShape => _slot.Local;
 
-    /// <summary>Logical position of this rank's first element.</summary>
+    /// <summary>Logical position of the first element of this rank's piece.</summary>
     public IReadOnlyList<long> Start => _slot.Start;
 
-    /// <summary>Axes of the mesh along which every rank holds the same piece.</summary>
+    /// <summary>Axes of the mesh along which every rank has the same piece.</summary>
     public IReadOnlyList<string> Replicas => _slot.Replicas;
 
-    /// <summary>Logical index of each local element.</summary>
+    /// <summary>Axis along which ranks keep a range of the piece each; null where every rank keeps all of it.</summary>
+    public string? ShardAxis => _slot.Shard?.Axis;
+
+    /// <summary>Logical index of each element of the piece.</summary>
     public IndexMap Map { get; }
 
-    /// <summary>This rank's elements.</summary>
-    /// <exception cref="NotSupportedException">The rank's memory is not the host's: use <see cref="Read"/> and <see cref="Write"/>.</exception>
-    public Span<float> Value => _arena.IsHost ? _arena.Span(_slot.Value[_layer]) : throw new NotSupportedException($"Parameter '{Path}' is not in host memory: Read copies it, Write sets it.");
+    /// <summary>What <see cref="Value"/> holds of the piece: all, but for ZeRO 3.</summary>
+    public ElementRange ValueRange { get; }
 
-    /// <summary>Gradient of this rank's elements: of the loss sum, as the last step left it, reduced over ranks.</summary>
+    /// <summary>What <see cref="Gradient"/> and the optimizer's states hold of the piece: all, but for ZeRO.</summary>
+    public ElementRange StateRange { get; }
+
+    /// <summary>This rank's elements: those of <see cref="ValueRange"/>.</summary>
+    /// <exception cref="NotSupportedException">The rank's memory is not the host's: use <see cref="Read"/> and <see cref="Write"/>.</exception>
+    public Span<float> Value => _arena.IsHost ? _arena.Span(ValueSlice) : throw new NotSupportedException($"Parameter '{Path}' is not in host memory: Read copies it, Write sets it.");
+
+    /// <summary>Gradient of the elements of <see cref="StateRange"/>: of the loss sum, as the last step left it, reduced over ranks.</summary>
     /// <remarks>A copy, where the rank's memory is not the host's.</remarks>
-    public ReadOnlySpan<float> Gradient => _arena.IsHost ? _arena.Span(_slot.Gradient[_layer]) : _arena.Read(_slot.Gradient[_layer]).ToArray();
+    public ReadOnlySpan<float> Gradient
+    {
+        get
+        {
+            Slice<float> slice = _slot.Shard is null or { Gradients: true } ? Kept(_slot.Gradient) : _slot.Gradient[_layer].Part(StateRange.Start, StateRange.Length);
+            return _arena.IsHost ? _arena.Span(slice) : _arena.Read(slice).ToArray();
+        }
+    }
+
+    /// <summary>Whether ranks along <see cref="ShardAxis"/> keep a range of the parameter each, rather than all of it.</summary>
+    internal bool ValuesAreCut => _slot.Shard is { Values: true };
+
+    private Slice<float> ValueSlice => _slot.Shard is { Values: true } ? Kept(_slot.Value) : _slot.Value[_layer];
 
     /// <summary>A copy of this rank's elements.</summary>
-    public float[] Read() => _arena.Read(_slot.Value[_layer]).ToArray();
+    public float[] Read() => _arena.Read(ValueSlice).ToArray();
 
     /// <summary>Sets this rank's elements.</summary>
     /// <exception cref="ArgumentException">The number of elements is wrong.</exception>
     public void Write(ReadOnlySpan<float> elements)
     {
-        Slice<float> value = _slot.Value[_layer];
+        Slice<float> value = ValueSlice;
         if (elements.Length != value.Length)
         {
             throw new ArgumentException($"Parameter '{Path}' has {value.Length} elements on this rank, not {elements.Length}.");
@@ -89,10 +138,24 @@ public sealed class ParameterView
     /// <summary>Names of the states that the optimizer keeps: <c>firstMoment</c> and <c>secondMoment</c> for AdamW, <c>velocity</c> for momentum, none for SGD.</summary>
     public IEnumerable<string> StateNames => _slot.States.Select(s => s.Name);
 
-    /// <summary>A state of this rank's elements.</summary>
+    /// <summary>A state of the elements of <see cref="StateRange"/>.</summary>
     /// <param name="name">One of <see cref="StateNames"/>.</param>
     /// <exception cref="ArgumentException">The optimizer keeps no such state.</exception>
     public Span<float> State(string name) => _slot.States.FirstOrDefault(s => s.Name == name) is { } state
-        ? _arena.Span(state.Value[_layer])
+        ? _arena.Span(Kept(state.Value))
         : throw new ArgumentException($"The optimizer keeps no state '{name}' for '{Path}'; it keeps {(_slot.States.Length == 0 ? "none" : string.Join(", ", StateNames))}.", nameof(name));
+
+    /// <summary>Fills the parameter from seed, path and logical index.</summary>
+    internal void Initialize(ulong seed)
+    {
+        Slice<float> value = ValueSlice;
+        if (value.Length > 0)
+        {
+            Kernels.Initialize.Fill(ref _arena.BeginWrite(value)[0], Map, seed, Path, _slot.Init, _slot.A, _slot.B, ValueRange.Start, ValueRange.Length);
+            _arena.EndWrite(value);
+        }
+    }
+
+    /// <summary>The elements of this parameter within what is kept of it: all, or its part of this rank's shard of the layer's bucket.</summary>
+    private Slice<float> Kept(SliceStack<float> slots) => _slot.Shard is null ? slots[_layer] : slots[_layer].Part(_shardAt, StateRange.Length);
 }

@@ -65,8 +65,7 @@ public abstract partial class RankBase : IDisposable
                 string path = slot.Path.Replace("{0}", (slot.FirstLayer + layer).ToString(System.Globalization.CultureInfo.InvariantCulture), StringComparison.Ordinal);
                 var view = new ParameterView(Arena, path, slot, layer);
                 _parameters.Add(view);
-                Initialize.Fill(ref Arena.BeginWrite(slot.Value[layer])[0], view.Map, seed, path, slot.Init, slot.A, slot.B);
-                Arena.EndWrite(slot.Value[layer]);
+                view.Initialize(seed);
             }
         }
 
@@ -117,10 +116,10 @@ public abstract partial class RankBase : IDisposable
             throw new ArgumentException($"Parameter '{path}' has {count} elements, not {logical.Length}.");
         }
 
-        var value = new float[view.Map.Count];
+        var value = new float[view.ValueRange.Length];
         for (int i = 0; i < value.Length; i++)
         {
-            value[i] = logical[(int)view.Map[i]];
+            value[i] = logical[(int)view.Map[view.ValueRange.Start + i]];
         }
 
         view.Write(value);
@@ -194,6 +193,29 @@ public abstract partial class RankBase : IDisposable
                 values[i] += gathered[rank * values.Length + i];
             }
         }
+    }
+
+    /// <summary>Sums a value over a group; every rank gets the same bits.</summary>
+    protected WideSum SumOver(ProcessGroup group, WideSum value)
+    {
+        if (group.Size == 1)
+        {
+            return value;
+        }
+
+        Slice<double> own = Scalars.Part(0, 2), all = new(Scalars.Offset + 2 * sizeof(double), 2 * group.Size);
+        Span<double> parts = Arena.BeginWrite(own);
+        (parts[0], parts[1]) = value;
+        Arena.EndWrite(own);
+        group.Wait(group.StartAllGather(Arena, own, all));
+        ReadOnlySpan<double> gathered = Arena.Read(all);
+        WideSum sum = default;
+        for (int rank = 0; rank < group.Size; rank++)
+        {
+            sum += new WideSum(gathered[2 * rank], gathered[2 * rank + 1]);
+        }
+
+        return sum;
     }
 
     /// <summary>Sums the gradients of a parameter that several stages hold: over this rank's copies, then over the ranks that hold one; all copies get the sum.</summary>

@@ -134,15 +134,17 @@ public static class Initialize
     /// <param name="kind">Normal, Uniform or Constant.</param>
     /// <param name="a">Mean, lower bound or value.</param>
     /// <param name="b">Standard deviation or upper bound.</param>
-    public static void Fill(ref float target, in IndexMap map, ulong seed, string path, string kind, float a, float b)
+    /// <param name="from">Local element that the first element of the target is.</param>
+    /// <param name="count">Elements to fill; negative for all.</param>
+    public static void Fill(ref float target, in IndexMap map, ulong seed, string path, string kind, float a, float b, long from = 0, long count = -1)
     {
         var key = new RandomKey(seed, 0, RandomKey.Hash(path));
-        for (long i = 0; i < map.Count; i++)
+        for (long i = 0; i < (count < 0 ? map.Count : count); i++)
         {
             Unsafe.Add(ref target, (nint)i) = kind switch
             {
-                "Normal" => a + b * Normal(key, (ulong)map[i]),
-                "Uniform" => a + (b - a) * (Philox.Unit(Philox.At(key, (ulong)map[i])) - 1f / 16777216f),
+                "Normal" => a + b * Normal(key, (ulong)map[from + i]),
+                "Uniform" => a + (b - a) * (Philox.Unit(Philox.At(key, (ulong)map[from + i])) - 1f / 16777216f),
                 _ => a,
             };
         }

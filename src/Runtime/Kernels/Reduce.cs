@@ -7,8 +7,6 @@ namespace Shardwright.Kernels;
 /// <summary>Reductions over a middle dim: x [outer, count, inner] → y [outer, inner].</summary>
 public static unsafe class Reduce
 {
-    private const int MaxColumns = 2048;
-
     /// <summary>Sum; rows are added in rising order.</summary>
     public static void Sum(ThreadTeam team, long outer, long count, long inner, ref float x, ref float y)
     {
@@ -19,9 +17,8 @@ public static unsafe class Reduce
         }
         else
         {
-            // Runs of columns whose sums stay in the first cache; they begin at multiples of 64, so that a cache line belongs to one thread.
-            long width = Math.Min(MaxColumns, ((inner + team.Threads - 1) / team.Threads + 63) / 64 * 64), parts = (inner + width - 1) / width;
-            team.Run((int)(outer * parts), new ColumnBody { Count = count, Inner = inner, Width = width, Parts = parts, X = px, Y = py });
+            long parts = (inner + 63) / 64;
+            team.Run((int)(outer * parts), new ColumnBody { Count = count, Inner = inner, Parts = parts, X = px, Y = py });
         }
     }
 
@@ -33,36 +30,43 @@ public static unsafe class Reduce
     public static void ExtremeBackward(ThreadTeam team, long outer, long count, long inner, ref float x, ref float y, ref float dy, ref float dx) =>
         Elementwise.Rows(team, outer, count * inner, new ExtremeGradient { Count = count, Inner = inner, X = (float*)Unsafe.AsPointer(ref x), Y = (float*)Unsafe.AsPointer(ref y), Dy = (float*)Unsafe.AsPointer(ref dy), Dx = (float*)Unsafe.AsPointer(ref dx) });
 
-    /// <summary>Σ x² in double precision, in blocks of fixed size.</summary>
-    public static double SumOfSquares(long count, ref float x)
+    /// <summary>Σ x² with about twice the digits of a double: the squares are exact, and what a sum in double precision rounds away is summed beside it.</summary>
+    public static WideSum SumOfSquares(long count, ref float x)
     {
         float* p = (float*)Unsafe.AsPointer(ref x);
-        double total = 0;
+        WideSum total = default;
         for (long start = 0; start < count; start += 4096)
         {
             int n = (int)Math.Min(4096, count - start);
-            Vector256<double> first = default, second = default, third = default, fourth = default;
+            Vector256<double> low = default, high = default, lowLost = default, highLost = default;
             int i = 0;
-            for (; i <= n - 16; i += 16)
+            for (; i <= n - 8; i += 8)
             {
-                (Vector256<double> w0, Vector256<double> w1) = Vector256.Widen(Vector256.Load(p + start + i));
-                (Vector256<double> w2, Vector256<double> w3) = Vector256.Widen(Vector256.Load(p + start + i + 8));
-                first = Vector256.FusedMultiplyAdd(w0, w0, first);
-                second = Vector256.FusedMultiplyAdd(w1, w1, second);
-                third = Vector256.FusedMultiplyAdd(w2, w2, third);
-                fourth = Vector256.FusedMultiplyAdd(w3, w3, fourth);
+                (Vector256<double> a, Vector256<double> b) = Vector256.Widen(Vector256.Load(p + start + i));
+                Add(ref low, ref lowLost, a * a);
+                Add(ref high, ref highLost, b * b);
             }
 
-            double tail = 0;
+            for (int lane = 0; lane < Vector256<double>.Count; lane++)
+            {
+                total += new WideSum(low[lane], lowLost[lane]) + new WideSum(high[lane], highLost[lane]);
+            }
+
             for (; i < n; i++)
             {
-                tail += (double)p[start + i] * p[start + i];
+                total += (double)p[start + i] * p[start + i];
             }
-
-            total += Vector256.Sum((first + second) + (third + fourth)) + tail;
         }
 
         return total;
+    }
+
+    /// <summary>Adds terms that are not negative, and what rounding loses of them (Knuth's exact sum of two).</summary>
+    private static void Add(ref Vector256<double> sum, ref Vector256<double> lost, Vector256<double> term)
+    {
+        Vector256<double> next = sum + term, back = next - sum;
+        lost += (sum - (next - back)) + (term - back);
+        sum = next;
     }
 
     private struct RowSums : IRangeBody
@@ -87,13 +91,13 @@ public static unsafe class Reduce
 
     private struct ColumnBody : IParallelBody
     {
-        public long Count, Inner, Width, Parts;
+        public long Count, Inner, Parts;
         public float* X, Y;
 
         public void Run(int part, int thread)
         {
-            long outer = part / Parts, from = part % Parts * Width;
-            int width = (int)Math.Min(Width, Inner - from);
+            long outer = part / Parts, from = part % Parts * 64;
+            int width = (int)Math.Min(64, Inner - from);
             float* y = Y + outer * Inner + from;
             new Span<float>(y, width).Clear();
             for (long row = 0; row < Count; row++)

@@ -17,20 +17,27 @@ internal sealed record SavedTensor(string Name, TensorPiece Piece, ParameterView
     {
         foreach (ParameterView view in rank.Parameters)
         {
-            var piece = new TensorPiece([.. view.LogicalShape], [.. view.Start], [.. view.LocalShape]);
-            yield return new SavedTensor(view.Path, piece, view, null);
-            foreach (string state in states ? view.StateNames : [])
+            // A shard may hold nothing of a parameter.
+            if (view.ValueRange.Length > 0)
             {
-                yield return new SavedTensor(view.Path + "/" + state, piece, view, state);
+                yield return new SavedTensor(view.Path, PieceOf(view, view.ValueRange), view, null);
+            }
+
+            foreach (string state in states && view.StateRange.Length > 0 ? view.StateNames : [])
+            {
+                yield return new SavedTensor(view.Path + "/" + state, PieceOf(view, view.StateRange), view, state);
             }
         }
     }
+
+    private static TensorPiece PieceOf(ParameterView view, ElementRange range) => new([.. view.LogicalShape], [.. view.Start], [.. view.LocalShape], range.Start, range.Length);
 
     /// <summary>Whether this rank is the one that writes it: where several hold the same piece one does, each its share of all that they hold.</summary>
     public bool IsWrittenBy(RankContext context)
     {
         int replica = 0, replicas = 1;
-        foreach (string axis in View.Replicas)
+        bool cut = State is not null || View.ValuesAreCut;
+        foreach (string axis in View.Replicas.Where(a => !cut || a != View.ShardAxis))
         {
             replica = replica * context.Mesh.Size(axis) + context.Coordinate(axis);
             replicas *= context.Mesh.Size(axis);

@@ -1,0 +1,105 @@
+using System.Reflection;
+using Shardwright.Execution;
+
+namespace Shardwright.Tests;
+
+/// <summary>State, gradients and parameters in shards: the training is the same.</summary>
+public sealed class ZeroTests
+{
+    private const int Steps = 12;
+
+    // The norm of the first steps is about 1: clipping is at work.
+    private static readonly AdamWSettings s_settings = new(2e-3f, WeightDecay: 0.1f, ClipNorm: 0.5f);
+    private static readonly System.Collections.Concurrent.ConcurrentDictionary<string, RunResult> s_runs = new();
+
+    private static (TokenTensor Ids, TokenTensor Targets) Data(int step)
+    {
+        var random = new Random(700 + step);
+        int[] ids = new int[ZeroNet.Batch * ZeroNet.Context], targets = new int[ids.Length];
+        for (int i = 0; i < ids.Length; i++)
+        {
+            ids[i] = random.Next(ZeroNet.Vocab);
+            targets[i] = random.Next(6) == 0 ? -100 : (ids[i] * 7 + 3) % ZeroNet.Vocab;
+        }
+
+        return (TokenTensor.Of(ids, ZeroNet.Batch, ZeroNet.Context), TokenTensor.Of(targets, ZeroNet.Batch, ZeroNet.Context));
+    }
+
+    private static Type Class(string name) => typeof(ZeroNet).GetNestedType(name) ?? typeof(ZeroSmall).GetNestedType(name)!;
+
+    private static T Static<T>(string name, string property) => (T)Class(name).GetProperty(property)!.GetValue(null)!;
+
+    private static RankBase Make(string name, RankContext context) => (RankBase)Activator.CreateInstance(Class(name).GetNestedType("Rank")!, BindingFlags.Default, null, [context, 5UL], null)!;
+
+    private static TDelegate Method<TDelegate>(RankBase rank, string method) where TDelegate : Delegate => rank.GetType().GetMethod(method)!.CreateDelegate<TDelegate>(rank);
+
+    private static RunResult Run(string name) => s_runs.GetOrAdd(name, _ =>
+    {
+        StepResult Step(RankBase rank, int step)
+        {
+            (TokenTensor ids, TokenTensor targets) = Data(step);
+            return Method<Func<TokenTensor, TokenTensor, AdamWSettings, StepResult>>(rank, "TrainStep")(ids, targets, s_settings);
+        }
+
+        return MeshRun.Run(name, Static<Mesh>(name, "Mesh"), Steps, context => Make(name, context), Step);
+    });
+
+    private static void AssertSameBits(RunResult expected, RunResult actual)
+    {
+        MeshRun.AssertInitial(expected, actual);
+        Assert.Equal(expected.Losses, actual.Losses);
+        Assert.Equal(expected.Norms, actual.Norms);
+        foreach ((string path, float[] values) in expected.Final)
+        {
+            Assert.True(expected.Gradients[path].AsSpan().SequenceEqual(actual.Gradients[path]), $"{actual.Name}: gradient of {path}");
+            Assert.True(values.AsSpan().SequenceEqual(actual.Final[path]), $"{actual.Name}: {path}");
+        }
+    }
+
+    [Theory]
+    [InlineData("Dp2M1", 1)]
+    [InlineData("Dp2M4", 1)]
+    [InlineData("Dp3M1", 1)]
+    [InlineData("Tp2Dp2Tq2M1", 1)]
+    [InlineData("Pp2Dp2M4", 1)]
+    [InlineData("Pp2Dp2M4ZbV", 1)]
+    public void ShardsChangeNoBit(string name, int stage)
+    {
+        RunResult without = Run(name);
+        Assert.True(without.Norms[0] > 2 * s_settings.ClipNorm, $"a norm of {without.Norms[0]} does not clip");
+        AssertSameBits(without, Run($"{name}Zero{stage}"));
+    }
+
+    [Theory]
+    [InlineData("Momentum", 1)]
+    [InlineData("Sgd", 1)]
+    public void OtherOptimizersToo(string name, int stage)
+    {
+        RunResult Run(string name) => MeshRun.Run(name, Static<Mesh>(name, "Mesh"), Steps, context => Make(name, context), (rank, step) =>
+        {
+            var random = new Random(step);
+            var x = Tensor.Of([.. Enumerable.Range(0, ZeroNet.Batch * 6).Select(_ => random.NextSingle() - 0.5f)], ZeroNet.Batch, 6);
+            return rank is ZeroSmall.Momentum.Rank or ZeroSmall.MomentumZero1.Rank
+                ? Method<Func<Tensor, MomentumSettings, StepResult>>(rank, "TrainStep")(x, new(0.05f, Nesterov: true, WeightDecay: 0.1f, ClipNorm: 0.1f))
+                : Method<Func<Tensor, SgdSettings, StepResult>>(rank, "TrainStep")(x, new(0.05f, WeightDecay: 0.1f, ClipNorm: 0.1f));
+        });
+        AssertSameBits(Run(name), Run($"{name}Zero{stage}"));
+    }
+
+    [Theory]
+    [InlineData("Dp2M1")]
+    [InlineData("Dp3M1Zero1")]
+    [InlineData("Pp2Dp2M4ZbVZero1")]
+    public void ARankAllocatesWhatItsPlanSays(string name)
+    {
+        Plan plan = Static<Plan>(name, "Plan");
+        using var world = World.InProcess(Static<Mesh>(name, "Mesh"));
+        world.Run(context =>
+        {
+            using RankBase rank = Make(name, context);
+            PlanRank planned = plan.Ranks[plan.PipelineAxis.Length > 0 ? context.Coordinate(plan.PipelineAxis) : 0];
+            Assert.Equal(planned.TotalBytes, rank.AllocatedBytes);
+            Assert.Equal(planned.TotalBytes, planned.Memory.Values.Sum());
+        });
+    }
+}
