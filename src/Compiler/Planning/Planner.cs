@@ -49,6 +49,10 @@ public sealed partial class Planner
     public static PlanResult Plan(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, IReadOnlyDictionary<string, long> overrides, CancellationToken cancellation) =>
         Plan(model, layers, on, overrides, proposes: true, cancellation);
 
+    /// <summary>Plans for a search, which wants no proposals of its own.</summary>
+    internal static RankProgram? Try(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, CancellationToken cancellation) =>
+        Plan(model, layers, on, new Dictionary<string, long>(), proposes: false, cancellation).Program;
+
     private static PlanResult Plan(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, IReadOnlyDictionary<string, long> overrides, bool proposes, CancellationToken cancellation)
     {
         var planner = new Planner(model, layers, on, overrides, cancellation);

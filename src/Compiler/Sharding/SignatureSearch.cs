@@ -17,9 +17,12 @@ public sealed class SignatureSearch
     private readonly double _flopsPerSecond;
     private readonly CancellationToken _cancellation;
     private readonly HashSet<Value> _gradients;
+    private readonly PlacementFreedom _freedom;
+    private HashSet<Value> _free = new();
 
-    private SignatureSearch(ShardedGraph sharded, double flopsPerSecond, CancellationToken cancellation)
+    private SignatureSearch(ShardedGraph sharded, double flopsPerSecond, PlacementFreedom freedom, CancellationToken cancellation)
     {
+        _freedom = freedom;
         _sharded = sharded;
         _flopsPerSecond = flopsPerSecond;
         _cancellation = cancellation;
@@ -32,10 +35,12 @@ public sealed class SignatureSearch
     /// <param name="flopsPerSecond">What a device does, for work that would be repeated.</param>
     /// <param name="cancellation">Ends the search.</param>
     /// <param name="blocked">Nodes that stand in the way of an axis (they need what it separates), with the axis.</param>
-    public static ShardedGraph Place(ModelGraph graph, ImmutableArray<ShardAxis> axes, double flopsPerSecond, CancellationToken cancellation, out ImmutableArray<(Node Node, ShardAxis Axis)> blocked)
+    /// <param name="freedom">Parameters that it may place; null for none.</param>
+    public static ShardedGraph Place(
+        ModelGraph graph, ImmutableArray<ShardAxis> axes, double flopsPerSecond, CancellationToken cancellation, out ImmutableArray<(Node Node, ShardAxis Axis)> blocked, PlacementFreedom? freedom = null)
     {
         var sharded = new ShardedGraph(graph, axes);
-        var search = new SignatureSearch(sharded, flopsPerSecond, cancellation);
+        var search = new SignatureSearch(sharded, flopsPerSecond, freedom ?? PlacementFreedom.None, cancellation);
         var obstacles = ImmutableArray.CreateBuilder<(Node, ShardAxis)>();
         for (int axis = 0; axis < axes.Length; axis++)
         {
@@ -55,10 +60,17 @@ public sealed class SignatureSearch
         ModelGraph graph = _sharded.Graph;
         var network = new CostNetwork();
 
+        List<List<Value>> groups = _freedom.Groups(graph, along);
+        _free = new HashSet<Value>(groups.SelectMany(g => g));
         var signatures = graph.Nodes.ToDictionary(n => n, n => Signatures(n, axis));
         Dictionary<Value, List<Placement>> homes = Homes(axis, signatures);
         var nodeVariables = graph.Nodes.ToDictionary(n => n, n => network.Variable(signatures[n].Select((s, i) => NodeCost(n, s, axis) + i).ToArray()));
-        var valueVariables = graph.Values.ToDictionary(v => v, v => network.Variable(homes[v].Select((_, i) => (long)i).ToArray()));
+        var valueVariables = graph.Values.ToDictionary(v => v, v => network.Variable(homes[v].Select((h, i) => Holding(v, h, axis) + i).ToArray()));
+        foreach ((Value first, Value other) in groups.SelectMany(g => g.Skip(1).Select(other => (g[0], other))))
+        {
+            network.Pair(valueVariables[first], valueVariables[other], (a, b) => homes[first][a] == homes[other][b] ? 0 : ReshardCost.Impossible);
+        }
+
         foreach (Carry carry in graph.Regions.SelectMany(r => r.Carries))
         {
             valueVariables[carry.Final] = valueVariables[carry.Argument];
@@ -194,7 +206,7 @@ public sealed class SignatureSearch
             {
                 homes[value] = new List<Placement> { request.Placement };
             }
-            else if (value.Kind == ValueKind.Parameter)
+            else if (value.Kind == ValueKind.Parameter && !_free.Contains(value))
             {
                 homes[value] = new List<Placement> { Placement.Broadcast };
             }
@@ -219,6 +231,18 @@ public sealed class SignatureSearch
                 homes[value].Add(placement);
             }
         }
+    }
+
+    /// <summary>What a free parameter costs where it lies.</summary>
+    private long Holding(Value value, Placement home, int axis)
+    {
+        if (!_free.Contains(value))
+        {
+            return 0;
+        }
+
+        double bytes = (double)value.Type.With(_sharded.Local(value.Type, _sharded.Layout(value), axis)).Bytes / (home.IsSplit ? _sharded.Axes[axis].Parts : 1);
+        return Times(Weight(new[] { value }), (long)Math.Min(bytes * _freedom.SecondsPerByte * 1e15, ReshardCost.Impossible / 1024));
     }
 
     private long NodeCost(Node node, Signature signature, int axis)
