@@ -10,6 +10,7 @@ public sealed class KernelBuilder
     private readonly List<KernelPlan> _kernels = new();
     private readonly Dictionary<string, int> _byContent = new();
     private readonly HashSet<string> _names = new(StringComparer.OrdinalIgnoreCase);
+    private readonly Dictionary<string, int> _tried = new(StringComparer.OrdinalIgnoreCase);
 
     /// <summary>All kernels made so far.</summary>
     public IReadOnlyList<KernelPlan> Kernels => _kernels;
@@ -163,9 +164,16 @@ public sealed class KernelBuilder
     private string Unique(string name)
     {
         string unique = name;
-        for (int n = 2; !_names.Add(unique); n++)
+        if (!_names.Add(unique))
         {
-            unique = name + n;
+            // Names are never given back: the search goes on where it ended for this one.
+            int n = _tried.TryGetValue(name, out int tried) ? tried : 1;
+            do
+            {
+                unique = name + ++n;
+            }
+            while (!_names.Add(unique));
+            _tried[name] = n;
         }
 
         return unique;

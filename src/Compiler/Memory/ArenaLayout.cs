@@ -49,23 +49,38 @@ public static class ArenaLayout
     private static (long[] Offsets, long Bytes) FirstFit(IReadOnlyList<Block> blocks, IEnumerable<int> order)
     {
         var offsets = new long[blocks.Count];
-        var placed = new List<int>();
+
+        // Blocks that have their place, by offset.
+        var placed = new List<(long Offset, long End, int First, int Last)>(blocks.Count);
         long total = 0;
         foreach (int i in order)
         {
+            int first = blocks[i].First, last = blocks[i].Last;
             long size = Align(blocks[i].Bytes), offset = 0;
-            foreach (int other in placed.Where(p => blocks[p].First <= blocks[i].Last && blocks[i].First <= blocks[p].Last).OrderBy(p => offsets[p]))
+            foreach ((long at, long end, int begins, int ends) in placed)
             {
-                if (offset + size <= offsets[other])
+                if (begins > last || first > ends)
+                {
+                    continue;
+                }
+
+                if (offset + size <= at)
                 {
                     break;
                 }
 
-                offset = Math.Max(offset, offsets[other] + Align(blocks[other].Bytes));
+                offset = Math.Max(offset, end);
             }
 
             offsets[i] = offset;
-            placed.Add(i);
+            int low = 0, high = placed.Count;
+            while (low < high)
+            {
+                int middle = (low + high) / 2;
+                (low, high) = placed[middle].Offset <= offset ? (middle + 1, high) : (low, middle);
+            }
+
+            placed.Insert(low, (offset, offset + size, first, last));
             total = Math.Max(total, offset + size);
         }
 

@@ -18,6 +18,12 @@ public sealed class SignatureSearch
     private readonly CancellationToken _cancellation;
     private readonly HashSet<Value> _gradients;
 
+    /// <summary>Sizes of each value as the axes before the one in question leave it, by id.</summary>
+    private ImmutableArray<long>[] _dims = Array.Empty<ImmutableArray<long>>();
+
+    /// <summary>Bytes of each value under these sizes.</summary>
+    private long[] _bytes = Array.Empty<long>();
+
     private SignatureSearch(ShardedGraph sharded, double flopsPerSecond, CancellationToken cancellation)
     {
         _sharded = sharded;
@@ -54,7 +60,8 @@ public sealed class SignatureSearch
         ShardAxis along = _sharded.Axes[axis];
         ModelGraph graph = _sharded.Graph;
         var network = new CostNetwork();
-
+        _dims = graph.Values.Select(v => _sharded.Local(v.Type, _sharded.Layout(v), axis)).ToArray();
+        _bytes = graph.Values.Select((v, i) => v.Type.With(_dims[i]).Bytes).ToArray();
         var signatures = graph.Nodes.ToDictionary(n => n, n => Signatures(n, axis));
         Dictionary<Value, List<Placement>> homes = Homes(axis, signatures);
         var nodeVariables = graph.Nodes.ToDictionary(n => n, n => network.Variable(signatures[n].Select((s, i) => NodeCost(n, s, axis) + i).ToArray()));
@@ -209,7 +216,7 @@ public sealed class SignatureSearch
                 return;
             }
 
-            if (placement.IsSplit && _sharded.Local(value.Type, _sharded.Layout(value), axis)[placement.Dim] % along.Parts != 0)
+            if (placement.IsSplit && _dims[value.Id][placement.Dim] % along.Parts != 0)
             {
                 return;
             }
@@ -228,6 +235,11 @@ public sealed class SignatureSearch
         {
             // What can be cut into micro-batches is cut, so that an op which cannot is the one that is named; less than a change of placement costs.
             return signature.Inputs.Concat(signature.Outputs).All(p => p.IsBroadcast) ? ReshardCost.Step / 16 : 0;
+        }
+
+        if (!node.Op.IsHeavy && !signature.Communicates)
+        {
+            return 0;
         }
 
         long cost = 0;
@@ -259,8 +271,7 @@ public sealed class SignatureSearch
         }
 
         ShardAxis along = _sharded.Axes[axis];
-        long bytes = value.Type.With(_sharded.Local(value.Type, _sharded.Layout(value), axis)).Bytes;
-        long cost = ReshardCost.Of(along, from, to, bytes);
+        long cost = ReshardCost.Of(along, from, to, _bytes[value.Id]);
         if (value.Kind == ValueKind.Parameter && from.IsSplit && cost < ReshardCost.Impossible)
         {
             cost += MoveParameter / 1024;
