@@ -41,6 +41,11 @@ public static class ArenaLayout
             {
                 best = new Layout(offsets.ToImmutableArray(), bytes, bound);
             }
+
+            if (bytes == bound)
+            {
+                break;
+            }
         }
 
         return best!;
@@ -51,40 +56,47 @@ public static class ArenaLayout
         var offsets = new long[blocks.Count];
 
         // Blocks that have their place, by offset.
-        var placed = new List<(long Offset, long End, int First, int Last)>(blocks.Count);
+        long[] starts = new long[blocks.Count], ends = new long[blocks.Count];
+        int[] firsts = new int[blocks.Count], lasts = new int[blocks.Count];
+        int count = 0;
         long total = 0;
         foreach (int i in order)
         {
             int first = blocks[i].First, last = blocks[i].Last;
             long size = Align(blocks[i].Bytes), offset = 0;
-            foreach ((long at, long end, int begins, int ends) in placed)
+            for (int p = 0; p < count; p++)
             {
-                if (begins > last || first > ends)
+                if (firsts[p] > last || lasts[p] < first)
                 {
                     continue;
                 }
 
-                if (offset + size <= at)
+                if (offset + size <= starts[p])
                 {
                     break;
                 }
 
-                offset = Math.Max(offset, end);
+                offset = Math.Max(offset, ends[p]);
             }
 
             offsets[i] = offset;
-            int low = 0, high = placed.Count;
-            while (low < high)
-            {
-                int middle = (low + high) / 2;
-                (low, high) = placed[middle].Offset <= offset ? (middle + 1, high) : (low, middle);
-            }
-
-            placed.Insert(low, (offset, offset + size, first, last));
+            int at = Array.BinarySearch(starts, 0, count, offset);
+            at = at < 0 ? ~at : at;
+            Insert(starts, at, count, offset);
+            Insert(ends, at, count, offset + size);
+            Insert(firsts, at, count, first);
+            Insert(lasts, at, count, last);
+            count++;
             total = Math.Max(total, offset + size);
         }
 
         return (offsets, total);
+    }
+
+    private static void Insert<T>(T[] items, int at, int count, T item)
+    {
+        Array.Copy(items, at, items, at + 1, count - at);
+        items[at] = item;
     }
 
     private static long LowerBound(IReadOnlyList<Block> blocks)

@@ -10,6 +10,10 @@ internal sealed class Elimination
     /// <summary>A table of so few entries is taken at once, without a look at the others.</summary>
     private const int Small = 16;
 
+    /// <summary>Entries that may be looked at while tables of every size up to the limit are built. Beyond it smaller ones must do, and beyond
+    /// the next bound still smaller ones: a network of a thousand tangled ops costs a fraction of a second, not minutes.</summary>
+    private const long Plenty = 1L << 23, Enough = 1L << 25;
+
     /// <summary>Stands for every table that is larger than the limit.</summary>
     private const int TooLarge = CostNetwork.TableLimit + 1;
 
@@ -36,6 +40,7 @@ internal sealed class Elimination
     private readonly int[] _result;
     private readonly int[] _sizes;
     private readonly SortedSet<int> _small = new();
+    private long _looked;
     private readonly SortedSet<(int Size, int Variable)> _others = new();
 
     public Elimination(List<int> domains, List<long[]> unary, Dictionary<(int A, int B), long[]> pairs, int[] fallback)
@@ -75,12 +80,12 @@ internal sealed class Elimination
             }
         }
 
-        var order = new Stack<(int Variable, int[] Scope, int[] Best)>();
+        var order = new Stack<(int Variable, int[] Scope, ushort[] Best)>();
         while (_small.Count + _others.Count > 0)
         {
             cancellation.ThrowIfCancellationRequested();
             (int size, int next) = _small.Count > 0 ? (Small, _small.Min) : _others.Min;
-            if (size == TooLarge)
+            if (size > (_looked < Plenty ? CostNetwork.TableLimit : _looked < Enough ? CostNetwork.TableLimit >> 4 : CostNetwork.TableLimit >> 8))
             {
                 // Too entangled: fix the variable with most neighbours to the value of the fallback; that always makes the rest smaller.
                 next = MostEntangled();
@@ -94,7 +99,7 @@ internal sealed class Elimination
             order.Push(Eliminate(next));
         }
 
-        foreach ((int variable, int[] scope, int[] best) in order)
+        foreach ((int variable, int[] scope, ushort[] best) in order)
         {
             int index = 0;
             foreach (int other in scope)
@@ -173,58 +178,52 @@ internal sealed class Elimination
         Forget(variable);
     }
 
-    private (int, int[], int[]) Eliminate(int variable)
+    private (int, int[], ushort[]) Eliminate(int variable)
     {
-        int[] scope = _neighbours[variable].OrderBy(v => v).ToArray();
         List<Table> tables = Live(variable);
-        int size = scope.Aggregate(1, (product, v) => product * _domains[v]);
+        int[] scope = Order(_neighbours[variable], tables);
+        int size = scope.Aggregate(1, (product, v) => product * _domains[v]), domain = _domains[variable];
+        int inner = scope.Length == 0 ? -1 : scope[scope.Length - 1], innerDomain = inner < 0 ? 1 : _domains[inner];
         var costs = new long[size];
-        var best = new int[size];
-        int domain = _domains[variable];
+        var best = new ushort[size];
+        _looked += (long)size * domain;
 
-        // Strides of each table in the joint assignment, so that the inner loop is plain index arithmetic.
-        int[][] strides = tables.Select(t => Strides(t, scope)).ToArray();
-        int[] own = tables.Select(t => Stride(t, variable)).ToArray();
-        var digits = new int[scope.Length];
-        var offsets = new int[tables.Count];
-        for (int index = 0; index < size; index++)
+        // Tables that the innermost variable does not touch are summed once for all of its values; offsets are plain index arithmetic.
+        List<Table> still = tables.Where(t => inner < 0 || Stride(t, inner) == 0).ToList(), moving = tables.Where(t => inner >= 0 && Stride(t, inner) != 0).ToList();
+        var outer = new Odometer(still.Concat(moving).Select(t => t.Costs).ToArray(), still.Concat(moving).Select(t => Strides(t, scope)).ToArray(), scope.Select(v => _domains[v]).ToArray());
+        int[] own = still.Concat(moving).Select(t => Stride(t, variable)).ToArray(), steps = moving.Select(t => Stride(t, inner)).ToArray();
+        var sums = new long[domain];
+        for (int first = 0; first < size; first += innerDomain, outer.Advance())
         {
-            long minimum = long.MaxValue;
             for (int value = 0; value < domain; value++)
             {
-                long sum = 0;
-                for (int t = 0; t < offsets.Length; t++)
+                sums[value] = 0;
+                for (int t = 0; t < still.Count; t++)
                 {
-                    sum = Math.Min(sum + tables[t].Costs[offsets[t] + value * own[t]], Most);
-                }
-
-                if (sum < minimum)
-                {
-                    minimum = sum;
-                    best[index] = value;
+                    sums[value] = Math.Min(sums[value] + outer.Costs[t][outer.Offsets[t] + value * own[t]], Most);
                 }
             }
 
-            costs[index] = minimum;
-            for (int d = scope.Length - 1; d >= 0; d--)
+            for (int j = 0; j < innerDomain; j++)
             {
-                digits[d]++;
-                for (int t = 0; t < offsets.Length; t++)
+                long minimum = long.MaxValue;
+                for (int value = 0; value < domain; value++)
                 {
-                    offsets[t] += strides[t][d];
+                    long sum = sums[value];
+                    for (int t = 0; t < steps.Length; t++)
+                    {
+                        int at = still.Count + t;
+                        sum = Math.Min(sum + outer.Costs[at][outer.Offsets[at] + value * own[at] + j * steps[t]], Most);
+                    }
+
+                    if (sum < minimum)
+                    {
+                        minimum = sum;
+                        best[first + j] = (ushort)value;
+                    }
                 }
 
-                if (digits[d] < _domains[scope[d]])
-                {
-                    break;
-                }
-
-                for (int t = 0; t < offsets.Length; t++)
-                {
-                    offsets[t] -= strides[t][d] * digits[d];
-                }
-
-                digits[d] = 0;
+                costs[first + j] = minimum;
             }
         }
 
@@ -245,6 +244,28 @@ internal sealed class Elimination
 
         Forget(variable);
         return (variable, scope, best);
+    }
+
+    /// <summary>The scope of the joint table: last, and so innermost, the variable that fewest tables touch.</summary>
+    private int[] Order(HashSet<int> scope, List<Table> tables)
+    {
+        int[] order = scope.OrderBy(v => v).ToArray();
+        int least = int.MaxValue, last = -1;
+        for (int i = 0; i < order.Length; i++)
+        {
+            int touching = tables.Count(t => Array.IndexOf(t.Scope, order[i]) >= 0);
+            if (touching < least || (touching == least && _domains[order[i]] > _domains[order[last]]))
+            {
+                (least, last) = (touching, i);
+            }
+        }
+
+        if (last >= 0)
+        {
+            (order[last], order[order.Length - 1]) = (order[order.Length - 1], order[last]);
+        }
+
+        return order;
     }
 
     private void Add(Table table)
