@@ -7,6 +7,8 @@ namespace Shardwright.Kernels;
 /// <summary>Reductions over a middle dim: x [outer, count, inner] → y [outer, inner].</summary>
 public static unsafe class Reduce
 {
+    private const int MaxColumns = 2048;
+
     /// <summary>Sum; rows are added in rising order.</summary>
     public static void Sum(ThreadTeam team, long outer, long count, long inner, ref float x, ref float y)
     {
@@ -17,8 +19,9 @@ public static unsafe class Reduce
         }
         else
         {
-            long parts = (inner + 63) / 64;
-            team.Run((int)(outer * parts), new ColumnBody { Count = count, Inner = inner, Parts = parts, X = px, Y = py });
+            // Runs of columns whose sums stay in the first cache; they begin at multiples of 64, so that a cache line belongs to one thread.
+            long width = Math.Min(MaxColumns, ((inner + team.Threads - 1) / team.Threads + 63) / 64 * 64), parts = (inner + width - 1) / width;
+            team.Run((int)(outer * parts), new ColumnBody { Count = count, Inner = inner, Width = width, Parts = parts, X = px, Y = py });
         }
     }
 
@@ -91,13 +94,13 @@ public static unsafe class Reduce
 
     private struct ColumnBody : IParallelBody
     {
-        public long Count, Inner, Parts;
+        public long Count, Inner, Width, Parts;
         public float* X, Y;
 
         public void Run(int part, int thread)
         {
-            long outer = part / Parts, from = part % Parts * 64;
-            int width = (int)Math.Min(64, Inner - from);
+            long outer = part / Parts, from = part % Parts * Width;
+            int width = (int)Math.Min(Width, Inner - from);
             float* y = Y + outer * Inner + from;
             new Span<float>(y, width).Clear();
             for (long row = 0; row < Count; row++)
