@@ -35,6 +35,7 @@ internal sealed class Exchange
         public long Sequence = sequence;
         public long HasLeft;
         public long IsThere;
+        public long Moved;
         public int Entered;
         public int Arrived;
         public int Taken;
@@ -65,7 +66,8 @@ internal sealed class Exchange
     }
 
     /// <summary>Takes shares of the work once all have started, and returns when all shares are done.</summary>
-    public void Wait(int member, long sequence)
+    /// <returns>When it was done, a reading of <see cref="Stopwatch.GetTimestamp"/>: before this call, for an operation that was over by then.</returns>
+    public long Wait(int member, long sequence)
     {
         Slot slot = At(sequence);
         int members = _ranks.Length;
@@ -76,15 +78,18 @@ internal sealed class Exchange
             slot.Entries[share].Arena.Move(slot.Entries, share);
             if (Interlocked.Increment(ref slot.Done) == members)
             {
+                Volatile.Write(ref slot.Moved, Stopwatch.GetTimestamp());
                 Pulse();
             }
         }
 
         Await(slot, sequence, done: true, member);
+        long over = Volatile.Read(ref slot.Moved);
         if (slot.IsThere != 0)
         {
             // A sender has its buffer back when the message has left; all others wait until it is there.
-            Sleep(member == 0 && slot.Entries[0].Kind == TransferKind.SendReceive ? slot.HasLeft : slot.IsThere);
+            over = member == 0 && slot.Entries[0].Kind == TransferKind.SendReceive ? slot.HasLeft : slot.IsThere;
+            Sleep(over);
         }
 
         if (Interlocked.Increment(ref slot.Left) == members)
@@ -97,6 +102,8 @@ internal sealed class Exchange
                 Volatile.Write(ref slot.Sequence, sequence + _slots.Length);
             }
         }
+
+        return over;
     }
 
     /// <summary>Wakes all waiting members: the world has ended, or a rank has.</summary>

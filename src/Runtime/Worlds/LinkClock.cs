@@ -53,14 +53,13 @@ internal sealed class LinkClock
     {
         int members = ring.Length;
         bool message = transfer.Kind == TransferKind.SendReceive;
-        (int hops, double share) = transfer.Kind switch
+        int hops = transfer.Kind switch
         {
-            TransferKind.AllReduce or TransferKind.AllReduceMax => (2 * (members - 1), 2.0 * (members - 1) / members),
-            TransferKind.ReduceScatter or TransferKind.AllGather or TransferKind.AllToAll => (members - 1, members - 1.0),
-            TransferKind.Broadcast => (members - 1, 1),
-            _ => (1, 1),
+            TransferKind.AllReduce or TransferKind.AllReduceMax => 2 * (members - 1),
+            TransferKind.SendReceive => 1,
+            _ => members - 1,
         };
-        double bytes = share * transfer.Length * transfer.ElementBytes, latency = 0;
+        double bytes = transfer.BytesSent(members), latency = 0;
         lock (_gate)
         {
             long now = Stopwatch.GetTimestamp(), left = 0;

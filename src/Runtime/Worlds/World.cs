@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Shardwright.Execution;
+using Shardwright.Observability;
 using Shardwright.Worlds;
 
 namespace Shardwright;
@@ -15,6 +16,9 @@ public sealed record WorldOptions
 
     /// <summary>Where ranks have their memory and run their kernels; the host by default. It must outlive the world.</summary>
     public Backend Backend { get; init; } = Backend.Host;
+
+    /// <summary>Records what the ranks do, span by span; null records nothing.</summary>
+    public TraceRecorder? Trace { get; init; }
 }
 
 /// <summary>A rank failed; the whole world has ended.</summary>
@@ -53,6 +57,7 @@ public sealed class World : IDisposable
         Mesh = mesh;
         ThreadsPerRank = options.ThreadsPerRank > 0 ? options.ThreadsPerRank : Math.Max(1, Environment.ProcessorCount / mesh.Ranks);
         Backend = options.Backend;
+        Trace = options.Trace;
         Links = options.Links is { Count: > 0 } links ? new LinkClock(mesh, links) : null;
         _ended = new bool[mesh.Ranks];
     }
@@ -65,6 +70,9 @@ public sealed class World : IDisposable
 
     /// <summary>Where ranks have their memory.</summary>
     public Backend Backend { get; }
+
+    /// <summary>Where spans are recorded; null for nowhere.</summary>
+    public TraceRecorder? Trace { get; }
 
     /// <summary>Is told what rank 0 reports.</summary>
     public event Action<StepResult>? Reported;
@@ -165,7 +173,7 @@ public sealed class World : IDisposable
                 var shared = new InProcessGroup.Shared(this, key.Length == 0 ? "self" : key, members);
                 for (int i = 0; i < members.Length; i++)
                 {
-                    groups[members[i]] = new InProcessGroup(shared, i);
+                    groups[members[i]] = new InProcessGroup(shared, i, Trace?.For(members[i], Mesh.Describe(members[i])));
                 }
             }
 
@@ -251,6 +259,7 @@ public sealed class RankContext
     {
         _world = world;
         Rank = rank;
+        Trace = world.Trace?.For(rank, world.Mesh.Describe(rank));
     }
 
     /// <summary>Number of the rank, from 0.</summary>
@@ -264,6 +273,9 @@ public sealed class RankContext
 
     /// <summary>Where the rank has its memory.</summary>
     public Backend Backend => _world.Backend;
+
+    /// <summary>Where this rank's spans are recorded; null for nowhere.</summary>
+    public RankTrace? Trace { get; }
 
     /// <summary>Whether the world is ending; long work outside of generated code should look at it.</summary>
     public bool IsStopping => _world.Stopping;

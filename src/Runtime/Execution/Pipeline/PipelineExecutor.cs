@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using Shardwright.Observability;
 using Shardwright.Worlds;
 
 namespace Shardwright.Execution;
@@ -52,8 +53,12 @@ public sealed class PipelineExecutor
             switch (action.Verb)
             {
                 case PipelineVerb.Run:
-                    _stages[action.Stage]!.Run(entry, action.Phase, action.MicroBatch, m);
-                    HandOver(entry, action, table, m);
+                    using (new TraceSpan(_context.Trace, SpanKind.Action, _context.Trace is null ? "" : action.Label))
+                    {
+                        _stages[action.Stage]!.Run(entry, action.Phase, action.MicroBatch, m);
+                        HandOver(entry, action, table, m);
+                    }
+
                     break;
                 case PipelineVerb.StartReceive:
                     Start(entry, action, action.IsGradient ? Passing.Gradients : Passing.Activations, m, sends: false);
