@@ -6,7 +6,7 @@ using Shardwright.Compiler.Sharding;
 namespace Shardwright.Compiler.Planning;
 
 /// <summary>All that the ranks of a mesh do together in an entry, in the order in which the emitted program does it: messages between stages, collectives inside of them, and what ends a
-/// step: gradients over the axes that split the batch, tied gradients, losses, norms. It is what the proof runs.</summary>
+/// step: gradients over the axes that split the batch, tied gradients, losses, norms, updated shards of parameters. It is what the proof runs.</summary>
 internal sealed class StepWorld
 {
     private readonly EquatableArray<(string Name, int Size)> _axes;
@@ -122,9 +122,9 @@ internal sealed class StepWorld
         {
             foreach (ParameterGroup group in table.StagesOf(rank).SelectMany(s => _programs[_programOf[s]].Groups))
             {
-                foreach (string axis in group.ReduceAxes)
+                foreach (ReductionPlan reduction in group.Reductions)
                 {
-                    yield return new LaneInstruction(LaneKind.Collective, Group(EquatableArray.Of(axis)), $"gradients, {group.Name}");
+                    yield return new LaneInstruction(LaneKind.Collective, Group(EquatableArray.Of(reduction.Axis)), $"gradients, {group.Name}");
                 }
             }
 
@@ -148,6 +148,14 @@ internal sealed class StepWorld
         foreach (EquatableArray<string> set in entry == "Train" ? RankProgram.NormSetsOf(_programs) : default)
         {
             yield return new LaneInstruction(LaneKind.Collective, Group(WithPipeline(set)), "gradient norm");
+        }
+
+        if (entry == "Train")
+        {
+            foreach (ParameterGroup group in table.StagesOf(rank).SelectMany(s => _programs[_programOf[s]].Groups).Where(g => g.Shards is { Stage: < 3 }))
+            {
+                yield return new LaneInstruction(LaneKind.Collective, Group(EquatableArray.Of(group.Shards!.Axis)), $"parameters, {group.Name}");
+            }
         }
     }
 
