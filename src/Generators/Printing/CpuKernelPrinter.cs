@@ -100,7 +100,7 @@ internal static class CpuKernelPrinter
         w.Line("    Blocks.Fill.Accumulate(team, contribution.Length, microBatch == 0, ref arena.Ref(contribution), ref arena.Ref(gradient));");
         w.Line();
         w.Line("/// <inheritdoc/>");
-        w.Line("public double SumOfSquares(Slice<float> gradient) => Blocks.Reduce.SumOfSquares(gradient.Length, ref arena.Ref(gradient));");
+        w.Line("public double SumOfSquares(Slice<float> gradient) => Blocks.Reduce.SumOfSquares(team, gradient.Length, ref arena.Ref(gradient));");
         w.Line();
         w.Line("/// <inheritdoc/>");
         w.Line($"public {KernelInterfacePrinter.Optimizer(program)} =>");

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Shardwright.Execution;
 
 namespace Shardwright.Kernels;
@@ -33,36 +34,67 @@ public static unsafe class Reduce
     public static void ExtremeBackward(ThreadTeam team, long outer, long count, long inner, ref float x, ref float y, ref float dy, ref float dx) =>
         Elementwise.Rows(team, outer, count * inner, new ExtremeGradient { Count = count, Inner = inner, X = (float*)Unsafe.AsPointer(ref x), Y = (float*)Unsafe.AsPointer(ref y), Dy = (float*)Unsafe.AsPointer(ref dy), Dx = (float*)Unsafe.AsPointer(ref dx) });
 
-    /// <summary>Σ x² in double precision, in blocks of fixed size.</summary>
-    public static double SumOfSquares(long count, ref float x)
+    /// <summary>Σ x² in double precision, in pieces that depend on the length alone.</summary>
+    public static double SumOfSquares(ThreadTeam team, long count, ref float x)
     {
-        float* p = (float*)Unsafe.AsPointer(ref x);
+        const int Room = ThreadTeam.ScratchBytes / sizeof(double);
+        long piece = Math.Max(16 * 1024, ((count + Room - 1) / Room + 31) / 32 * 32), pieces = (count + piece - 1) / piece;
+        double* parts = (double*)team.Scratch(0);
+        team.Run((int)pieces, new SquaresBody { Count = count, Piece = piece, X = (float*)Unsafe.AsPointer(ref x), Parts = parts });
         double total = 0;
-        for (long start = 0; start < count; start += 4096)
+        for (long i = 0; i < pieces; i++)
         {
-            int n = (int)Math.Min(4096, count - start);
-            Vector256<double> first = default, second = default, third = default, fourth = default;
-            int i = 0;
-            for (; i <= n - 16; i += 16)
-            {
-                (Vector256<double> w0, Vector256<double> w1) = Vector256.Widen(Vector256.Load(p + start + i));
-                (Vector256<double> w2, Vector256<double> w3) = Vector256.Widen(Vector256.Load(p + start + i + 8));
-                first = Vector256.FusedMultiplyAdd(w0, w0, first);
-                second = Vector256.FusedMultiplyAdd(w1, w1, second);
-                third = Vector256.FusedMultiplyAdd(w2, w2, third);
-                fourth = Vector256.FusedMultiplyAdd(w3, w3, fourth);
-            }
-
-            double tail = 0;
-            for (; i < n; i++)
-            {
-                tail += (double)p[start + i] * p[start + i];
-            }
-
-            total += Vector256.Sum((first + second) + (third + fourth)) + tail;
+            total += parts[i];
         }
 
         return total;
+    }
+
+    private struct SquaresBody : IParallelBody
+    {
+        public long Count, Piece;
+        public float* X;
+        public double* Parts;
+
+        public void Run(int part, int thread)
+        {
+            float* x = X + part * Piece, end = X + Math.Min(Count, (part + 1) * Piece);
+            Vector256<double> a = default, b = default, c = default, d = default;
+            for (; x <= end - 16; x += 16)
+            {
+                if (Sse.IsSupported)
+                {
+                    Sse.Prefetch0(x + 512);
+                }
+
+                Vector256<double> x0 = Widen(x), x1 = Widen(x + 4), x2 = Widen(x + 8), x3 = Widen(x + 12);
+                a = Vector256.FusedMultiplyAdd(x0, x0, a);
+                b = Vector256.FusedMultiplyAdd(x1, x1, b);
+                c = Vector256.FusedMultiplyAdd(x2, x2, c);
+                d = Vector256.FusedMultiplyAdd(x3, x3, d);
+            }
+
+            double tail = 0;
+            for (; x < end; x++)
+            {
+                tail += (double)*x * *x;
+            }
+
+            Parts[part] = Vector256.Sum((a + b) + (c + d)) + tail;
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector256<double> Widen(float* x)
+        {
+            Vector128<float> four = Vector128.Load(x);
+            if (Avx.IsSupported)
+            {
+                return Avx.ConvertToVector256Double(four);
+            }
+
+            (Vector128<double> low, Vector128<double> high) = Vector128.Widen(four);
+            return Vector256.Create(low, high);
+        }
     }
 
     private struct RowSums : IRangeBody
