@@ -78,6 +78,11 @@ internal static unsafe class GemmBenchmark
             {
                 float* c = C + (long)r * N + column, bias = Bias + column, y = Y + (long)r * N + column;
                 int i = 0;
+                if (Y != C)
+                {
+                    Gemm.Ask(ref *y, N, columns);
+                }
+
                 if (Vector512.IsHardwareAccelerated)
                 {
                     for (; i <= columns - 16; i += 16)

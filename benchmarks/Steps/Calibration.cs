@@ -24,15 +24,18 @@ internal static unsafe class Calibration
             Point(WorkKind.Product, edge, 2.0 * edge * edge * edge / seconds / 1e9 / peak);
         }
 
-        foreach ((int heads, int tokens, int width) in new[] { (8, 128, 16), (6, 256, 64), (4, 1024, 64) })
+        foreach ((int heads, int tokens, int width) in new[] { (128, 128, 16), (32, 256, 64), (8, 1024, 64) })
         {
             long size = (long)heads * tokens * width;
-            using Floats q = new(size), k = new(size), v = new(size), o = new(size), lse = new((long)heads * tokens);
+            using Floats q = new(size), k = new(size), v = new(size), o = new(size), dO = new(size), dq = new(size), dk = new(size), dv = new(size), lse = new((long)heads * tokens);
             var shape = new AttentionShape(1, heads, heads, 1, 0, tokens, tokens, width, true, 1 / MathF.Sqrt(width), false);
             int none = 0;
             double flops = 4.0 * heads * tokens * (tokens + 1) / 2 * width;
-            double seconds = Measure.Median(Measure.InTurn(() => Attention.Forward(team, shape, ref *q.Start, ref *k.Start, ref *v.Start, ref none, ref *o.Start, ref *lse.Start))[0]);
-            Point(WorkKind.Attention, Math.Round(Math.Pow(flops / 2, 1.0 / 3)), flops / seconds / 1e9 / peak);
+            double[][] times = Measure.InTurn(
+                () => Attention.Forward(team, shape, ref *q.Start, ref *k.Start, ref *v.Start, ref none, ref *o.Start, ref *lse.Start),
+                () => Attention.Backward(team, shape, ref *q.Start, ref *k.Start, ref *v.Start, ref none, ref *o.Start, ref *lse.Start, ref *dO.Start, ref *dq.Start, ref *dk.Start, ref *dv.Start));
+            Point(WorkKind.Attention, Edge(flops), flops / Measure.Median(times[0]) / 1e9 / peak);
+            Point(WorkKind.Attention, Edge(2.5 * flops), 2.5 * flops / Measure.Median(times[1]) / 1e9 / peak);
         }
 
         foreach ((long bytes, double speed) in copies)
@@ -40,6 +43,8 @@ internal static unsafe class Calibration
             Point(WorkKind.Memory, bytes, speed / bandwidth);
         }
     }
+
+    private static double Edge(double flops) => Math.Round(Math.Pow(flops / 2, 1.0 / 3));
 
     private static void Point(WorkKind kind, double size, double share) =>
         Console.WriteLine(FormattableString.Invariant($"[DeviceEfficiency(WorkKind.{kind}, {size:F0}, {Math.Min(1, share):F3})]"));

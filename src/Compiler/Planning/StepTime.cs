@@ -102,7 +102,13 @@ internal sealed class StepTime
         }
     }
 
-    private double Kernel(KernelPlan kernel) => OpTime.Seconds(Device, Work(kernel), kernel.Flops, kernel.BytesMoved, _half);
+    /// <summary>A product, then its epilogue, which works on what is still in cache; elementwise work by what its functions cost; everything else by its FLOPs.</summary>
+    private double Kernel(KernelPlan kernel)
+    {
+        double flops = kernel is ElementwiseKernel elementwise ? Math.Max(kernel.Flops, BodyWork.Of(elementwise.Body)) : kernel.Flops;
+        double seconds = OpTime.Seconds(Device, Work(kernel), flops, kernel.BytesMoved, _half);
+        return kernel is GemmKernel { Epilogue: { } body } ? seconds + OpTime.Computing(Device, WorkKind.Elementwise, BodyWork.Of(body), false) : seconds;
+    }
 
     private static WorkKind Work(KernelPlan kernel) => kernel switch { GemmKernel => WorkKind.Product, OpKernel op => op.Op.Work, _ => WorkKind.Elementwise };
 
