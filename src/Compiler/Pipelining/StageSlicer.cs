@@ -47,6 +47,57 @@ public sealed partial class StageSlicer
         return unroutable.Length > 0 ? graph : slicer.Build();
     }
 
+    /// <summary>What is particular to each stage: its steps, its layers, what arrives and what goes. Stages that are alike in it have equal parts, so a pipeline of
+    /// 64 stages is cut and planned a few times only.</summary>
+    /// <param name="graph">The whole model as one rank would run it; it is left as it is.</param>
+    /// <param name="map">Where each node stands.</param>
+    public static string[] Kinds(LocalGraph graph, StageMap map)
+    {
+        var slicer = new StageSlicer(graph, map, 0, false);
+        slicer.FindHomes();
+        slicer.FindUses();
+        return Enumerable.Range(0, map.Stages).Select(slicer.Kind).ToArray();
+    }
+
+    private string Kind(int stage)
+    {
+        var kind = new System.Text.StringBuilder();
+        foreach (LocalRegion region in _graph.Regions)
+        {
+            if (region.Region.Stack is { } stack)
+            {
+                kind.Append('x').Append(_map.Layers(stack.Id, stage));
+                (int start, int end) = _map.Ends(region.Region);
+                bool passed = stage >= Math.Min(start, end) && stage <= Math.Max(start, end);
+                kind.Append(!passed ? '-' : stage == start && stage == end ? '=' : stage == start ? '<' : stage == end ? '>' : '+');
+                continue;
+            }
+
+            for (int i = 0; i < region.Steps.Count; i++)
+            {
+                _ = _steps[region.Steps[i]] == stage ? kind.Append(',').Append(i) : kind;
+            }
+
+            kind.Append(';');
+        }
+
+        foreach (KeyValuePair<LocalTensor, (int Low, int High)> need in _needed.OrderBy(n => n.Key.Id))
+        {
+            (bool arrives, bool goes) = Crossing(need.Key, need.Value, stage);
+            _ = arrives || goes ? kind.Append(need.Key.Id).Append(arrives ? 'a' : ' ').Append(goes ? 'g' : ' ') : kind;
+        }
+
+        return kind.ToString();
+    }
+
+    /// <summary>Whether a tensor arrives at a stage, and whether it goes on from there.</summary>
+    private (bool Arrives, bool Goes) Crossing(LocalTensor tensor, (int Low, int High) need, int stage)
+    {
+        int home = _home[tensor], direction = IsBackward(tensor) ? -1 : 1, far = direction < 0 ? need.Low : need.High;
+        bool reached = (far - stage) * direction >= 0, beyond = (far - stage) * direction > 0, after = (stage - home) * direction > 0;
+        return (after && reached, beyond && (after || stage == home));
+    }
+
     private bool IsBackward(LocalTensor tensor) => _graph.Regions[tensor.Region].Region.IsBackward;
 
     /// <summary>What travels in place of a tensor: views are made again on the other side; what a reduction has changed in place is another value than before.</summary>

@@ -14,6 +14,10 @@ internal sealed class StagePlanner
     private readonly bool _split;
     private readonly List<StageProgram> _programs = new();
 
+    /// <summary>For each entry, what is particular to each stage; and the program of the stages that are alike.</summary>
+    private readonly IReadOnlyList<string[]> _kinds;
+    private readonly Dictionary<string, int> _programOfKind = new(StringComparer.Ordinal);
+
     public StagePlanner(IReadOnlyList<TracedEntry> entries, string optimizer, bool pipelined, bool split)
     {
         _entries = entries;
@@ -21,6 +25,7 @@ internal sealed class StagePlanner
         _pipelined = pipelined;
         _split = split;
         Tied = FindTied(entries[0]);
+        _kinds = pipelined ? entries.Select(e => StageSlicer.Kinds(Lowering.Lower(e.Sharded), e.Map)).ToList() : new List<string[]>();
     }
 
     /// <summary>Kernels of all stages.</summary>
@@ -37,6 +42,17 @@ internal sealed class StagePlanner
 
     /// <summary>Plans a stage; returns the position of its program.</summary>
     public int Plan(int stage)
+    {
+        string kind = string.Join("|", _kinds.Select(k => k[stage]).Concat(Tied.Where(t => t.Value.Contains(stage)).Select(t => t.Key + (t.Value[0] == stage))));
+        if (_programOfKind.TryGetValue(kind, out int known))
+        {
+            return known;
+        }
+
+        return _programOfKind[kind] = Make(stage);
+    }
+
+    private int Make(int stage)
     {
         var buffers = new BufferTable();
         LocalGraph train = Slice(_entries[0], stage);
@@ -63,7 +79,7 @@ internal sealed class StagePlanner
             bound = Math.Max(bound, builder.LowerBound);
             foreach (KeyValuePair<MemorySpace, long> block in builder.Blocks)
             {
-                blocks[block.Key] = Math.Max(blocks.TryGetValue(block.Key, out long known) ? known : 0, block.Value);
+                blocks[block.Key] = Math.Max(blocks.TryGetValue(block.Key, out long larger) ? larger : 0, block.Value);
             }
         }
 
