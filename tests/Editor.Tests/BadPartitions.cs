@@ -106,15 +106,15 @@ public static class BadPartitions
         // Schedules.
         ("micro-batches that do not divide the batch", "SW2003", Stack("", on: "«ShardedOn<Pipe>(MicroBatches = 3)»")),
         ("no micro-batches", "SW2003", Stack("", on: "«ShardedOn<Pipe>(MicroBatches = 0)»")),
-        ("interleaving that the ranks do not divide", "SW2003", Stack("", on: "«ShardedOn<Pipe>(MicroBatches = 2, Schedule = PipelineSchedule.Interleaved)»")),
+        ("two chunks on a rank in a schedule of one", "SW2003", Stack("[Stages(1, 1, 1, 1, 1, 1, 1, 1)]", on: "«ShardedOn<Pipe>(MicroBatches = 4)»")),
         ("a schedule of one's own that is not named", "SW2007", Stack("", on: "«ShardedOn<Pipe>(MicroBatches = 4, Schedule = PipelineSchedule.Custom)»")),
         ("a schedule that waits for itself", "SW2007", Own("0F0 0B0 0F1 0B1", "1F1 1B1 1F0 1B0")),
         ("a schedule that forgets a micro-batch", "SW2007", Own("0F0 0B0", "1F0 1B0 1F1 1B1")),
         ("two pipelines", "SW2003", "[DeviceMesh] [MeshAxis(\"a\", 2, Role = AxisRole.Pipeline)] [MeshAxis(\"b\", 2, Role = AxisRole.Pipeline)] public sealed class Twice;" + Pipe + "[«ShardedOn<Twice>(MicroBatches = 2)»] public sealed partial class Net { readonly LayerStack<Dense> stack = new(4, () => new Dense(64)); public Tensor Loss([Shape(8, 64)] Tensor x) => Mean(Square(stack.Forward(x))); }"),
         ("a few micro-batches on many stages", "SW2004", """
             [DeviceMesh(Device = typeof(Devices.A100With80GB))] [MeshAxis("pp", 8, Role = AxisRole.Pipeline, Link = typeof(Links.NvLink3))] public sealed class Deep;
-            """ + Block + """
-            [«ShardedOn<Deep>(MicroBatches = 4)»] public sealed partial class Net { readonly LayerStack<FeedForward> stack = new(8, () => new FeedForward(1024, 4096)); public Tensor Loss([Shape(8192, 1024)] Tensor x) => Mean(Square(stack.Forward(x))); }
+            [ShardedLayer] public sealed partial class Wide(int n) { readonly Tensor w = Parameter(n, n); public Tensor Forward(Tensor x) => Gelu(MatMul(x, w)); }
+            [«ShardedOn<Deep>(MicroBatches = 4)»] public sealed partial class Net { readonly LayerStack<Wide> stack = new(8, () => new Wide(2048)); public Tensor Loss([Shape(8192, 2048)] Tensor x) => Mean(Square(stack.Forward(x))); }
             """),
         ("a softmax over the batch, cut into micro-batches", "SW2003", Net("readonly Tensor w = Parameter(8, 4);", "Mean(MatMul(«Softmax(Transpose(x))», w))", on: "ShardedOn<Lab>(MicroBatches = 2)")),
     ];

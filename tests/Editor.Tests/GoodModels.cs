@@ -95,9 +95,9 @@ public static class GoodModels
         ("an autoencoder", "[ShardedLayer] public sealed partial class Half(int from, int to) { readonly Linear dense = new(from, to); public Tensor Forward(Tensor x) => Tanh(dense.Forward(x)); } [ShardedOn<Lab>] public sealed partial class Net { readonly Half encode = new(64, 16); readonly Half decode = new(16, 64); public Tensor Loss([Shape(8, 64), Split(\"dp\", 0)] Tensor x) => Mean(Square(decode.Forward(encode.Forward(x)) - x)); }"),
         ("a residual network of loops and ifs", "[ShardedLayer] public sealed partial class Residual(int n, int times, bool norm) { readonly LayerNorm layerNorm = new(n); readonly Tensor w = Parameter(n, n); public Tensor Forward(Tensor x) { for (int i = 0; i < times; i++) { x += Gelu(MatMul(norm ? layerNorm.Forward(x) : x, w)); } return x; } } [ShardedOn<Lab>] public sealed partial class Net { readonly LayerStack<Residual> stack = new(4, () => new Residual(32, 2, true)); public Tensor Loss([Shape(8, 32), Split(\"dp\", 0)] Tensor x) => Mean(Square(stack.Forward(x))); }"),
         ("gates that a tuple takes apart", "[ShardedOn<Lab>] public sealed partial class Net { readonly Tensor w = Parameter(32, 64); public Tensor Loss([Shape(8, 32), Split(\"dp\", 0)] Tensor x) { var (a, b) = Split(MatMul(x, w), 2, dim: 1); return Mean(Square(Sigmoid(a) * Tanh(b))); } }"),
-        ("a Llama on a node", Big + Llama + Language("Node", "", "hidden: 512, heads: 8, groups: 4, inner: 1408", 512, "8, 256")),
-        ("a Llama on a cube, in a pipeline", Pipes + Llama + Language("Cube", "(MicroBatches = 4, Optimizer = OptimizerKind.Sgd)", "hidden: 64, heads: 4, groups: 2, inner: 128", 64, "16, 32")),
-        ("a Llama with full recomputation", Big + Llama + Language("Node", "(Recompute = RecomputeMode.Full)", "hidden: 512, heads: 8, groups: 8, inner: 1408", 512, "8, 256")),
+        ("a Llama on a node", Big + Llama + Language("Node", "", "hidden: 2048, heads: 16, groups: 8, inner: 5632", 2048, "16, 512")),
+        ("a Llama on a cube, in a pipeline", Pipes + Llama + Language("Cube", "(MicroBatches = 8, Optimizer = OptimizerKind.Sgd)", "hidden: 64, heads: 4, groups: 2, inner: 128", 64, "16, 32", 64)),
+        ("a Llama with full recomputation", Big + Llama + Language("Node", "(Recompute = RecomputeMode.Full)", "hidden: 2048, heads: 16, groups: 16, inner: 5632", 2048, "16, 512")),
         ("an MLP-Mixer", Mixer + """
             [ShardedOn<Lab>] public sealed partial class Net
             {
@@ -126,17 +126,17 @@ public static class GoodModels
         ("a class in the global namespace", "} namespace Empty { public static class Nothing; } namespace Other { using My; [ShardedOn<Lab>] public sealed partial class Net { readonly Tensor w = Parameter(6, 4); public Tensor Loss([Shape(8, 6)] Tensor x) => Mean(MatMul(x, w)); } "),
         ("models of two names and one layer", "[ShardedLayer] public sealed partial class Dense(int n) { readonly Tensor w = Parameter(n, n); public Tensor Forward(Tensor x) => MatMul(x, w); } [ShardedOn<Lab>] public sealed partial class First { readonly Dense dense = new(8); public Tensor Loss([Shape(8, 8)] Tensor x) => Mean(Square(dense.Forward(x))); } [ShardedOn<Lab>] public sealed partial class Second { readonly Dense dense = new(16); public Tensor Loss([Shape(8, 16)] Tensor x) => Mean(Square(dense.Forward(x))); }"),
         ("positions that are learned, and documents", "[ShardedLayer] public sealed partial class Look(int width, int heads) { readonly Linear qkv = new(width, 3 * width); public Tensor Forward(Tensor x, TokenTensor documents) { var (q, k, v) = Split(qkv.Forward(x), 3, dim: -1); return Reshape(Transpose(Attention(Heads(q), Heads(k), Heads(v), causal: true, segments: documents), 1, 2), x.Shape[0], x.Shape[1], width); } Tensor Heads(Tensor x) => Transpose(Reshape(x, x.Shape[0], x.Shape[1], heads, width / heads), 1, 2); } [ShardedOn<Lab>] public sealed partial class Net { readonly Embedding tokens = new(64, 32), positions = new(16, 32); readonly Look look = new(32, 4); public Tensor Loss([Shape(8, 16), Split(\"dp\", 0)] TokenTensor ids, [Shape(8, 16), Split(\"dp\", 0)] TokenTensor documents) => CrossEntropy(MatMul(look.Forward(tokens.Forward(ids) + positions.Forward(Range(16)), documents), Transpose(tokens.Weight)), ids); }"),
-        ("a model that infers, on three meshes", Big + Pipes + "[ShardedOn<Lab>, ShardedOn<Node>, ShardedOn<Cube>(MicroBatches = 2)] public sealed partial class Net { readonly Linear first = new(8, 16), second = new(16, 4); public Tensor Loss([Shape(8, 8), Split(\"dp\", 0)] Tensor x, [Shape(8), Split(\"dp\", 0)] TokenTensor t) => CrossEntropy(Forward(x), t); public Tensor Forward([Shape(8, 8), Split(\"dp\", 0)] Tensor x) => second.Forward(Gelu(first.Forward(x))); }"),
+        ("a model that infers, on two meshes", Big + "[ShardedOn<Lab>, ShardedOn<Node>] public sealed partial class Net { readonly Linear first = new(8, 16), second = new(16, 4); public Tensor Loss([Shape(8, 8), Split(\"dp\", 0)] Tensor x, [Shape(8), Split(\"dp\", 0)] TokenTensor t) => CrossEntropy(Forward(x), t); public Tensor Forward([Shape(8, 8), Split(\"dp\", 0)] Tensor x) => second.Forward(Gelu(first.Forward(x))); }"),
     ];
 
-    private static string Language(string mesh, string options, string block, int hidden, string shape) => $$"""
+    private static string Language(string mesh, string options, string block, int hidden, string shape, int vocabulary = 32000) => $$"""
 
         [ShardedOn<{{mesh}}>{{options}}] public sealed partial class Net
         {
-            [Split("tp", dim: 0)] readonly Embedding tokens = new(1024, {{hidden}});
+            [Split("tp", dim: 0)] readonly Embedding tokens = new({{vocabulary}}, {{hidden}});
             readonly LayerStack<Block> blocks = new(4, () => new Block({{block}}));
             readonly RmsNorm norm = new({{hidden}});
-            [Split("tp", dim: 1)] readonly Tensor head = Parameter({{hidden}}, 1024);
+            [Split("tp", dim: 1)] readonly Tensor head = Parameter({{hidden}}, {{vocabulary}});
             public Tensor Loss([Shape({{shape}}), Split("dp", dim: 0)] TokenTensor ids, [Shape({{shape}}), Split("dp", dim: 0)] TokenTensor targets) =>
                 CrossEntropy(MatMul(norm.Forward(blocks.Forward(tokens.Forward(ids))), head), targets);
         }

@@ -75,7 +75,7 @@ internal sealed class HiddenReshards
             long whole = value.Type.With(_sharded.Local(value.Type, from, a)).Bytes;
             long bytes = ReshardCost.BytesPerRank(axis, from[a], to[a], whole);
             Node? reader = from[a].IsPartial ? readers.FirstOrDefault(r => !IsLinear(r, value)) : readers[0];
-            if (bytes == 0 || reader is null || reader.Outputs[0].Type.Rank == 0 && value.Type.Rank == 0)
+            if (bytes == 0 || reader is null || (from[a].IsPartial && IsAsked(value, a)) || reader.Outputs[0].Type.Rank == 0 && value.Type.Rank == 0)
             {
                 continue;
             }
@@ -106,6 +106,17 @@ internal sealed class HiddenReshards
 
         return EquatableArray.Of(Fix.Of($"Write Reshard(…, {placement})", "SW1006/reshard/" + axis, EditKind.Wrap, producer.Site, "Reshard", ", " + placement));
     }
+
+    /// <summary>A product by rows of what came split by columns ends in one sum: that is what it is split for. One of what was whole saves nothing and ends in a sum nonetheless.</summary>
+    private bool IsAsked(Value value, int axis) =>
+        value.Producer is { Op.IsHeavy: true } product && product.Inputs.Any(i => i.Kind != ValueKind.Parameter) && product.Inputs.Where(i => i.Kind != ValueKind.Parameter).All(i => CameSplit(i, axis));
+
+    private bool CameSplit(Value value, int axis) => value.Kind switch
+    {
+        ValueKind.Computed => _sharded.OutputLayout(value.Producer!, value.ProducerOutput)[axis].IsSplit,
+        ValueKind.Input => value.Requests.Any(r => r.Axis == _sharded.Axes[axis].Name && r.Placement.IsSplit),
+        _ => _sharded.Layout(value)[axis].IsSplit,
+    };
 
     /// <summary>A Reshard, or a parameter or result of a method with a placement: somebody asked.</summary>
     private static bool IsWritten(Node node) => node.Op is ElementwiseOp { Function: "Reshard" };

@@ -55,7 +55,7 @@ internal sealed class PipelineRequest
         }
 
         List<StageRequest> requests = Requests(graph, axis.Size);
-        int? asked = requests.Where(r => !r.IsSingle).Select(r => (int?)(r.Counts.Count / axis.Size)).FirstOrDefault();
+        int? asked = requests.Where(r => !r.IsSingle && r.Counts.Count >= axis.Size).Select(r => (int?)(r.Counts.Count / axis.Size)).FirstOrDefault();
         int chunks = asked ?? schedule.RequiredChunks ?? (schedule.EnumName is "OneForwardOneBackward" or "GPipe" ? 1 : 2);
         var shape = new ScheduleShape(axis.Size, chunks, microBatches);
         if (schedule.Refuse(shape) is { } reason)

@@ -9,7 +9,7 @@ namespace Shardwright.Compiler.Planning;
 public sealed partial class Planner
 {
     /// <summary>Shorter steps are not judged: they are the fixed costs of a toy.</summary>
-    private const double LeastSeconds = 1e-3;
+    private const double LeastSeconds = 1e-2;
 
     /// <summary>Bubbles below this share are not worth looking for fewer.</summary>
     private const double LeastBubble = 0.05;
@@ -97,7 +97,7 @@ public sealed partial class Planner
         foreach (MeshAxisDefinition slow in axes)
         {
             long moved = Moved(program, slow.Name);
-            foreach (MeshAxisDefinition fast in axes.Where(a => a.Link.BytesPerSecond > slow.Link.BytesPerSecond && slow.Size <= a.Size && 2 * Moved(program, a.Name) < moved))
+            foreach (MeshAxisDefinition fast in axes.Where(a => a.Link.BytesPerSecond > slow.Link.BytesPerSecond && slow.Size <= a.Size && Moved(program, a.Name) < moved))
             {
                 var mesh = _on.Mesh with { Axes = _on.Mesh.Axes.Select(a => a == slow ? a with { Link = fast.Link } : a == fast ? a with { Link = slow.Link } : a).ToEquatable() };
                 if (Try(_model, _layers, _on with { Mesh = mesh }, _cancellation) is { } other && other.Forecast.StepSeconds < program.Forecast.StepSeconds * (1 - LinkSaves))
