@@ -29,6 +29,7 @@ public static class Descriptors
         Warning("SW1008", "Chatty axis lies on the slow link"),
         Warning("SW1010", "Large hidden reshard"),
         Error("SW2001", "Stages do not add up"),
+        Warning("SW2002", "Stages are out of balance"),
         Error("SW2003", "Schedule cannot run with these counts"),
         Warning("SW2004", "Ranks wait in a pipeline bubble"),
         Info("SW2005", "Parameter is tied across stages"),

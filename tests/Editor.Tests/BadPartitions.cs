@@ -101,6 +101,8 @@ public static class BadPartitions
         ("stages for two of four ranks", "SW2001", Stack("[«Stages<Pipe>(4, 4)»]")),
         ("a stage without layers", "SW2001", Stack("[«Stages(4, 4, 0, 0)»]", head: false)),
         ("a stage below zero", "SW2001", Stack("[«Stages(10, -2, 0, 0)»]")),
+        ("six layers on one stage, two on the other", "SW2002", Unbalanced("6, 2")),
+        ("one layer on one stage, seven on the other", "SW2002", Unbalanced("1, 7")),
         ("a stage that is not there", "SW2001", Stack("", fields: "[«Stage(4)»] readonly Dense last = new(64);")),
 
         // Schedules.
@@ -147,6 +149,16 @@ public static class BadPartitions
             {{fields}}
             {{(head ? "readonly Tensor head = Parameter(64, 4);" : "")}}
             public Tensor Loss([Shape(8, 64)] Tensor x) => Mean(Square({{(head ? "MatMul(" : "(")}}{{(fields.Length > 0 ? "last.Forward(stack.Forward(x))" : "stack.Forward(x)")}}{{(head ? ", head)" : ")")}}));
+        }
+        """;
+
+    private static string Unbalanced(string cut) => $$"""
+        [DeviceMesh(Device = typeof(Devices.A100With80GB))] [MeshAxis("pp", 2, Role = AxisRole.Pipeline, Link = typeof(Links.NvLink3))] public sealed class Two;
+        [ShardedLayer] public sealed partial class Wide(int n) { readonly Tensor w = Parameter(n, n); public Tensor Forward(Tensor x) => Gelu(MatMul(x, w)); }
+        [ShardedOn<Two>(MicroBatches = 16)] public sealed partial class Net
+        {
+            [«Stages({{cut}})»] readonly LayerStack<Wide> stack = new(8, () => new Wide(2048));
+            public Tensor Loss([Shape(16384, 2048)] Tensor x) => Mean(Square(stack.Forward(x)));
         }
         """;
 

@@ -48,6 +48,7 @@ public sealed class LiveTests
     }
 
     [Theory]
+    [InlineData("shardwright.imbalance_percent", "SW2002", "900")]
     [InlineData("shardwright.bubble_percent", "SW2004", "99")]
     [InlineData("shardwright.exposed_communication_percent", "SW4001", "99.9")]
     [InlineData("shardwright.memory_headroom_percent", "SW3002", "0.001")]

@@ -36,6 +36,7 @@ public sealed partial class Planner
         if (program.Forecast.StepSeconds >= LeastSeconds)
         {
             Bubble(program, train.Graph.Batch);
+            Balance(program, train.Graph);
             Links(program);
             Exposed(program);
         }
@@ -49,6 +50,35 @@ public sealed partial class Planner
             string place = graph.Parameters.FirstOrDefault(p => p.Parameter!.Path == tied.Path)?.Parameter!.Annotation?.Place ?? Site;
             _findings.Add(Finding.At("SW2005", place, $"'{tied.Path.Replace("{0}", "*")}' lies on the stages {string.Join(", ", tied.Stages)} of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}': each keeps a copy of {Quantity.Bytes(tied.Bytes)}, and their gradients are summed over '{program.Pipeline!.Axis}' once per step"));
         }
+    }
+
+    /// <summary>SW2002: a cut that was written by hand, against the one that is searched.</summary>
+    private void Balance(RankProgram program, ModelGraph graph)
+    {
+        if (program.Pipeline is not { Layers.Count: 1 } pipeline
+            || graph.StageRequests.Where(r => !r.IsSingle && r.Counts.Count == pipeline.Stages && (r.Mesh.Length == 0 || r.Mesh == _on.Mesh.Type)).OrderByDescending(r => r.Mesh.Length > 0).FirstOrDefault() is not { } request)
+        {
+            return;
+        }
+
+        ShardedOnDefinition on = Schedules.Find(_on.Schedule) is { RequiredChunks: null } ? _on with { Chunks = pipeline.Stages / pipeline.Ranks } : _on;
+        ModelDefinition free = _model with { Layer = WithoutStages(_model.Layer) };
+        if (Try(free, type => _layers(type) is { } layer ? WithoutStages(layer) : null, on, _cancellation) is not { Pipeline: { } better } other
+            || other.Forecast.StepSeconds >= program.Forecast.StepSeconds || better.Layers[0].Layers.Count != pipeline.Stages || (other.ArenaBytes > other.Forecast.UsableBytes && program.ArenaBytes <= program.Forecast.UsableBytes))
+        {
+            return;
+        }
+
+        string cut = string.Join(", ", better.Layers[0].Layers);
+        _findings.Add(Finding.At("SW2002", request.Site, $"stages of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' are out of balance: with [Stages({cut})] on '{request.Path}' a step takes {Quantity.Time(other.Forecast.StepSeconds)} instead of {Quantity.Time(program.Forecast.StepSeconds)} with [Stages({string.Join(", ", request.Counts)})]") with
+        {
+            Measure = 100 * (program.Forecast.StepSeconds / other.Forecast.StepSeconds - 1),
+            Fixes = EquatableArray.Of(Fix.Of($"Rebalance stages: [Stages({cut})]", "SW2002/rebalance", EditKind.SetArgument, request.Site, "", cut)),
+        });
+
+        LayerDefinition WithoutStages(LayerDefinition layer) => request.Site.StartsWith(layer.Type + "#", StringComparison.Ordinal)
+            ? layer with { Fields = layer.Fields.Select(f => f is FieldDefinition.LayerStack stack ? stack with { Stages = stack.Stages.Where(s => s.IsSingle).ToEquatable() } : f).ToEquatable() }
+            : layer;
     }
 
     /// <summary>SW2004: how much of the ranks' time is spent waiting, and the micro-batches that would halve it.</summary>

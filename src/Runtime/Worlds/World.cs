@@ -10,6 +10,9 @@ public sealed record WorldOptions
     /// <summary>Threads of each rank; by default the machine's cores are shared out, one at least.</summary>
     public int ThreadsPerRank { get; init; }
 
+    /// <summary>For each axis, how long messages along it take; an axis that is not named takes no more than copying does. With it, a program shows here how it behaves on a network.</summary>
+    public IReadOnlyDictionary<string, LinkModel>? Links { get; init; }
+
     /// <summary>Where ranks have their memory and run their kernels; the host by default. It must outlive the world.</summary>
     public Backend Backend { get; init; } = Backend.Host;
 }
@@ -50,6 +53,7 @@ public sealed class World : IDisposable
         Mesh = mesh;
         ThreadsPerRank = options.ThreadsPerRank > 0 ? options.ThreadsPerRank : Math.Max(1, Environment.ProcessorCount / mesh.Ranks);
         Backend = options.Backend;
+        Links = options.Links is { Count: > 0 } links ? new LinkClock(mesh, links) : null;
         _ended = new bool[mesh.Ranks];
     }
 
@@ -65,9 +69,15 @@ public sealed class World : IDisposable
     /// <summary>Is told what rank 0 reports.</summary>
     public event Action<StepResult>? Reported;
 
+    /// <summary>Delays of messages; null where there are none.</summary>
+    internal LinkClock? Links { get; }
+
     internal bool Stopping => _stopping;
 
     /// <summary>A world whose ranks are threads of this process: no installation, no network.</summary>
+    /// <param name="mesh">The ranks.</param>
+    /// <param name="options">How it runs.</param>
+    /// <exception cref="ArgumentException">A link model names no axis of the mesh, or has a number that cannot be.</exception>
     public static World InProcess(Mesh mesh, WorldOptions? options = null) => new(mesh, options ?? new WorldOptions());
 
     /// <summary>Runs a body on every rank and returns when all have ended.</summary>
