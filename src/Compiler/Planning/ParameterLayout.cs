@@ -33,9 +33,10 @@ internal sealed class ParameterLayout
         ImmutableArray<ShardAxis> axes = train.Sharded.Axes;
         string[] stateNames = optimizer switch { "AdamW" => new[] { "firstMoment", "secondMoment" }, "Momentum" => new[] { "velocity" }, _ => Array.Empty<string>() };
         int states = stateNames.Length;
+        var tensors = train.Parameters.ToDictionary(p => p.Parameter, p => p.Tensor);
         var rows = train.Gradients.Select(pair =>
         {
-            LocalTensor tensor = train.Parameters.First(p => p.Parameter == pair.Parameter).Tensor;
+            LocalTensor tensor = tensors[pair.Parameter];
             EquatableArray<int> stages = tied.TryGetValue(pair.Parameter.Parameter!.Path, out EquatableArray<int> found) ? found : default;
             var reduce = Enumerable.Range(0, axes.Length).Where(a => axes[a].Parts > 1 && !axes[a].IsMicroBatch && pair.Gradient.Layout[a].IsPartial && tensor.Layout[a].IsBroadcast).Select(a => axes[a].Name).ToEquatable();
             var norm = Enumerable.Range(0, axes.Length).Where(a => axes[a].Parts > 1 && tensor.Layout[a].IsSplit).Select(a => axes[a].Name).ToEquatable();
