@@ -82,15 +82,16 @@ internal sealed class HiddenReshards
 
             int layers = Math.Max(value.Stack, reader.Outputs[0].Stack) is >= 0 and int stack ? _sharded.Graph.Stacks[stack].Layers : 1;
             long times = (long)layers * (value.Kind == ValueKind.Parameter && reader.Outputs[0].Stack < 0 ? 1 : _microBatches);
+            long moved = (long)Math.Min((double)bytes * times, 1L << 60);
             double seconds = ReshardCost.Of(axis, from[a], to[a], whole) * 1e-15 * times;
-            string cost = $"{Quantity.Bytes(checked(bytes * times))} for each rank and step, {Quantity.Time(seconds)}";
+            string cost = $"{Quantity.Bytes(moved)} for each rank and step, {Quantity.Time(seconds)}";
             string name = value.Parameter?.Shown ?? value.Name;
             string written = to[a].IsSplit ? $"Placement.Split(\"{axis.Name}\", {to[a].Dim})" : $"Placement.Broadcast(\"{axis.Name}\")";
             yield return Finding.At(from[a].IsPartial ? "SW1005" : "SW1006", reader.Site.Length > 0 ? reader.Site : _site, from[a].IsPartial
                 ? $"'{name}' is a sum of terms on axis '{axis.Name}', and {reader.Op.Name} in '{reader.Source}' is not linear: an all-reduce comes in between that nobody asked for ({cost}); write Reshard({name}, {written}), or split the product before it by columns"
                 : $"'{name}' is {from[a]} on axis '{axis.Name}', and '{reader.Source}' takes it as {to[a]}: it moves where nothing says so ({cost}); write Reshard({name}, {written}), or place both alike") with
             {
-                Measure = bytes * times,
+                Measure = moved,
                 Fixes = Fixes(value, written, axis.Name),
             };
         }
