@@ -1,3 +1,5 @@
+using Shardwright.Execution;
+
 namespace Shardwright.Tests;
 
 /// <summary>Pipelines compute what one rank computes, whatever the schedule, bit for bit the same from run to run.</summary>
