@@ -77,12 +77,12 @@ internal sealed partial class EntryBuilder
         return true;
     }
 
-    private void Copy(LocalTensor source, Piece piece, Storage storage, SlotIndex slot, int layers)
+    private void Copy(LocalTensor source, Piece piece, Storage storage, SlotIndex slot, int layers, long at = 0)
     {
         var target = new LocalTensor(_graph.Tensors.Count, source.Name, source.Local, source.Logical, source.Start, source.Layout, piece.Id, piece.Stack?.Id ?? -1);
         _graph.Tensors.Add(target);
         piece.Steps.Add(new FusedStep(new LocalStep.Compute(null, new CopyOp(), ImmutableArray.Create(source), ImmutableArray.Create(target))));
-        _homes[target] = new Home(storage, slot, layers);
+        _homes[target] = new Home(storage, slot, layers, at);
         _extra.Add(target);
     }
 
@@ -93,6 +93,12 @@ internal sealed partial class EntryBuilder
         foreach ((Value parameter, LocalTensor gradient) in _graph.Gradients)
         {
             ParameterPlan plan = _parameters.First(p => p.Path == parameter.Parameter!.Path);
+            if (_groups[plan.Group].Shards is { Stage: > 1 })
+            {
+                PlaceInWindow(plan, parameter, gradient);
+                continue;
+            }
+
             var target = new OperandPlan(plan.Gradient, plan.Layers > 1 ? SlotIndex.Layer : SlotIndex.None, null, gradient.Local.Count, plan.Layers);
             LocalTensor root = gradient.Root;
             bool onlyFirst = _microBatches > 1 && !gradient.Layout[0].IsPartial;
@@ -144,7 +150,7 @@ internal sealed partial class EntryBuilder
 
     private void Place(LocalTensor root)
     {
-        if (_homes.ContainsKey(root) || _fixed.ContainsKey(root))
+        if (_homes.ContainsKey(root) || _fixed.ContainsKey(root) || _gathered.ContainsKey(root))
         {
             return;
         }
@@ -188,6 +194,8 @@ internal sealed partial class EntryBuilder
                 }
             }
         }
+
+        TouchWindows();
     }
 
     /// <summary>Within a loop body, what only one iteration knows lives from step to step; everything else lives through the whole loop.</summary>

@@ -37,6 +37,7 @@ internal sealed partial class EntryBuilder
     private readonly KernelBuilder _kernels;
     private readonly BufferTable _buffers;
     private readonly ImmutableArray<ParameterPlan> _parameters;
+    private readonly IReadOnlyList<ParameterGroup> _groups;
     private readonly int _microBatches;
     private readonly List<Piece> _pieces = new();
     private readonly Dictionary<LocalTensor, Home> _homes = new();
@@ -50,13 +51,14 @@ internal sealed partial class EntryBuilder
     private readonly HashSet<LocalTensor> _arrivals;
     private readonly HashSet<LocalTensor> _departures;
 
-    public EntryBuilder(string entry, LocalGraph graph, KernelBuilder kernels, BufferTable buffers, ImmutableArray<ParameterPlan> parameters, int microBatches)
+    public EntryBuilder(string entry, LocalGraph graph, KernelBuilder kernels, BufferTable buffers, ParameterLayout layout, int microBatches)
     {
         _entry = entry;
         _graph = graph;
         _kernels = kernels;
         _buffers = buffers;
-        _parameters = parameters;
+        _parameters = layout.Parameters;
+        _groups = layout.Groups;
         _microBatches = microBatches;
         _arrivals = new HashSet<LocalTensor>(graph.Boundaries.Where(b => b.Arrives).Select(b => b.Tensor));
         _departures = new HashSet<LocalTensor>(graph.Boundaries.Where(b => !b.Arrives).Select(b => b.Tensor.Root));
@@ -98,6 +100,7 @@ internal sealed partial class EntryBuilder
         PlaceRest();
         Number();
         CollectUses();
+        PlaceGathered();
         Lifetimes();
         LayOut();
         return Emit();
@@ -150,7 +153,11 @@ internal sealed partial class EntryBuilder
         foreach ((Value parameter, LocalTensor tensor) in _graph.Parameters)
         {
             ParameterPlan? plan = _parameters.FirstOrDefault(p => p.Path == parameter.Parameter!.Path);
-            if (plan is not null)
+            if (plan is not null && _groups[plan.Group].Shards is { Stage: > 2 })
+            {
+                _gathered[tensor] = plan;
+            }
+            else if (plan is not null)
             {
                 _fixed[tensor] = new OperandPlan(plan.Value, plan.Layers > 1 ? SlotIndex.Layer : SlotIndex.None, null, tensor.Local.Count, plan.Layers);
             }

@@ -168,6 +168,9 @@ public abstract record ProgramStatement
     /// <param name="ReduceAxes">Axes along which it is a sum of terms.</param>
     public sealed record AddLoss(OperandPlan Operand, double Factor, bool IntoWeight, EquatableArray<string> UnlessFirstOf, EquatableArray<string> ReduceAxes) : ProgramStatement;
 
+    /// <summary>Sets elements to zero.</summary>
+    public sealed record Clear(OperandPlan Operand, string Comment) : ProgramStatement;
+
     /// <summary>Adds a contribution to an accumulated gradient: overwrites at micro-batch 0, adds afterwards.</summary>
     public sealed record Accumulate(OperandPlan Gradient, OperandPlan Contribution, bool OnlyFirstMicroBatch, string Comment) : ProgramStatement;
 }

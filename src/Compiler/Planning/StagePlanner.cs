@@ -59,7 +59,7 @@ internal sealed class StagePlanner
                 return -1;
             }
 
-            var builder = new EntryBuilder(entry.Name, local, Kernels, buffers, parameters.Parameters, entry.MicroBatches);
+            var builder = new EntryBuilder(entry.Name, local, Kernels, buffers, parameters, entry.MicroBatches);
             entries.Add(builder.Build());
             step = Math.Max(step, builder.Bytes);
             bound = Math.Max(bound, builder.LowerBound);

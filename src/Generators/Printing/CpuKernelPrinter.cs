@@ -99,6 +99,13 @@ internal static class CpuKernelPrinter
         w.Line("public void Accumulate(Slice<float> contribution, Slice<float> gradient, int microBatch) =>");
         w.Line("    Blocks.Fill.Accumulate(team, contribution.Length, microBatch == 0, ref arena.Ref(contribution), ref arena.Ref(gradient));");
         w.Line();
+        if (KernelInterfacePrinter.Clears(program))
+        {
+            w.Line("/// <inheritdoc/>");
+            w.Line("public void Clear(Slice<float> elements) => Blocks.Fill.Value(elements.Length, ref arena.Ref(elements), 0);");
+            w.Line();
+        }
+
         w.Line("/// <inheritdoc/>");
         w.Line("public WideSum SumOfSquares(Slice<float> gradient) => Blocks.Reduce.SumOfSquares(gradient.Length, ref arena.Ref(gradient));");
         w.Line();

@@ -95,6 +95,13 @@ internal static class IlgpuKernelPrinter
         w.Line("/// <inheritdoc/>");
         w.Line("public void Accumulate(Slice<float> contribution, Slice<float> gradient, int microBatch) => Blocks.Fill.Accumulate(arena, microBatch == 0, contribution, gradient);");
         w.Line();
+        if (KernelInterfacePrinter.Clears(program))
+        {
+            w.Line("/// <inheritdoc/>");
+            w.Line("public void Clear(Slice<float> elements) => Blocks.Fill.Value(arena, elements, 0);");
+            w.Line();
+        }
+
         w.Line("/// <inheritdoc/>");
         w.Line("public WideSum SumOfSquares(Slice<float> gradient) => Blocks.Reduce.SumOfSquares(arena, gradient);");
         w.Line();
