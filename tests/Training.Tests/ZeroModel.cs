@@ -53,7 +53,7 @@ public sealed partial class ZeroLayer(int hidden, int inner)
 [ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4ZbH1Zero2", MicroBatches = 4, Schedule = PipelineSchedule.ZeroBubbleH1, Zero = ZeroStage.Gradients)]
 [ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4BfsZero3", MicroBatches = 4, Schedule = PipelineSchedule.LoopedBreadthFirst, Zero = ZeroStage.Parameters)]
 [ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4InterleavedZero2", MicroBatches = 4, Schedule = PipelineSchedule.Interleaved, Zero = ZeroStage.Gradients)]
-[ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M2GPipeZero3", MicroBatches = 2, Schedule = PipelineSchedule.GPipe, Zero = ZeroStage.Parameters)]
+[ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4GPipeZero3", MicroBatches = 4, Schedule = PipelineSchedule.GPipe, Zero = ZeroStage.Parameters)]
 public sealed partial class ZeroNet
 {
     public const int Vocab = 30, Hidden = 12, Inner = 20, Layers = 4, Context = 6, Batch = 24;

@@ -86,7 +86,7 @@ public sealed class ZeroTests
     [InlineData("Pp2Dp2M4ZbH1Zero2")]
     [InlineData("Pp2Dp2M4BfsZero3")]
     [InlineData("Pp2Dp2M4InterleavedZero2")]
-    [InlineData("Pp2Dp2M2GPipeZero3")]
+    [InlineData("Pp2Dp2M4GPipeZero3")]
     public void ShardsOfGradientsFollowOneRank(string name)
     {
         RunResult expected = Run("OneM1"), actual = Run(name);

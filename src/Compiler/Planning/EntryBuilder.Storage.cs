@@ -102,7 +102,8 @@ internal sealed partial class EntryBuilder
             var target = new OperandPlan(plan.Gradient, plan.Layers > 1 ? SlotIndex.Layer : SlotIndex.None, null, gradient.Local.Count, plan.Layers);
             LocalTensor root = gradient.Root;
             bool onlyFirst = _microBatches > 1 && !gradient.Layout[0].IsPartial;
-            bool own = root.Region >= 0 && root.Stack == parameter.Stack && !_homes.ContainsKey(root) && !_fixed.ContainsKey(root) && IsWhole(gradient) && _writes.ContainsKey(root);
+            bool own = root.Region >= 0 && root.Stack == parameter.Stack && !_homes.ContainsKey(root) && !_fixed.ContainsKey(root) && IsWhole(gradient) && _writes.ContainsKey(root)
+                && _buffers[plan.Gradient].Element == gradient.Local.Element;
             FusedStep? producer = own ? _pieces[root.Region].Steps.FirstOrDefault(s => s.Outputs.Contains(root)) : null;
             bool product = producer is { IsGemm: true, Ops.Count: 1 } && _uses[root].All(u => u.Position == _pieces[root.Region].End) && ReferenceEquals(gradient, root);
             if (own && _microBatches == 1)

@@ -16,7 +16,7 @@ internal sealed partial class EntryBuilder
         if (!_windows.TryGetValue((piece, group, isGradient), out Storage? window))
         {
             string what = isGradient ? "Gradient" : "Parameter", of = _groups[group].Buckets > 1 ? ", of one layer" : "";
-            _windows[(piece, group, isGradient)] = window = new Storage($"group{group}{what}Window", TensorType.Float(_groups[group].Shards!.Length), 1, $"{_groups[group].Name}{of}: {(isGradient ? "until they are summed into shards" : "gathered")}")
+            _windows[(piece, group, isGradient)] = window = new Storage($"group{group}{what}Window", new TensorType(ElementOf(_groups[group].Parameters), EquatableArray.Of(_groups[group].Shards!.Length)), 1, $"{_groups[group].Name}{of}: {(isGradient ? "until they are summed into shards" : "gathered")}")
             {
                 Category = isGradient ? MemoryCategory.Gradients : MemoryCategory.Parameters,
             };
@@ -90,14 +90,14 @@ internal sealed partial class EntryBuilder
             result.AddRange(shards.Gaps.Select(gap => new ProgramStatement.Clear(window with { Start = new Offset(gap.At, default), Length = gap.Length }, "between tensors")));
             foreach (string axis in shards.Before)
             {
-                Collective(result, CollectiveKind.AllReduce, axis, window, null, ReshardCost.BytesPerRank(AxisOf(axis), Placement.Partial, Placement.Broadcast, 4 * shards.Length), reason);
+                Collective(result, CollectiveKind.AllReduce, axis, window, null, ReshardCost.BytesPerRank(AxisOf(axis), Placement.Partial, Placement.Broadcast, BufferPlan.Width(ElementOf(window)) * shards.Length), reason);
             }
 
             OperandPlan part = window with { Start = new Offset(0, EquatableArray.Of((shards.Axis, shards.Share))), Length = shards.Share };
-            bool direct = shards.Scatters && _microBatches == 1;
+            bool direct = shards.Scatters && _microBatches == 1 && ElementOf(window) == ElementOf(group.Gradients);
             if (shards.Scatters)
             {
-                Collective(result, CollectiveKind.ReduceScatter, shards.Axis, window, direct ? group.Gradients : part, ReshardCost.BytesPerRank(AxisOf(shards.Axis), Placement.Partial, Placement.Split(0), 4 * shards.Length), reason);
+                Collective(result, CollectiveKind.ReduceScatter, shards.Axis, window, direct ? group.Gradients : part, ReshardCost.BytesPerRank(AxisOf(shards.Axis), Placement.Partial, Placement.Split(0), BufferPlan.Width(ElementOf(window)) * shards.Length), reason);
             }
 
             if (!direct)
@@ -106,6 +106,8 @@ internal sealed partial class EntryBuilder
             }
         }
     }
+
+    private DType ElementOf(OperandPlan operand) => _buffers[operand.Buffer].Element;
 
     private ShardAxis AxisOf(string name) => _graph.Sharded.Axes.First(a => a.Name == name);
 

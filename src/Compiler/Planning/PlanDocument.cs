@@ -29,6 +29,7 @@ public static class PlanDocument
         Line("pipelineAxis", Quote(program.Pipeline?.Axis ?? ""));
         Line("layers", "{" + string.Join(", ", (program.Pipeline?.Layers ?? default).Select(l => $"{Quote(l.Path)}: {List(l.Layers.Select(n => Number(n)))}")) + "}");
         Line("optimizer", Quote(program.Optimizer));
+        Line("precision", Quote(program.Precision));
         Line("flops", Number(program.Ranks.Max(r => Flops(program, r))));
         Line("modelFlops", Real(program.Forecast.ModelFlops));
         Line("device", Quote(program.Forecast.Device));
@@ -63,12 +64,13 @@ public static class PlanDocument
     /// <summary>Bytes of a rank's arena by category; they add up to the whole.</summary>
     public static IReadOnlyDictionary<MemoryCategory, long> Memory(RankProgram program, RankPlan rank)
     {
-        List<ParameterGroup> groups = rank.Chunks.SelectMany(c => program.Stages[c.Program].Groups).ToList();
+        long Kept(Func<ParameterGroup, long> elements, Func<ParameterGroup, OperandPlan?> like) => rank.Chunks.Select(c => program.Stages[c.Program])
+            .Sum(stage => stage.Groups.Sum(g => like(g) is { } operand ? elements(g) * BufferPlan.Width(stage.Buffers[operand.Buffer].Element) : 0));
         var memory = new SortedDictionary<MemoryCategory, long>
         {
-            [MemoryCategory.Parameters] = groups.Sum(g => g.ParameterElements * 4),
-            [MemoryCategory.Gradients] = groups.Sum(g => g.GradientElements * 4),
-            [MemoryCategory.OptimizerState] = groups.Sum(g => g.StateElements * 4),
+            [MemoryCategory.Parameters] = Kept(g => g.ParameterElements, g => g.Parameters),
+            [MemoryCategory.Gradients] = Kept(g => g.GradientElements, g => g.Gradients),
+            [MemoryCategory.OptimizerState] = Kept(g => g.StateElements, g => g.States.FirstOrDefault()),
             [MemoryCategory.Communication] = rank.ScalarBytes + rank.Chunks.SelectMany(c => c.Spaces).Where(s => s.Space is not (MemorySpace.Kept or MemorySpace.Deferred)).Sum(s => s.BlockBytes * s.Slots),
             [MemoryCategory.Workspace] = program.ScratchBytesPerThread * program.MaxThreads,
         };

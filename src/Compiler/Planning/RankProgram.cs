@@ -372,6 +372,12 @@ public sealed record RankProgram(
     int MaxThreads,
     PipelinePlan? Pipeline)
 {
+    /// <summary>Element types of a step: Float32, or one that no rank on the host runs.</summary>
+    public string Precision { get; init; } = "Float32";
+
+    /// <summary>Whether it can be emitted for the backends there are.</summary>
+    public bool Runs => Precision == "Float32";
+
     /// <summary>What it asks of its device.</summary>
     public PlanForecast Forecast { get; init; } = new("", long.MaxValue, 0, 0, 0, 0, 0, 0);
 

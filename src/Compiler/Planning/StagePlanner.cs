@@ -10,15 +10,17 @@ internal sealed class StagePlanner
 {
     private readonly IReadOnlyList<TracedEntry> _entries;
     private readonly string _optimizer;
+    private readonly string _precision;
     private readonly ZeroRequest? _zero;
     private readonly bool _pipelined;
     private readonly bool _split;
     private readonly List<StageProgram> _programs = new();
 
-    public StagePlanner(IReadOnlyList<TracedEntry> entries, string optimizer, ZeroRequest? zero, bool pipelined, bool split)
+    public StagePlanner(IReadOnlyList<TracedEntry> entries, string optimizer, string precision, ZeroRequest? zero, bool pipelined, bool split)
     {
         _entries = entries;
         _optimizer = optimizer;
+        _precision = precision;
         _zero = zero;
         _pipelined = pipelined;
         _split = split;
@@ -47,7 +49,7 @@ internal sealed class StagePlanner
             return -1;
         }
 
-        ParameterLayout parameters = ParameterLayout.Make(train, buffers, _optimizer, stage, Tied, _zero);
+        ParameterLayout parameters = ParameterLayout.Make(train, buffers, _optimizer, _precision, stage, Tied, _zero);
         var entries = new List<EntryPlan>();
         var blocks = new SortedDictionary<MemorySpace, long>();
         long step = 0, bound = 0;

@@ -62,6 +62,7 @@ public sealed class Plan
             r.GetProperty("coordinate").GetInt32(), [.. r.GetProperty("stages").EnumerateArray().Select(n => n.GetInt32())], r.GetProperty("totalBytes").GetInt64(),
             r.GetProperty("memory").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetInt64())))];
         Optimizer = root.GetProperty("optimizer").GetString()!;
+        Precision = root.GetProperty("precision").GetString()!;
         Flops = root.GetProperty("flops").GetInt64();
         ModelFlops = Real(root, "modelFlops");
         Device = root.TryGetProperty("device", out JsonElement device) ? device.GetString()! : "";
@@ -108,6 +109,9 @@ public sealed class Plan
 
     /// <summary>Optimizer of the step.</summary>
     public string Optimizer { get; }
+
+    /// <summary>Element types of the step: a member of <see cref="Shardwright.Precision"/> by name.</summary>
+    public string Precision { get; }
 
     /// <summary>Floating-point operations of a training step on the rank that has most of them.</summary>
     public long Flops { get; }
@@ -184,7 +188,7 @@ public sealed class Plan
         var text = new StringBuilder();
         CultureInfo c = CultureInfo.InvariantCulture;
         string mesh = Axes.Count == 0 ? "one rank" : string.Join(" × ", Axes.Select(a => $"{a.Name} {a.Size}"));
-        text.AppendLine(c, $"{Model} on {Mesh}: {mesh}; {MicroBatches} micro-batch(es), {Stages} stage(s), {Optimizer}");
+        text.AppendLine(c, $"{Model} on {Mesh}: {mesh}; {MicroBatches} micro-batch(es), {Stages} stage(s), {Optimizer}{(Precision == nameof(Shardwright.Precision.Float32) ? "" : ", " + Precision)}");
         text.AppendLine(c, $"{ParameterCount:N0} parameters; {Flops / 1e9:N2} GFLOP per rank and step");
         if (StepSeconds > 0)
         {
