@@ -154,6 +154,23 @@ public sealed class ZeroTests
         });
     }
 
+    /// <summary>Sizes here leave gaps: what a plan names as padding and the table are all that a rank holds of the model.</summary>
+    [Theory]
+    [InlineData("Dp2M1", 16)]
+    [InlineData("Dp2M1Zero1", 8 + 8 / 2.0)]
+    [InlineData("Dp3M1Zero2", 4 + 12 / 3.0)]
+    [InlineData("Dp3M1Zero3", 16 / 3.0)]
+    [InlineData("Pp2Dp2M4Zero3", 16 / 2.0)]
+    public void ModelStateIsTheTablePlusNamedPadding(string name, double bytes)
+    {
+        foreach (PlanRank rank in Static<Plan>(name, "Plan").Ranks)
+        {
+            long state = rank.Memory["Parameters"] + rank.Memory["Gradients"] + rank.Memory["OptimizerState"];
+            Assert.True(rank.Padding > 0);
+            Assert.Equal(bytes * rank.Parameters, state - rank.Padding, 64.0); // fractions of a byte, rounded for each group
+        }
+    }
+
     [Theory]
     [InlineData("Dp2M1")]
     [InlineData("Dp3M1Zero1")]

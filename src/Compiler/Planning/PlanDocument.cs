@@ -44,7 +44,7 @@ public static class PlanDocument
         Line("memory", MemoryText(program, Largest(program)));
         Line("ranks", Rows(program.Ranks.Select((rank, i) =>
             $"{{\"coordinate\": {i}, \"stages\": {List(rank.Chunks.Select(c => Number(c.Stage)))}, \"totalBytes\": {rank.ArenaBytes}, \"memory\": {MemoryText(program, rank)}, \"flops\": {Flops(program, rank)}, "
-            + $"\"parameters\": {Elements(program, rank)}, \"collectives\": {List(Collectives(program, rank, i))}}}")));
+            + $"\"parameters\": {Elements(program, rank)}, \"padding\": {Padding(program, rank)}, \"collectives\": {List(Collectives(program, rank, i))}}}")));
         Line("parameters", Rows(Parameters(program).Select(p =>
             $"{{\"path\": {Quote(p.Plan.Path)}, \"layers\": {p.Layers}, \"logical\": {List(p.Plan.Logical.Select(Number))}, \"local\": {List(p.Plan.Local.Select(Number))}, \"placement\": {Quote(p.Plan.Placements.Count == 0 ? "whole" : string.Join(", ", p.Plan.Placements.Select(x => $"{x.Axis}: {x.Placement}")))}}}")));
         Line("collectives", Rows(Collectives(program)));
@@ -76,6 +76,15 @@ public static class PlanDocument
         };
         memory[MemoryCategory.Activations] = rank.ArenaBytes - memory.Values.Sum();
         return memory;
+    }
+
+    /// <summary>Bytes of parameters, gradients and optimizer state that belong to no tensor: they keep tensors and shards at cache lines. The mean of the ranks that hold one shard each.</summary>
+    public static long Padding(RankProgram program, RankPlan rank)
+    {
+        long Of(StageProgram stage, ParameterGroup group, long held, OperandPlan? like) => like is null ? 0
+            : held * group.Padding * BufferPlan.Width(stage.Buffers[like.Buffer].Element) / (group.Elements + group.Padding);
+        return rank.Chunks.Select(c => program.Stages[c.Program]).Sum(stage => stage.Groups.Sum(g =>
+            Of(stage, g, g.ParameterElements, g.Parameters) + Of(stage, g, g.GradientElements, g.Gradients) + Of(stage, g, g.StateElements, g.States.FirstOrDefault())));
     }
 
     /// <summary>Elements of parameters that a rank holds.</summary>

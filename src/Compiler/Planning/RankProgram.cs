@@ -259,6 +259,9 @@ public sealed record ParameterGroup(
     /// <summary>Buckets, each with its own collectives.</summary>
     public int Buckets => Shards?.Buckets ?? 1;
 
+    /// <summary>Elements that belong to no tensor, before shards are cut: between tensors, and at the ends of buckets.</summary>
+    public long Padding => (Shards is { } shards ? shards.Length * shards.Buckets : ParameterElements) - Elements;
+
     /// <summary>Elements of parameters that a rank holds, padding included.</summary>
     public long ParameterElements => Parameters.Length * Buckets;
 

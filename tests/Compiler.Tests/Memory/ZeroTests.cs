@@ -55,6 +55,10 @@ public sealed class ZeroTests
             Assert.Equal(Kept(2, 1), n * memory[MemoryCategory.Gradients]);
             Assert.Equal(Kept(1, states), n * memory[MemoryCategory.OptimizerState]);
             Assert.InRange(padding, 0, groups.Sum(g => 16L * n * g.Buckets));
+
+            // What the plan names is the same, rounded down for each group and region.
+            double named = 4.0 * padding * ((stage >= 3 ? 1 : n) + (stage >= 2 ? 1 : n) + states * (stage >= 1 ? 1 : n)) / n;
+            Assert.InRange(PlanDocument.Padding(program, rank), named - 3 * groups.Count, named);
         }
     }
 
