@@ -82,7 +82,7 @@ public static class PlanDocument
     public static long Padding(RankProgram program, RankPlan rank)
     {
         long Of(StageProgram stage, ParameterGroup group, long held, OperandPlan? like) => like is null ? 0
-            : held * group.Padding * BufferPlan.Width(stage.Buffers[like.Buffer].Element) / (group.Elements + group.Padding);
+            : (long)((double)held * group.Padding * BufferPlan.Width(stage.Buffers[like.Buffer].Element) / (group.Elements + group.Padding));
         return rank.Chunks.Select(c => program.Stages[c.Program]).Sum(stage => stage.Groups.Sum(g =>
             Of(stage, g, g.ParameterElements, g.Parameters) + Of(stage, g, g.GradientElements, g.Gradients) + Of(stage, g, g.StateElements, g.States.FirstOrDefault())));
     }
