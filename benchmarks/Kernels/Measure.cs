@@ -62,7 +62,7 @@ internal static unsafe partial class Measure
     /// <summary>Median over the rounds of how much faster the first is than the second.</summary>
     public static double Ratio(double[] first, double[] second) => Median(first.Zip(second, (f, s) => s / f));
 
-    private static double Now()
+    public static double Now()
     {
         if (!ProcessorTime)
         {

@@ -20,7 +20,7 @@ internal static class CpuKernelPrinter
         w.Line();
         shell.Open(w);
         w.Open($"public static partial class {program.NestedName}");
-        w.Summary("The kernels on the host: vectors of 16 floats, work cut over the rank's threads.");
+        w.Summary("The kernels on the host: vectors of 16 or 8 floats, work cut over the rank's threads.");
         w.Open("internal readonly struct CpuKernels : IKernels");
         w.Line("private readonly Arena arena;");
         w.Line("private readonly ThreadTeam team;");

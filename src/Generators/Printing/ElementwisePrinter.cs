@@ -6,8 +6,6 @@ namespace Shardwright.Generators.Printing;
 /// <summary>Prints elementwise bodies as vector loops.</summary>
 internal static class ElementwisePrinter
 {
-    private const string Vector = "Vector512<float>";
-
     public static void Call(IndentedWriter w, ElementwiseKernel kernel)
     {
         string body = $"new {kernel.Name}Body(arena{string.Concat(kernel.Tensors.Select(t => ", " + t.Name))})";
@@ -26,7 +24,7 @@ internal static class ElementwisePrinter
         if (body.Dims.Count == 1)
         {
             Refs(w, kernel, body, i => null, _ => null);
-            Loop(w, kernel, body, "from", "to", -1);
+            Loop(w, body, "from", "to", body.Dims[0]);
         }
         else
         {
@@ -48,7 +46,7 @@ internal static class ElementwisePrinter
             }
 
             Refs(w, kernel, body, i => Offset(body.Inputs[i].Strides), _ => $"row * {body.Dims[last]}");
-            Loop(w, kernel, body, "0", Text.Number(body.Dims[last]), -1);
+            Loop(w, body, "0", Text.Number(body.Dims[last]), body.Dims[last]);
             w.Close();
         }
 
@@ -68,7 +66,7 @@ internal static class ElementwisePrinter
             ? strides[0] == 0 ? "" : $"(long)r * {kernel.N} + column"
             : (strides[0] == 0 ? "" : $"(long)r * {strides[0]} + ") + (strides[1] == 0 ? "0" : "column");
         Refs(w, kernel, body, i => Whole(body.Inputs[i].Strides) is { Length: > 0 } text ? text : null, _ => $"(long)r * {kernel.N} + column");
-        Loop(w, kernel, body, "0", "columns", kernel.C);
+        Loop(w, body, "0", "columns", kernel.N);
         w.Close();
         w.Close();
         w.Close();
@@ -117,31 +115,41 @@ internal static class ElementwisePrinter
         }
     }
 
-    /// <summary>A vector loop and its tail, which computes the same vectors on what is left: an element's bits do not depend on where it lies.</summary>
-    private static void Loop(IndentedWriter w, KernelPlan kernel, FusedBody body, string from, string to, int tile)
+    /// <summary>Vector loops, as wide as the machine has them, and the tail, which computes the same on what is left: an element's bits do not depend on where it
+    /// lies. A tail that can never run is not printed: <paramref name="size"/> is what the length of every run is a multiple of, pieces of long runs included.</summary>
+    private static void Loop(IndentedWriter w, FusedBody body, string from, string to, long size)
     {
         w.Line($"long i = {from};");
+        w.Open("if (Vector512.IsHardwareAccelerated)");
         w.Open($"for (; i <= {to} - 16; i += 16)");
-        Inner(w, body, part: false);
+        Inner(w, body, "Vector512", part: false);
+        w.Close();
         w.Close();
         w.Line();
-        w.Open($"if (i < {to})");
-        w.Line($"int left = (int)({to} - i);");
-        Inner(w, body, part: true);
+        w.Open($"for (; i <= {to} - 8; i += 8)");
+        Inner(w, body, "Vector256", part: false);
         w.Close();
+        if (size % 8 != 0)
+        {
+            w.Line();
+            w.Open($"if (i < {to})");
+            w.Line($"int left = (int)({to} - i);");
+            Inner(w, body, "Vector256", part: true);
+            w.Close();
+        }
     }
 
-    private static void Inner(IndentedWriter w, FusedBody body, bool part)
+    private static void Inner(IndentedWriter w, FusedBody body, string vector, bool part)
     {
         for (int i = 0; i < body.Inputs.Count; i++)
         {
             bool scalar = body.Inputs[i].Strides[body.Inputs[i].Strides.Count - 1] == 0;
-            w.Line($"{Vector} x{i} = " + (scalar ? $"Vector512.Create(in{i});" : part ? $"VectorMath.LoadPart(ref in{i}, i, left);" : $"Vector512.LoadUnsafe(ref in{i}, (nuint)i);"));
+            w.Line($"{vector}<float> x{i} = " + (scalar ? $"{vector}.Create(in{i});" : part ? $"VectorMath.LoadPart(ref in{i}, i, left);" : $"{vector}.LoadUnsafe(ref in{i}, (nuint)i);"));
         }
 
         for (int s = 0; s < body.Steps.Count; s++)
         {
-            w.Line($"{Vector} v{s} = {Expression(body.Steps[s], body.Inputs.Count)}; // {body.StepNames[s]}");
+            w.Line($"{vector}<float> v{s} = {Expression(body.Steps[s], body.Inputs.Count, vector)}; // {body.StepNames[s]}");
         }
 
         for (int o = 0; o < body.Outputs.Count; o++)
@@ -153,13 +161,13 @@ internal static class ElementwisePrinter
 
     private static string Name(int value, int inputs) => value < inputs ? "x" + value : "v" + (value - inputs);
 
-    private static string Expression(ScalarExpression e, int inputs)
+    private static string Expression(ScalarExpression e, int inputs, string vector)
     {
-        string Sub(ScalarExpression part) => Expression(part, inputs);
+        string Sub(ScalarExpression part) => Expression(part, inputs, vector);
         switch (e)
         {
             case ScalarExpression.Constant c:
-                return $"Vector512.Create({Text.Float(c.Value)})";
+                return $"{vector}.Create({Text.Float(c.Value)})";
             case ScalarExpression.Input i:
                 return Name(i.Index, inputs);
             case ScalarExpression.Unary u:
@@ -174,12 +182,12 @@ internal static class ElementwisePrinter
                     BinaryKind.Subtract => $"({l} - {r})",
                     BinaryKind.Multiply => $"({l} * {r})",
                     BinaryKind.Divide => $"({l} / {r})",
-                    BinaryKind.Min => $"Vector512.Min({l}, {r})",
-                    BinaryKind.Max => $"Vector512.Max({l}, {r})",
+                    BinaryKind.Min => $"{vector}.Min({l}, {r})",
+                    BinaryKind.Max => $"{vector}.Max({l}, {r})",
                     BinaryKind.Power => $"VectorMath.Power({l}, {r})",
-                    BinaryKind.Less => $"VectorMath.Flag(Vector512.LessThan({l}, {r}))",
-                    BinaryKind.LessOrEqual => $"VectorMath.Flag(Vector512.LessThanOrEqual({l}, {r}))",
-                    _ => $"VectorMath.Flag(Vector512.Equals({l}, {r}))",
+                    BinaryKind.Less => $"VectorMath.Flag({vector}.LessThan({l}, {r}))",
+                    BinaryKind.LessOrEqual => $"VectorMath.Flag({vector}.LessThanOrEqual({l}, {r}))",
+                    _ => $"VectorMath.Flag({vector}.Equals({l}, {r}))",
                 };
             default:
                 throw new InvalidOperationException($"no text for {e.GetType().Name}");

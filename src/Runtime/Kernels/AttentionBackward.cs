@@ -136,7 +136,6 @@ public static unsafe partial class Attention
         [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
         private static void Weigh(float* weights, float* gradients, float* lse, float* delta, float scale, int queries, int keys, bool hidden)
         {
-            Vector512<float> factor = Vector512.Create(scale), none = Vector512.Create(float.NegativeInfinity);
             for (int i = 0; i < queries; i++, weights += BackwardKeys, gradients += BackwardKeys)
             {
                 if (float.IsNegativeInfinity(lse[i]))
@@ -146,17 +145,13 @@ public static unsafe partial class Attention
                     continue;
                 }
 
-                Vector512<float> shift = Vector512.Create(lse[i] * Log2E), mean = Vector512.Create(delta[i]);
-                for (int key = 0; key < keys; key += 16)
+                if (Vector512.IsHardwareAccelerated)
                 {
-                    Vector512<float> score = Vector512.Load(weights + key), weight = VectorMath.Exp2OfScore(score - shift);
-                    if (hidden)
-                    {
-                        weight = Vector512.ConditionalSelect(Vector512.Equals(score, none), default, weight);
-                    }
-
-                    Vector512.Store(weight, weights + key);
-                    Vector512.Store(weight * (Vector512.Load(gradients + key) - mean) * factor, gradients + key);
+                    Weigh16(weights, gradients, lse[i] * Log2E, delta[i], scale, keys, hidden);
+                }
+                else
+                {
+                    Weigh8(weights, gradients, lse[i] * Log2E, delta[i], scale, keys, hidden);
                 }
             }
         }

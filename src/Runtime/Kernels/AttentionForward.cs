@@ -98,7 +98,7 @@ public static unsafe partial class Attention
                                 Hide(segments, scores, tileColumns, group + q0, queries, k0, keys);
                             }
 
-                            for (int j = 0; j < QueryBlock; j += 16)
+                            for (int j = 0; j < QueryBlock; j += Lanes)
                             {
                                 int inPanel = j % tileColumns;
                                 Weights(scores + (j - inPanel) * KeyBlock + inPanel, tileColumns, keys, max + j, output + (j - inPanel) * wide + inPanel, d, hidden);
@@ -133,62 +133,6 @@ public static unsafe partial class Attention
                         column[(nint)key * tileColumns] = float.NegativeInfinity;
                     }
                 }
-            }
-        }
-
-        /// <summary>16 queries: scores, in units of log 2, to 2^(score − max); max [0 … 16) and sums [32 … 48) go on, and so does the output, [width, queries].</summary>
-        [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-        private static void Weights(float* scores, int stride, int keys, float* max, float* output, int width, bool hidden)
-        {
-            Vector512<float> before = Vector512.Load(max), largest = before, other = before;
-            float* row = scores;
-            int key = 0;
-            for (; key <= keys - 2; key += 2, row += 2 * stride)
-            {
-                largest = Vector512.Max(largest, Vector512.Load(row));
-                other = Vector512.Max(other, Vector512.Load(row + stride));
-            }
-
-            if (key < keys)
-            {
-                largest = Vector512.Max(largest, Vector512.Load(row));
-            }
-
-            // Where every key is hidden so far the largest is −∞, and the shift must be finite.
-            largest = Vector512.Max(largest, other);
-            Vector512.Store(largest, max);
-            Vector512<float> shift = Vector512.Max(largest, Vector512.Create(-1e30f)), sum = default;
-            row = scores;
-            if (hidden)
-            {
-                Vector512<float> none = Vector512.Create(float.NegativeInfinity);
-                for (key = 0; key < keys; key++, row += stride)
-                {
-                    Vector512<float> score = Vector512.Load(row), weight = Vector512.ConditionalSelect(Vector512.Equals(score, none), default, VectorMath.Exp2OfScore(score - shift));
-                    sum += weight;
-                    Vector512.Store(weight, row);
-                }
-            }
-            else
-            {
-                for (key = 0; key < keys; key++, row += stride)
-                {
-                    Vector512<float> weight = VectorMath.Exp2OfScore(Vector512.Load(row) - shift);
-                    sum += weight;
-                    Vector512.Store(weight, row);
-                }
-            }
-
-            Vector512<float> keep = VectorMath.Exp2OfScore(before - shift), sums = Vector512.Load(max + QueryBlock);
-            Vector512.Store(Vector512.FusedMultiplyAdd(sums, keep, sum), max + QueryBlock);
-            if (Vector512.EqualsAll(keep, Vector512.Create(1f)))
-            {
-                return;
-            }
-
-            for (int i = 0; i < width; i++, output += stride)
-            {
-                Vector512.Store(Vector512.Load(output) * keep, output);
             }
         }
 

@@ -148,11 +148,18 @@ public static unsafe class CrossEntropy
                 }
 
                 float factor = Scale * (W == null ? 1 : W[row]);
-                Vector512<float> lse = Vector512.Create(Lse[row]), f = Vector512.Create(factor);
+                Vector256<float> lse = Vector256.Create(Lse[row]), f = Vector256.Create(factor);
                 int i = 0;
                 for (; i <= Classes - 16; i += 16)
                 {
-                    Vector512.Store(VectorMath.Exp(Vector512.Load(x + i) - lse) * f, dx + i);
+                    Vector256<float> first = VectorMath.Exp(Vector256.Load(x + i) - lse) * f, second = VectorMath.Exp(Vector256.Load(x + i + 8) - lse) * f;
+                    Vector256.Store(first, dx + i);
+                    Vector256.Store(second, dx + i + 8);
+                }
+
+                for (; i <= Classes - 8; i += 8)
+                {
+                    Vector256.Store(VectorMath.Exp(Vector256.Load(x + i) - lse) * f, dx + i);
                 }
 
                 if (i < Classes)

@@ -14,13 +14,13 @@ public static unsafe class LayerNorm
             Y = (float*)Unsafe.AsPointer(ref y), Mean = (float*)Unsafe.AsPointer(ref mean), Reciprocal = (float*)Unsafe.AsPointer(ref reciprocal),
         });
 
-    /// <summary>Gradients: dx [rows, n] row by row; dScale and dShift [n], overwritten, summed over rows in blocks of fixed size.</summary>
-    public static void Backward(ThreadTeam team, int rows, int n, ref float x, ref float scale, ref float mean, ref float reciprocal, ref float dy, ref float dx, ref float dScale, ref float dShift)
-    {
-        float* px = (float*)Unsafe.AsPointer(ref x), pScale = (float*)Unsafe.AsPointer(ref scale), pMean = (float*)Unsafe.AsPointer(ref mean), pR = (float*)Unsafe.AsPointer(ref reciprocal), pDy = (float*)Unsafe.AsPointer(ref dy);
-        Elementwise.Rows(team, rows, n, new BackwardBody { N = n, X = px, Scale = pScale, Mean = pMean, Reciprocal = pR, Dy = pDy, Dx = (float*)Unsafe.AsPointer(ref dx) });
-        ColumnSums.Run(team, rows, n, new Columns { N = n, X = px, Mean = pMean, Reciprocal = pR, Dy = pDy, DScale = (float*)Unsafe.AsPointer(ref dScale), DShift = (float*)Unsafe.AsPointer(ref dShift), Rows = rows });
-    }
+    /// <summary>Gradients: dx [rows, n]; dScale and dShift [n], overwritten, summed over rows in blocks of fixed size.</summary>
+    public static void Backward(ThreadTeam team, int rows, int n, ref float x, ref float scale, ref float mean, ref float reciprocal, ref float dy, ref float dx, ref float dScale, ref float dShift) =>
+        RowSums.Run(team, rows, n, (float*)Unsafe.AsPointer(ref dScale), (float*)Unsafe.AsPointer(ref dShift), new BackwardBody
+        {
+            N = n, X = (float*)Unsafe.AsPointer(ref x), Scale = (float*)Unsafe.AsPointer(ref scale), Mean = (float*)Unsafe.AsPointer(ref mean), Reciprocal = (float*)Unsafe.AsPointer(ref reciprocal),
+            Dy = (float*)Unsafe.AsPointer(ref dy), Dx = (float*)Unsafe.AsPointer(ref dx),
+        });
 
     private struct ForwardBody : IRangeBody
     {
@@ -33,46 +33,27 @@ public static unsafe class LayerNorm
             for (long row = from; row < to; row++)
             {
                 float* x = X + row * N, y = Y + row * N;
-                float mean = RowMath.Sum(x, N) / N;
-                NormMath.Center(x, mean, y, N);
-                float r = 1 / MathF.Sqrt(RowMath.Dot(y, y, N) / N + Epsilon);
-                NormMath.Finish(y, r, Scale, Shift, N);
+                float mean = RowMath.Sum(x, N) / N, r = 1 / MathF.Sqrt(NormMath.Squares(x, mean, N) / N + Epsilon);
+                NormMath.Finish(x, mean, r, Scale, Shift, y, N);
                 Mean[row] = mean;
                 Reciprocal[row] = r;
             }
         }
     }
 
-    private struct BackwardBody : IRangeBody
+    private struct BackwardBody : IRowSumsBody
     {
         public int N;
         public float* X, Scale, Mean, Reciprocal, Dy, Dx;
 
-        public void Run(long from, long to)
+        public void Run(int from, int to, float* dScale, float* dShift)
         {
-            for (long row = from; row < to; row++)
+            for (int row = from; row < to; row++)
             {
-                float* x = X + row * N, dy = Dy + row * N, dx = Dx + row * N;
+                float* x = X + (long)row * N, dy = Dy + (long)row * N;
                 float mean = Mean[row], r = Reciprocal[row];
-                NormMath.Sums(x, dy, Scale, mean, r, N, out float sum, out float dot);
-                NormMath.Gradient(x, dy, Scale, mean, r, sum / N, dot / N, dx, N);
-            }
-        }
-    }
-
-    private struct Columns : IRangeBody
-    {
-        public int N, Rows;
-        public float* X, Mean, Reciprocal, Dy, DScale, DShift;
-
-        public void Run(long from, long to)
-        {
-            int width = (int)(to - from);
-            new Span<float>(DScale + from, width).Clear();
-            new Span<float>(DShift + from, width).Clear();
-            for (int row = 0; row < Rows; row++)
-            {
-                NormMath.AddColumns(X + (long)row * N + from, Dy + (long)row * N + from, Mean[row], Reciprocal[row], DScale + from, DShift + from, width);
+                NormMath.Sums(x, dy, Scale, mean, r, N, dScale, dShift, out float sum, out float dot);
+                NormMath.Gradient(x, dy, Scale, mean, r, sum / N, dot / N, Dx + (long)row * N, N);
             }
         }
     }
@@ -85,13 +66,12 @@ public static unsafe class RmsNorm
     public static void Forward(ThreadTeam team, int rows, int n, float epsilon, ref float x, ref float scale, ref float y, ref float reciprocal) =>
         Elementwise.Rows(team, rows, n, new ForwardBody { N = n, Epsilon = epsilon, X = (float*)Unsafe.AsPointer(ref x), Scale = (float*)Unsafe.AsPointer(ref scale), Y = (float*)Unsafe.AsPointer(ref y), Reciprocal = (float*)Unsafe.AsPointer(ref reciprocal) });
 
-    /// <summary>Gradients: dx [rows, n] row by row; dScale [n], overwritten.</summary>
-    public static void Backward(ThreadTeam team, int rows, int n, ref float x, ref float scale, ref float reciprocal, ref float dy, ref float dx, ref float dScale)
-    {
-        float* px = (float*)Unsafe.AsPointer(ref x), pR = (float*)Unsafe.AsPointer(ref reciprocal), pDy = (float*)Unsafe.AsPointer(ref dy);
-        Elementwise.Rows(team, rows, n, new BackwardBody { N = n, X = px, Scale = (float*)Unsafe.AsPointer(ref scale), Reciprocal = pR, Dy = pDy, Dx = (float*)Unsafe.AsPointer(ref dx) });
-        ColumnSums.Run(team, rows, n, new Columns { N = n, X = px, Reciprocal = pR, Dy = pDy, DScale = (float*)Unsafe.AsPointer(ref dScale), Rows = rows });
-    }
+    /// <summary>Gradients: dx [rows, n]; dScale [n], overwritten, summed over rows in blocks of fixed size.</summary>
+    public static void Backward(ThreadTeam team, int rows, int n, ref float x, ref float scale, ref float reciprocal, ref float dy, ref float dx, ref float dScale) =>
+        RowSums.Run(team, rows, n, (float*)Unsafe.AsPointer(ref dScale), null, new BackwardBody
+        {
+            N = n, X = (float*)Unsafe.AsPointer(ref x), Scale = (float*)Unsafe.AsPointer(ref scale), Reciprocal = (float*)Unsafe.AsPointer(ref reciprocal), Dy = (float*)Unsafe.AsPointer(ref dy), Dx = (float*)Unsafe.AsPointer(ref dx),
+        });
 
     private struct ForwardBody : IRangeBody
     {
@@ -105,50 +85,25 @@ public static unsafe class RmsNorm
             {
                 float* x = X + row * N, y = Y + row * N;
                 float r = 1 / MathF.Sqrt(RowMath.Dot(x, x, N) / N + Epsilon);
-                for (int i = 0; i < N; i++)
-                {
-                    y[i] = x[i] * r * Scale[i];
-                }
-
+                NormMath.Finish(x, r, Scale, y, N);
                 Reciprocal[row] = r;
             }
         }
     }
 
-    private struct BackwardBody : IRangeBody
+    private struct BackwardBody : IRowSumsBody
     {
         public int N;
         public float* X, Scale, Reciprocal, Dy, Dx;
 
-        public void Run(long from, long to)
+        public void Run(int from, int to, float* dScale, float* none)
         {
-            for (long row = from; row < to; row++)
+            for (int row = from; row < to; row++)
             {
-                float* x = X + row * N, dy = Dy + row * N, dx = Dx + row * N;
+                float* x = X + (long)row * N, dy = Dy + (long)row * N;
                 float r = Reciprocal[row];
-                NormMath.Sums(x, dy, Scale, 0, r, N, out _, out float dot);
-                NormMath.Gradient(x, dy, Scale, 0, r, 0, dot / N, dx, N);
-            }
-        }
-    }
-
-    private struct Columns : IRangeBody
-    {
-        public int N, Rows;
-        public float* X, Reciprocal, Dy, DScale;
-
-        public void Run(long from, long to)
-        {
-            int width = (int)(to - from);
-            new Span<float>(DScale + from, width).Clear();
-            for (int row = 0; row < Rows; row++)
-            {
-                float r = Reciprocal[row];
-                float* x = X + (long)row * N + from, dy = Dy + (long)row * N + from, d = DScale + from;
-                for (int i = 0; i < width; i++)
-                {
-                    d[i] += dy[i] * (x[i] * r);
-                }
+                NormMath.Sums(x, dy, Scale, 0, r, N, dScale, null, out _, out float dot);
+                NormMath.Gradient(x, dy, Scale, 0, r, 0, dot / N, Dx + (long)row * N, N);
             }
         }
     }

@@ -7,6 +7,8 @@ namespace Shardwright.Kernels;
 /// <summary>Reductions over a middle dim: x [outer, count, inner] → y [outer, inner].</summary>
 public static unsafe class Reduce
 {
+    private const int MaxColumns = 2048;
+
     /// <summary>Sum; rows are added in rising order.</summary>
     public static void Sum(ThreadTeam team, long outer, long count, long inner, ref float x, ref float y)
     {
@@ -17,8 +19,9 @@ public static unsafe class Reduce
         }
         else
         {
-            long parts = (inner + 63) / 64;
-            team.Run((int)(outer * parts), new ColumnBody { Count = count, Inner = inner, Parts = parts, X = px, Y = py });
+            // Runs of columns whose sums stay in the first cache; they begin at multiples of 64, so that a cache line belongs to one thread.
+            long width = Math.Min(MaxColumns, ((inner + team.Threads - 1) / team.Threads + 63) / 64 * 64), parts = (inner + width - 1) / width;
+            team.Run((int)(outer * parts), new ColumnBody { Count = count, Inner = inner, Width = width, Parts = parts, X = px, Y = py });
         }
     }
 
@@ -38,18 +41,21 @@ public static unsafe class Reduce
         for (long start = 0; start < count; start += 4096)
         {
             int n = (int)Math.Min(4096, count - start);
-            Vector512<double> low = default, high = default, lowLost = default, highLost = default;
+            Vector256<double> first = default, second = default, third = default, fourth = default, firstLost = default, secondLost = default, thirdLost = default, fourthLost = default;
             int i = 0;
             for (; i <= n - 16; i += 16)
             {
-                (Vector512<double> a, Vector512<double> b) = Vector512.Widen(Vector512.Load(p + start + i));
-                Add(ref low, ref lowLost, a * a);
-                Add(ref high, ref highLost, b * b);
+                (Vector256<double> w0, Vector256<double> w1) = Vector256.Widen(Vector256.Load(p + start + i));
+                (Vector256<double> w2, Vector256<double> w3) = Vector256.Widen(Vector256.Load(p + start + i + 8));
+                Add(ref first, ref firstLost, w0 * w0);
+                Add(ref second, ref secondLost, w1 * w1);
+                Add(ref third, ref thirdLost, w2 * w2);
+                Add(ref fourth, ref fourthLost, w3 * w3);
             }
 
-            for (int lane = 0; lane < Vector512<double>.Count; lane++)
+            for (int lane = 0; lane < Vector256<double>.Count; lane++)
             {
-                total += new WideSum(low[lane], lowLost[lane]) + new WideSum(high[lane], highLost[lane]);
+                total += new WideSum(first[lane], firstLost[lane]) + new WideSum(second[lane], secondLost[lane]) + new WideSum(third[lane], thirdLost[lane]) + new WideSum(fourth[lane], fourthLost[lane]);
             }
 
             for (; i < n; i++)
@@ -62,9 +68,10 @@ public static unsafe class Reduce
     }
 
     /// <summary>Adds terms that are not negative, and what rounding loses of them (Knuth's exact sum of two).</summary>
-    private static void Add(ref Vector512<double> sum, ref Vector512<double> lost, Vector512<double> term)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Add(ref Vector256<double> sum, ref Vector256<double> lost, Vector256<double> term)
     {
-        Vector512<double> next = sum + term, back = next - sum;
+        Vector256<double> next = sum + term, back = next - sum;
         lost += (sum - (next - back)) + (term - back);
         sum = next;
     }
@@ -91,13 +98,13 @@ public static unsafe class Reduce
 
     private struct ColumnBody : IParallelBody
     {
-        public long Count, Inner, Parts;
+        public long Count, Inner, Width, Parts;
         public float* X, Y;
 
         public void Run(int part, int thread)
         {
-            long outer = part / Parts, from = part % Parts * 64;
-            int width = (int)Math.Min(64, Inner - from);
+            long outer = part / Parts, from = part % Parts * Width;
+            int width = (int)Math.Min(Width, Inner - from);
             float* y = Y + outer * Inner + from;
             new Span<float>(y, width).Clear();
             for (long row = 0; row < Count; row++)

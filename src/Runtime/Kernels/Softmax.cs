@@ -1,5 +1,7 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using Shardwright.Execution;
+using V = System.Runtime.Intrinsics.Vector256<float>;
 
 namespace Shardwright.Kernels;
 
@@ -49,11 +51,45 @@ public static unsafe class Softmax
             for (long row = from; row < to; row++)
             {
                 float* y = Y + row * N, dy = Dy + row * N, dx = Dx + row * N;
-                float sum = Logarithm ? RowMath.Sum(dy, N) : RowMath.Dot(y, dy, N);
-                for (int i = 0; i < N; i++)
+                if (Logarithm)
                 {
-                    dx[i] = Logarithm ? dy[i] - MathF.Exp(y[i]) * sum : y[i] * (dy[i] - sum);
+                    LogarithmRow(y, dy, RowMath.Sum(dy, N), dx, N);
                 }
+                else
+                {
+                    Row(y, dy, RowMath.Dot(y, dy, N), dx, N);
+                }
+            }
+        }
+
+        private static void Row(float* y, float* dy, float sum, float* dx, int n)
+        {
+            V s = Vector256.Create(sum);
+            int i = 0;
+            for (; i <= n - 8; i += 8)
+            {
+                Vector256.Store(Vector256.Load(y + i) * (Vector256.Load(dy + i) - s), dx + i);
+            }
+
+            for (; i < n; i++)
+            {
+                dx[i] = y[i] * (dy[i] - sum);
+            }
+        }
+
+        private static void LogarithmRow(float* y, float* dy, float sum, float* dx, int n)
+        {
+            V s = Vector256.Create(sum);
+            int i = 0;
+            for (; i <= n - 8; i += 8)
+            {
+                Vector256.Store(Vector256.Load(dy + i) - VectorMath.Exp(Vector256.Load(y + i)) * s, dx + i);
+            }
+
+            if (i < n)
+            {
+                V rest = VectorMath.LoadPart(ref *dy, i, n - i) - VectorMath.Exp(VectorMath.LoadPart(ref *y, i, n - i)) * s;
+                VectorMath.StorePart(rest, ref *dx, i, n - i);
             }
         }
     }

@@ -4,9 +4,10 @@ using V = System.Runtime.Intrinsics.Vector512<float>;
 
 namespace Shardwright.Kernels;
 
-/// <summary>Branch-free fp32 functions on vectors of 16, within a few units in the last place. Exponentials are clamped so that no result is
-/// denormal: a denormal costs an assist of some 150 cycles, and managed code cannot switch them off.</summary>
-public static class VectorMath
+/// <summary>Branch-free fp32 functions on vectors of 16 and of 8, with the same bits, within a few units in the last place. Exponentials are clamped so that no result is
+/// denormal: a denormal costs an assist of some 150 cycles, and managed code cannot switch them off. Clamps take the machine's own minimum and maximum, which cost one
+/// instruction; with the bound on the left, they let NaN through.</summary>
+public static partial class VectorMath
 {
     private const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
 
@@ -14,8 +15,13 @@ public static class VectorMath
     [MethodImpl(Inline)]
     public static V Exp(V x)
     {
+        if (!Vector512.IsHardwareAccelerated)
+        {
+            return Vector512.Create(Exp(x.GetLower()), Exp(x.GetUpper()));
+        }
+
         // x = n·ln 2 + r; the polynomial of eʳ is Cephes' expf.
-        V clamped = Vector512.Min(Vector512.Max(x, Vector512.Create(-87.33654f)), Vector512.Create(88.0f));
+        V clamped = Vector512.MinNative(Vector512.Create(88.0f), Vector512.MaxNative(Vector512.Create(-87.33654f), x));
         V shifted = Vector512.FusedMultiplyAdd(clamped, Vector512.Create(1.44269504f), Vector512.Create(12582912f));
         V n = shifted - Vector512.Create(12582912f);
         V r = Vector512.FusedMultiplyAdd(n, Vector512.Create(-0.693359375f), clamped);
@@ -34,8 +40,13 @@ public static class VectorMath
     [MethodImpl(Inline)]
     public static V Exp2OfScore(V x)
     {
+        if (!Vector512.IsHardwareAccelerated)
+        {
+            return Vector512.Create(Exp2OfScore(x.GetLower()), Exp2OfScore(x.GetUpper()));
+        }
+
         // x = n + r, |r| ≤ 1/2; least squares polynomial of 2ʳ, 9e-8 relative.
-        V clamped = Vector512.Max(x, Vector512.Create(-80f));
+        V clamped = Vector512.MaxNative(Vector512.Create(-80f), x);
         V shifted = clamped + Vector512.Create(12582912f);
         V r = clamped - (shifted - Vector512.Create(12582912f));
         V p = Vector512.FusedMultiplyAdd(Vector512.Create(0.001326472731307149f), r, Vector512.Create(0.009671512991189957f));
@@ -52,7 +63,12 @@ public static class VectorMath
     [MethodImpl(Inline)]
     public static V Log(V x)
     {
-        V safe = Vector512.Max(x, Vector512.Create(1.17549435e-38f));
+        if (!Vector512.IsHardwareAccelerated)
+        {
+            return Vector512.Create(Log(x.GetLower()), Log(x.GetUpper()));
+        }
+
+        V safe = Vector512.MaxNative(Vector512.Create(1.17549435e-38f), x);
         Vector512<int> bits = safe.AsInt32();
         V e = Vector512.ConvertToSingle((bits >> 23) - Vector512.Create(126));
         V m = ((bits & Vector512.Create(0x007FFFFF)) | Vector512.Create(0x3F000000)).AsSingle();
@@ -88,7 +104,12 @@ public static class VectorMath
     [MethodImpl(Inline)]
     public static V Tanh(V x)
     {
-        V c = Vector512.Min(Vector512.Max(x, Vector512.Create(-7.90531110763549805f)), Vector512.Create(7.90531110763549805f));
+        if (!Vector512.IsHardwareAccelerated)
+        {
+            return Vector512.Create(Tanh(x.GetLower()), Tanh(x.GetUpper()));
+        }
+
+        V c = Vector512.MinNative(Vector512.Create(7.90531110763549805f), Vector512.MaxNative(Vector512.Create(-7.90531110763549805f), x));
         V z = c * c;
         V p = Vector512.FusedMultiplyAdd(Vector512.Create(-2.76076847742355e-16f), z, Vector512.Create(2.00018790482477e-13f));
         p = Vector512.FusedMultiplyAdd(p, z, Vector512.Create(-8.60467152213735e-11f));
@@ -106,7 +127,12 @@ public static class VectorMath
     [MethodImpl(Inline)]
     public static V Erf(V x)
     {
-        V c = Vector512.Min(Vector512.Max(x, Vector512.Create(-4f)), Vector512.Create(4f));
+        if (!Vector512.IsHardwareAccelerated)
+        {
+            return Vector512.Create(Erf(x.GetLower()), Erf(x.GetUpper()));
+        }
+
+        V c = Vector512.MinNative(Vector512.Create(4f), Vector512.MaxNative(Vector512.Create(-4f), x));
         V z = c * c;
         V p = Vector512.FusedMultiplyAdd(Vector512.Create(-2.72614225801306e-10f), z, Vector512.Create(2.77068142495902e-08f));
         p = Vector512.FusedMultiplyAdd(p, z, Vector512.Create(-2.10102402082508e-06f));
@@ -145,32 +171,14 @@ public static class VectorMath
     [MethodImpl(Inline)]
     public static V Select(V condition, V a, V b) => Vector512.ConditionalSelect(Vector512.Equals(condition, V.Zero), b, a);
 
-    /// <summary>Loads up to 16 elements; the rest are 0.</summary>
-    [MethodImpl(Inline)]
-    public static V LoadPart(ref float source, long index, int count)
-    {
-        V result = V.Zero;
-        for (int lane = 0; lane < count; lane++)
-        {
-            result = result.WithElement(lane, Unsafe.Add(ref source, (nint)index + lane));
-        }
-
-        return result;
-    }
-
-    /// <summary>Stores the first elements.</summary>
-    [MethodImpl(Inline)]
-    public static void StorePart(V value, ref float target, long index, int count)
-    {
-        for (int lane = 0; lane < count; lane++)
-        {
-            Unsafe.Add(ref target, (nint)index + lane) = value.GetElement(lane);
-        }
-    }
-
     [MethodImpl(Inline)]
     private static V SinOrCos(V x, Vector512<int> quarter)
     {
+        if (!Vector512.IsHardwareAccelerated)
+        {
+            return Vector512.Create(SinOrCos(x.GetLower(), quarter.GetLower()), SinOrCos(x.GetUpper(), quarter.GetUpper()));
+        }
+
         V n = Vector512.FusedMultiplyAdd(x, Vector512.Create(0.636619772f), Vector512.Create(12582912f));
         Vector512<int> quadrant = n.AsInt32() + quarter;
         n -= Vector512.Create(12582912f);
