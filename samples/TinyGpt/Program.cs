@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using Shardwright;
 using Shardwright.Execution;
+using Shardwright.Observability;
 using Spectre.Console;
 
 namespace TinyGpt;
@@ -9,6 +10,9 @@ namespace TinyGpt;
 /// <summary>The command line of the sample.</summary>
 public static class Program
 {
+    /// <summary>Spans of a rank that a trace holds: a file that browsers still open.</summary>
+    private const int TracedSpans = 100_000;
+
     /// <summary>Trains, or compares meshes.</summary>
     /// <returns>0; 1 where the input cannot be used; 130 after Ctrl-C.</returns>
     public static int Main(string[] arguments)
@@ -25,7 +29,9 @@ public static class Program
         var export = new Option<string?>("--export") { Description = "File to write the trained weights to, in the safetensors format" };
         var device = new Option<string>("--device") { Description = "Where the ranks run: cpu; cuda, opencl or ilgpu-cpu through ILGPU; auto takes a GPU where there is one", DefaultValueFactory = _ => "cpu" };
         device.AcceptOnlyFromAmong("cpu", "cuda", "opencl", "ilgpu-cpu", "auto");
-        var root = new RootCommand("Trains a byte-level GPT, sharded over a mesh of ranks.") { mesh, text, steps, seed, threads, device, compare, save, saveEvery, resume, export };
+        var link = new Option<string[]>("--link") { Description = "Gives messages the time of a network: 10Gbps,50us for all axes, tp=25GB/s,5us for one", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [] };
+        var trace = new Option<string?>("--trace") { Description = "File to write a trace of all ranks to: kernels, messages, waits, for ui.perfetto.dev or chrome://tracing; of a long run, its first steps" };
+        var root = new RootCommand("Trains a byte-level GPT, sharded over a mesh of ranks.") { mesh, text, steps, seed, threads, device, compare, save, saveEvery, resume, export, link, trace };
         root.SetAction(parsed =>
         {
             GptMesh? chosen = GptMesh.All.FirstOrDefault(m => string.Equals(m.Name, parsed.GetValue(mesh), StringComparison.OrdinalIgnoreCase));
@@ -37,9 +43,9 @@ public static class Program
             Checkpoint? from;
             try
             {
-                if (parsed.GetValue(compare) && (parsed.GetValue(resume) ?? parsed.GetValue(save) ?? parsed.GetValue(export)) is { } unused)
+                if (parsed.GetValue(compare) && (parsed.GetValue(resume) ?? parsed.GetValue(save) ?? parsed.GetValue(export) ?? parsed.GetValue(trace)) is { } unused)
                 {
-                    return Fail($"'{unused}' cannot be used with --compare, whose runs are short and all start anew: leave --save, --resume and --export out.");
+                    return Fail($"'{unused}' cannot be used with --compare, whose runs are short and all start anew: leave --save, --resume, --export and --trace out.");
                 }
 
                 from = Resume(parsed.GetValue(resume), parsed.GetValue(save), chosen);
@@ -69,14 +75,24 @@ public static class Program
             }
 
             Backend backend;
+            FileStream? traceFile = null;
+            var links = new Dictionary<string, LinkModel>();
             try
             {
+                foreach ((string axis, LinkModel model) in parsed.GetValue(link)!.SelectMany(l => LinkText.Parse(l, parsed.GetValue(compare) ? GptMesh.All.MaxBy(m => m.Mesh.Axes.Count)!.Mesh : chosen.Mesh)))
+                {
+                    links[axis] = model;
+                }
+
+                traceFile = parsed.GetValue(trace) is { } path ? TraceFile.Create(path) : null;
                 backend = Accelerators.Open(parsed.GetValue(device)!);
             }
-            catch (ArgumentException error)
+            catch (Exception error) when (error is ArgumentException or FormatException or IOException)
             {
                 return Fail(error.Message);
             }
+
+            using FileStream? traced = traceFile;
 
             using var opened = backend as IDisposable;
             using var stop = new CancellationTokenSource();
@@ -90,7 +106,8 @@ public static class Program
             {
                 ByteCorpus corpus = ByteCorpus.Load(parsed.GetValue(text) ?? Sources(), Gpt.Context, Gpt.Batch, parsed.GetValue(text) is null ? [".cs", ".md"] : []);
                 var files = new RunFiles(from, parsed.GetValue(save), every, parsed.GetValue(export));
-                var run = new Run(corpus, count, from?.Seed ?? parsed.GetValue(seed) ?? 42, perRank, backend, files, stop.Token);
+                var options = new WorldOptions { ThreadsPerRank = perRank, Backend = backend, Links = links, Trace = traced is null ? null : new TraceRecorder(TracedSpans) };
+                var run = new Run(corpus, count, from?.Seed ?? parsed.GetValue(seed) ?? 42, options, files, stop.Token);
                 if (parsed.GetValue(compare))
                 {
                     Comparison.Print(run);
@@ -98,6 +115,10 @@ public static class Program
                 else
                 {
                     run.Train(chosen);
+                    if (traced is not null)
+                    {
+                        TraceFile.Write(traced, options.Trace!, chosen.Plan());
+                    }
                 }
 
                 return 0;

@@ -20,7 +20,7 @@ public sealed record RunFiles(Checkpoint? From = null, string? SaveTo = null, in
 }
 
 /// <summary>A training run: data, length, seed.</summary>
-public sealed class Run(ByteCorpus corpus, int steps, ulong seed, int threads, Backend backend, RunFiles files, CancellationToken cancellation)
+public sealed class Run(ByteCorpus corpus, int steps, ulong seed, WorldOptions options, RunFiles files, CancellationToken cancellation)
 {
     private const int EvaluateEvery = 100;
     private const int GeneratedBytes = 400;
@@ -137,15 +137,18 @@ public sealed class Run(ByteCorpus corpus, int steps, ulong seed, int threads, B
     /// <summary>Runs a body on every rank of a mesh.</summary>
     public void World(GptMesh mesh, Action<RankContext, IGptRank> body)
     {
-        using var world = Shardwright.World.InProcess(mesh.Mesh, new WorldOptions { ThreadsPerRank = threads, Backend = backend });
+        using var world = Shardwright.World.InProcess(mesh.Mesh, options with { Links = Links(mesh) });
         world.Run(
             context =>
             {
-                using IGptRank gpt = backend == Backend.Host ? mesh.Make(context, seed) : Accelerators.Make(mesh.Name, context, seed);
+                using IGptRank gpt = options.Backend == Backend.Host ? mesh.Make(context, seed) : Accelerators.Make(mesh.Name, context, seed);
                 body(context, gpt);
             },
             cancellation);
     }
+
+    /// <summary>The links of the axes that a mesh has: a comparison runs meshes that lack some.</summary>
+    private Dictionary<string, LinkModel> Links(GptMesh mesh) => options.Links!.Where(l => mesh.Mesh.Axes.Any(a => a.Name == l.Key)).ToDictionary();
 
     /// <summary>Arrays of a batch, and the tensors over them.</summary>
     public static (int[] Ids, int[] Targets, TokenTensor IdTensor, TokenTensor TargetTensor) Batch()

@@ -56,6 +56,15 @@ public sealed class FixTests
         { "SW1004", Model("Mean(dense.Forward(x))", "[Split(\"tp\", 1)] readonly Linear dense = new(6, 4);"), "SW1004/Weight", "[Split(\"tp\", 1, Parameter = nameof(Shardwright.Linear.Weight))]" },
         { "SW2001", Stacked("[Stages(1, 1)] "), "SW2001/nearest", "[Stages(2, 2)]" },
         { "SW2003", Model(on: "[ShardedOn<Lab>(MicroBatches = 3)]"), "SW2003/micro-batches", "MicroBatches = 2)" },
+        { "SW3001", Desk.Head + """
+            [DeviceSpec(MemoryBytes = 40 << 20, BandwidthGBs = 20, Fp32TFlops = 0.16)] public sealed class Small;
+            [DeviceMesh(Device = typeof(Small))] [MeshAxis("dp", 2)] public sealed class Tight;
+            [ShardedOn<Tight>] public sealed partial class Net
+            {
+                readonly Tensor up = Parameter(256, 1024); readonly Tensor down = Parameter(1024, 256);
+                public Tensor Loss([Shape(8192, 256), Split("dp", 0)] Tensor x) => Mean(Square(MatMul(Gelu(MatMul(x, up)), down)));
+            }
+            """, "SW3001/fit", "[ShardedOn<Tight>(MicroBatches = " },
         { "SW3004", Desk.Head + """
             [ShardedLayer] public sealed partial class Shift(int width) { readonly Tensor by = Parameter(width); public Tensor Forward(Tensor x) => x + by; }
             [ShardedOn<Lab>] public sealed partial class Net { [Recompute] readonly Shift shift = new(6); public Tensor Loss([Shape(8, 6)] Tensor x) => Mean(shift.Forward(x)); }

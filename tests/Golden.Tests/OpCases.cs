@@ -243,6 +243,26 @@ public sealed partial class ConcatParts
     public Tensor Loss() => Sum(Concat(1, a, b, a) * c);
 }
 
+/// <summary>A layer that reads something from outside of its stack.</summary>
+[ShardedLayer]
+public sealed partial class Mixed
+{
+    public Tensor Forward(Tensor x, Tensor shared) => Tanh(x * shared + x);
+}
+
+/// <summary>b is read in every layer of two stacks, and after them: its gradient is the sum of all.</summary>
+[ShardedOn<One>]
+public sealed partial class SharedByTwoStacks
+{
+    readonly Tensor a = Parameter(3, 5);
+    readonly Tensor b = Parameter(3, 5);
+    readonly Tensor c = Parameter(3, 5);
+    readonly LayerStack<Mixed> first = new(2, () => new Mixed());
+    readonly LayerStack<Mixed> second = new(3, () => new Mixed());
+
+    public Tensor Loss() => Sum(second.Forward(first.Forward(a, b), b) * b * c);
+}
+
 [ShardedOn<One>]
 public sealed partial class StackParts
 {

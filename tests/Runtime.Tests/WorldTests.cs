@@ -88,6 +88,41 @@ public sealed class WorldTests
         });
     }
 
+    [Theory]
+    [InlineData(200, 1)]
+    [InlineData(65, 7)]
+    [InlineData(1000, 3)]
+    public void AsManyOperationsAsYouLikeAreUnderWayAtOnce(int count, int rounds)
+    {
+        using var world = World.InProcess(Line(2));
+        world.Run(context =>
+        {
+            using var arena = new Arena(count * 64L, context.Rank);
+            ProcessGroup group = context.Group("dp");
+            var tickets = new Ticket[count];
+            for (int round = 0; round < rounds; round++)
+            {
+                for (int i = 0; i < count; i++)
+                {
+                    var one = new Slice<float>(i * 64L, 1);
+                    arena.Span(one)[0] = context.Rank == 0 ? round * 10_000 + i : -1;
+                    tickets[i] = context.Rank == 0 ? group.StartSend(arena, one, 1) : group.StartReceive(arena, one, 0);
+                }
+
+                // Waited for in another order than they were started.
+                for (int i = 0; i < count; i++)
+                {
+                    group.Wait(tickets[(i * 7 + round) % count]);
+                }
+
+                for (int i = 0; i < count; i++)
+                {
+                    Assert.Equal(round * 10_000 + i, arena.Span(new Slice<float>(i * 64L, 1))[0]);
+                }
+            }
+        });
+    }
+
     [Fact]
     public void GroupsFollowTheAxes()
     {

@@ -46,15 +46,22 @@ public sealed partial class PipelineBlock(int hidden, int heads, float dropout)
 [ShardedOn<Pp4>(Name = "Pp4M2GPipe", MicroBatches = 2, Schedule = PipelineSchedule.GPipe)]
 [ShardedOn<Pp2>(Name = "Pp2M4Interleaved", MicroBatches = 4, Schedule = PipelineSchedule.Interleaved)]
 [ShardedOn<Pp2>(Name = "Pp2M4Bfs", MicroBatches = 4, Schedule = PipelineSchedule.LoopedBreadthFirst)]
-[ShardedOn<Pp4>(Name = "Pp4M8ZbH1", MicroBatches = 8, Schedule = PipelineSchedule.ZeroBubbleH1)]
+[ShardedOn<Pp2>(Name = "Pp2M4V3", MicroBatches = 4, Schedule = PipelineSchedule.Interleaved, Chunks = 3, GroupSize = 2)]
+[ShardedOn<Pp4>(Name = "Pp4M2V2", MicroBatches = 2, Schedule = PipelineSchedule.Interleaved)]
+[ShardedOn<Pp4>(Name = "Pp4M8V3", MicroBatches = 8, Schedule = PipelineSchedule.Interleaved, Chunks = 3)]
+[ShardedOn<Pp4>(Name = "Pp4M8ZbH1", MicroBatches = 8, Schedule = PipelineSchedule.ZeroBubbleH1, HopAwareWarmUp = true)]
 [ShardedOn<Pp2>(Name = "Pp2M4ZbV", MicroBatches = 4, Schedule = PipelineSchedule.ZeroBubbleV)]
 [ShardedOn<Pp2>(Name = "Pp2M1ZbV", MicroBatches = 1, Schedule = PipelineSchedule.ZeroBubbleV)]
 [ShardedOn<Pp2>(Name = "Pp2M4Own", MicroBatches = 4, Schedule = PipelineSchedule.Custom, OwnSchedule = typeof(OwnSchedule))]
 [ShardedOn<Pp2Dp2Tp2>(Name = "Pp2Dp2Tp2M4", MicroBatches = 4)]
+[ShardedOn<Pp2Dp2Tp2>(Name = "Pp2Dp2Tp2M1GPipe", Schedule = PipelineSchedule.GPipe)]
 [ShardedOn<Pp2Dp2Tp2>(Name = "Pp2Dp2Tp2M2ZbH1", MicroBatches = 2, Schedule = PipelineSchedule.ZeroBubbleH1)]
+[ShardedOn<Pp2Dp2Tp2>(Name = "Pp2Dp2Tp2M4V2", MicroBatches = 4, Schedule = PipelineSchedule.Interleaved)]
+[ShardedOn<Pp2Dp2Tp2>(Name = "Pp2Dp2Tp2M2Bfs", MicroBatches = 2, Schedule = PipelineSchedule.LoopedBreadthFirst)]
+[ShardedOn<Pp2Dp2Tp2>(Name = "Pp2Dp2Tp2M4ZbV", MicroBatches = 4, Schedule = PipelineSchedule.ZeroBubbleV)]
 public sealed partial class PipelineGpt
 {
-    public const int Vocab = 64, Hidden = 32, Heads = 4, Layers = 4, Context = 24, Batch = 16;
+    public const int Vocab = 64, Hidden = 32, Heads = 4, Layers = 10, Context = 24, Batch = 16;
 
     [Split("tp", dim: 0)] readonly Embedding tokens = new(Vocab, Hidden);
     readonly Embedding positions = new(Context, Hidden);

@@ -42,7 +42,8 @@ internal static class ModelExtractor
                 Attributes.Named(attribute, "MicroBatches", context, translator) ?? new Expression.Integer(1, site),
                 Member(attribute, "Schedule", "OneForwardOneBackward"), Member(attribute, "Optimizer", "AdamW"), Member(attribute, "Zero", "None"),
                 Value(attribute, "ZeroAxis") as string ?? "", Member(attribute, "Recompute", "None"), Member(attribute, "Precision", "Float32"), site,
-                ReadSchedule(Value(attribute, "OwnSchedule") as INamedTypeSymbol, context)));
+                ReadSchedule(Value(attribute, "OwnSchedule") as INamedTypeSymbol, context),
+                Value(attribute, "Chunks") as int? ?? 0, Value(attribute, "GroupSize") as int? ?? 0, Value(attribute, "HopAwareWarmUp") is true));
         }
 
         return meshes.ToEquatable();

@@ -1,4 +1,3 @@
-using Shardwright.Compiler.Graph;
 using Shardwright.Compiler.Graph.Ops;
 using Shardwright.Compiler.Sharding;
 
@@ -6,58 +5,76 @@ namespace Shardwright.Compiler.Fusion;
 
 /// <summary>Groups the steps of a region into kernels, greedily, by one rule: values that pass between ops should not pass through memory.
 /// Elementwise ops join the elementwise cluster or the matrix product that feeds them, where the order of everything else allows it.</summary>
-public static class Clusterer
+public sealed class Clusterer
 {
     private const int MaxOps = 24;
     private const int MaxTensors = 12;
 
+    private readonly List<FusedStep> _items = new();
+    private readonly Dictionary<LocalTensor, List<FusedStep>> _writers = new(), _readers = new();
+    private int _next;
+
+    private Clusterer()
+    {
+    }
+
     /// <summary>Fuses the steps of one region.</summary>
     public static List<FusedStep> Fuse(LocalRegion region)
     {
-        var items = new List<FusedStep>();
+        var clusterer = new Clusterer();
         foreach (LocalStep step in region.Steps)
         {
             if (step is LocalStep.Collective collective)
             {
-                items.Add(new FusedStep(collective));
-                continue;
+                clusterer.Append(new FusedStep(collective));
             }
-
-            var compute = (LocalStep.Compute)step;
-            if (compute.Op is not ElementwiseOp || !Join(items, compute))
+            else if (step is LocalStep.Compute compute && (compute.Op is not ElementwiseOp || !clusterer.Join(compute)))
             {
-                items.Add(new FusedStep(compute));
+                clusterer.Append(new FusedStep(compute));
             }
         }
 
-        return items;
+        return clusterer._items.OrderBy(i => i.Position).ToList();
     }
 
-    private static bool Join(List<FusedStep> items, LocalStep.Compute op)
+    private void Append(FusedStep item)
+    {
+        item.Position = _next++;
+        _items.Add(item);
+        foreach (LocalTensor output in item.Outputs)
+        {
+            Note(_writers, output, item);
+        }
+
+        foreach (LocalTensor input in item.Inputs)
+        {
+            Note(_readers, input, item);
+        }
+    }
+
+    private bool Join(LocalStep.Compute op)
     {
         // The last writer of each input decides how far up the op may move.
-        int[] writers = op.Inputs.Select(t => LastWriter(items, t)).ToArray();
-        foreach (int at in writers.Where(w => w >= 0).Distinct().OrderByDescending(w => w))
+        FusedStep?[] writers = op.Inputs.Select(LastWriter).ToArray();
+        foreach (FusedStep cluster in writers.OfType<FusedStep>().Distinct().OrderByDescending(w => w.Position))
         {
-            FusedStep cluster = items[at];
             if (!Fits(cluster, op))
             {
                 continue;
             }
 
-            bool hoist = op.Inputs.Where((t, i) => writers[i] >= at && !cluster.Outputs.Contains(t)).All(t => LastWriter(items, t) < at);
+            bool hoist = !op.Inputs.Where((t, i) => writers[i] is { } writer && writer.Position >= cluster.Position && !cluster.Outputs.Contains(t)).Any();
             if (hoist)
             {
-                cluster.Ops.Add(op);
+                Extend(cluster, op);
                 return true;
             }
 
-            bool sink = items.Skip(at + 1).All(later => !later.Inputs.Any(t => cluster.Outputs.Any(o => o.Root == t.Root)) && !later.Outputs.Any(t => cluster.Inputs.Any(i => i.Root == t.Root)));
+            bool sink = !cluster.Outputs.Any(o => IsTouchedAfter(_readers, o, cluster)) && !cluster.Inputs.Any(i => IsTouchedAfter(_writers, i, cluster));
             if (sink)
             {
-                items.RemoveAt(at);
-                cluster.Ops.Add(op);
-                items.Add(cluster);
+                cluster.Position = _next++;
+                Extend(cluster, op);
                 return true;
             }
         }
@@ -65,7 +82,44 @@ public static class Clusterer
         return false;
     }
 
-    private static int LastWriter(List<FusedStep> items, LocalTensor tensor) => items.FindLastIndex(i => i.Outputs.Any(o => o.Root == tensor.Root));
+    private void Extend(FusedStep cluster, LocalStep.Compute op)
+    {
+        cluster.Ops.Add(op);
+        foreach (LocalTensor output in op.Outputs)
+        {
+            Note(_writers, output, cluster);
+        }
+
+        foreach (LocalTensor input in op.Inputs.Where(i => !cluster.Outputs.Contains(i)))
+        {
+            Note(_readers, input, cluster);
+        }
+    }
+
+    private static void Note(Dictionary<LocalTensor, List<FusedStep>> table, LocalTensor tensor, FusedStep item)
+    {
+        if (!table.TryGetValue(tensor.Root, out List<FusedStep>? items))
+        {
+            table[tensor.Root] = items = new List<FusedStep>();
+        }
+
+        items.Add(item);
+    }
+
+    private FusedStep? LastWriter(LocalTensor tensor)
+    {
+        FusedStep? last = null;
+        foreach (FusedStep writer in _writers.TryGetValue(tensor.Root, out List<FusedStep>? writers) ? writers : [])
+        {
+            last = last is null || writer.Position > last.Position ? writer : last;
+        }
+
+        return last;
+    }
+
+    /// <summary>Whether a later item touches the memory of a tensor. The latest ones were noted last, so the answer is mostly found at once.</summary>
+    private static bool IsTouchedAfter(Dictionary<LocalTensor, List<FusedStep>> table, LocalTensor tensor, FusedStep cluster) =>
+        table.TryGetValue(tensor.Root, out List<FusedStep>? items) && items.FindLastIndex(i => i.Position > cluster.Position) >= 0;
 
     private static bool Fits(FusedStep cluster, LocalStep.Compute op)
     {

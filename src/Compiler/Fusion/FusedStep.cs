@@ -13,6 +13,9 @@ public sealed class FusedStep
     /// <summary>Set for a collective.</summary>
     public LocalStep.Collective? Collective { get; }
 
+    /// <summary>Its place among the steps of its region, while these are grouped: larger is later.</summary>
+    internal int Position { get; set; }
+
     /// <summary>The ops of the cluster, in order; the first may be a product, all others are elementwise.</summary>
     public List<LocalStep.Compute> Ops { get; } = new();
 

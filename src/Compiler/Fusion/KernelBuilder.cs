@@ -8,8 +8,9 @@ namespace Shardwright.Compiler.Fusion;
 public sealed class KernelBuilder
 {
     private readonly List<KernelPlan> _kernels = new();
-    private readonly Dictionary<string, int> _byContent = new();
+    private readonly Dictionary<KernelPlan, int> _byContent = new();
     private readonly HashSet<string> _names = new(StringComparer.OrdinalIgnoreCase);
+    private readonly Dictionary<string, int> _tried = new(StringComparer.OrdinalIgnoreCase);
 
     /// <summary>All kernels made so far.</summary>
     public IReadOnlyList<KernelPlan> Kernels => _kernels;
@@ -35,7 +36,7 @@ public sealed class KernelBuilder
             (kernel, tensors) = Single(step.Ops[0]);
         }
 
-        string content = (kernel with { Name = "", Sources = default, Tensors = kernel.Tensors.Select(t => t with { Name = "" }).ToEquatable() }).ToString() + Detail(kernel);
+        KernelPlan content = kernel with { Name = "", Sources = default, Tensors = kernel.Tensors.Select(t => t with { Name = "" }).ToEquatable() };
         if (_byContent.TryGetValue(content, out int known))
         {
             EquatableArray<string> sources = _kernels[known].Sources.Concat(kernel.Sources).Distinct().Take(6).ToEquatable();
@@ -47,15 +48,6 @@ public sealed class KernelBuilder
         _byContent[content] = _kernels.Count - 1;
         return (_kernels.Count - 1, tensors);
     }
-
-    private static string Detail(KernelPlan kernel) => kernel switch
-    {
-        ElementwiseKernel e => Body(e.Body),
-        GemmKernel { Epilogue: { } body } => Body(body),
-        _ => "",
-    };
-
-    private static string Body(FusedBody body) => string.Join(";", body.Steps) + string.Join(";", body.Outputs) + string.Join(";", body.Inputs) + body.Dims;
 
     private static (KernelPlan, ImmutableArray<LocalTensor>) Gemm(FusedStep step, Func<LocalTensor, bool> needed, bool accumulates)
     {
@@ -163,9 +155,16 @@ public sealed class KernelBuilder
     private string Unique(string name)
     {
         string unique = name;
-        for (int n = 2; !_names.Add(unique); n++)
+        if (!_names.Add(unique))
         {
-            unique = name + n;
+            // Names are never given back: the search goes on where it ended for this one.
+            int n = _tried.TryGetValue(name, out int tried) ? tried : 1;
+            do
+            {
+                unique = name + ++n;
+            }
+            while (!_names.Add(unique));
+            _tried[name] = n;
         }
 
         return unique;

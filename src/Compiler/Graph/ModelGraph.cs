@@ -48,8 +48,9 @@ public sealed record StageRequest(string Path, string Mesh, bool IsSingle, Equat
 
 /// <summary>Where an attribute that places a parameter is written.</summary>
 /// <param name="Place">Declaration of the field: Type#site.</param>
-/// <param name="Parameter">Value of the attribute's argument Parameter; empty where it needs none.</param>
-public sealed record AnnotationPlace(string Place, string Parameter);
+/// <param name="Parameter">The attribute's argument Parameter; empty where it needs none.</param>
+/// <param name="Written">The same as source text.</param>
+public sealed record AnnotationPlace(string Place, string Parameter, string Written);
 
 /// <summary>What is known of a parameter beyond its shape.</summary>
 /// <param name="Path">Logical path; <c>{0}</c> stands for the layer index in a stack: <c>blocks.{0}.attention.query</c>.</param>
@@ -105,9 +106,6 @@ public sealed class Value
 
     /// <summary>For a parameter or input: how the size of a dim comes about; null where that is not known.</summary>
     public Func<int, Tracing.SizeTree?>? Sizes { get; internal set; }
-
-    /// <summary>For an input: where it is declared, Type#site.</summary>
-    public string DeclaredAt { get; internal set; } = "";
 
     /// <summary>Placements that the user wrote: on inputs and parameters, and on values by <c>Reshard</c>.</summary>
     public List<PlacementRequest> Requests { get; } = new();

@@ -41,6 +41,11 @@ public static class ArenaLayout
             {
                 best = new Layout(offsets.ToImmutableArray(), bytes, bound);
             }
+
+            if (bytes == bound)
+            {
+                break;
+            }
         }
 
         return best!;
@@ -49,27 +54,49 @@ public static class ArenaLayout
     private static (long[] Offsets, long Bytes) FirstFit(IReadOnlyList<Block> blocks, IEnumerable<int> order)
     {
         var offsets = new long[blocks.Count];
-        var placed = new List<int>();
+
+        // Blocks that have their place, by offset.
+        long[] starts = new long[blocks.Count], ends = new long[blocks.Count];
+        int[] firsts = new int[blocks.Count], lasts = new int[blocks.Count];
+        int count = 0;
         long total = 0;
         foreach (int i in order)
         {
+            int first = blocks[i].First, last = blocks[i].Last;
             long size = Align(blocks[i].Bytes), offset = 0;
-            foreach (int other in placed.Where(p => blocks[p].First <= blocks[i].Last && blocks[i].First <= blocks[p].Last).OrderBy(p => offsets[p]))
+            for (int p = 0; p < count; p++)
             {
-                if (offset + size <= offsets[other])
+                if (firsts[p] > last || lasts[p] < first)
+                {
+                    continue;
+                }
+
+                if (offset + size <= starts[p])
                 {
                     break;
                 }
 
-                offset = Math.Max(offset, offsets[other] + Align(blocks[other].Bytes));
+                offset = Math.Max(offset, ends[p]);
             }
 
             offsets[i] = offset;
-            placed.Add(i);
+            int at = Array.BinarySearch(starts, 0, count, offset);
+            at = at < 0 ? ~at : at;
+            Insert(starts, at, count, offset);
+            Insert(ends, at, count, offset + size);
+            Insert(firsts, at, count, first);
+            Insert(lasts, at, count, last);
+            count++;
             total = Math.Max(total, offset + size);
         }
 
         return (offsets, total);
+    }
+
+    private static void Insert<T>(T[] items, int at, int count, T item)
+    {
+        Array.Copy(items, at, items, at + 1, count - at);
+        items[at] = item;
     }
 
     private static long LowerBound(IReadOnlyList<Block> blocks)

@@ -13,11 +13,24 @@ public sealed record SegmentCost(double Forward, double Input, double Weight, lo
 
 /// <summary>What is to be cut.</summary>
 /// <param name="Segments">Pieces in order.</param>
-/// <param name="Schedule">Schedule of the step.</param>
+/// <param name="Schedule">Schedule of the step; null with a <see cref="Table"/>.</param>
 /// <param name="Shape">Its counts.</param>
 /// <param name="Link">Time of messages between stages.</param>
 /// <param name="MemoryLimit">Bytes that a rank has; null for no limit.</param>
-public sealed record CutRequest(EquatableArray<SegmentCost> Segments, Schedule Schedule, ScheduleShape Shape, LinkCost Link = default, long? MemoryLimit = null);
+public sealed record CutRequest(EquatableArray<SegmentCost> Segments, Schedule? Schedule, ScheduleShape Shape, LinkCost Link = default, long? MemoryLimit = null)
+{
+    /// <summary>The order, where it is built already or no schedule of the compiler; else null.</summary>
+    public ActionTable? Table { get; init; }
+
+    /// <summary>Number of stages.</summary>
+    public int Stages => Table?.Stages ?? Shape.Stages;
+
+    /// <summary>Up to this many cuts are all looked at.</summary>
+    public int MaxCuts { get; init; } = CutSearch.MaxCuts;
+
+    /// <summary>Most actions that are simulated.</summary>
+    public long MaxActions { get; init; } = CutSearch.MaxActions;
+}
 
 /// <summary>A cut and what it costs.</summary>
 /// <param name="Counts">Segments on each stage.</param>

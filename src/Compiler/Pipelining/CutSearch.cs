@@ -5,7 +5,7 @@ namespace Shardwright.Compiler.Pipelining;
 /// <summary>
 /// Chooses which segments lie on which stage by simulating the schedule: the smallest largest stage is not the shortest step, because stages at
 /// the ends weigh on filling and draining, hops cost time and memory is limited.
-/// Up to <see cref="MaxCuts"/> cuts are all looked at, cheapest lower bound first, until no bound is below the best: that is exact. Beyond, or
+/// Up to <see cref="MaxCuts"/> cuts (or what the request says) are all looked at, cheapest lower bound first, until no bound is below the best: that is exact. Beyond, or
 /// after <see cref="MaxActions"/> simulated actions, boundaries are moved, one or several neighbours at a time, from the min-max and the even
 /// cut while that helps. The result is never worse than min-max.
 /// </summary>
@@ -20,15 +20,15 @@ public static class CutSearch
     /// <summary>Why the request has no cut, with the nearest counts that have one; null if it has.</summary>
     public static string? Refuse(CutRequest request)
     {
-        if (request.Schedule.Refuse(request.Shape) is string reason)
+        if (request.Table is null && request.Schedule!.Refuse(request.Shape) is string reason)
         {
             return reason;
         }
 
-        int segments = request.Segments.Count, stages = request.Shape.Stages;
+        int segments = request.Segments.Count, stages = request.Stages;
         if (segments < stages)
         {
-            return $"{segments} {(segments == 1 ? "segment" : "segments")} for {stages} stages ({request.Shape.Ranks} ranks with {request.Shape.Chunks} on each): each stage needs one or more, so {(segments >= request.Shape.Ranks && request.Schedule.RequiredChunks is null
+            return $"{segments} {(segments == 1 ? "segment" : "segments")} for {stages} stages ({request.Shape.Ranks} ranks with {request.Shape.Chunks} on each): each stage needs one or more, so {(segments >= request.Shape.Ranks && request.Schedule is { RequiredChunks: null }
                 ? $"{segments / request.Shape.Ranks} chunks would do" : $"{Math.Max(1, segments / request.Shape.Chunks)} ranks would do")}";
         }
 
@@ -50,9 +50,9 @@ public static class CutSearch
     /// <summary>What a given cut costs.</summary>
     public static Cut Price(CutRequest request, IReadOnlyList<int> counts)
     {
-        if (counts.Count != request.Shape.Stages || counts.Any(c => c < 1) || counts.Sum() != request.Segments.Count)
+        if (counts.Count != request.Stages || counts.Any(c => c < 1) || counts.Sum() != request.Segments.Count)
         {
-            throw new ArgumentException($"a cut of {string.Join("+", counts)} segments: {request.Segments.Count} segments lie on {request.Shape.Stages} stages, one or more on each", nameof(counts));
+            throw new ArgumentException($"a cut of {string.Join("+", counts)} segments: {request.Segments.Count} segments lie on {request.Stages} stages, one or more on each", nameof(counts));
         }
 
         return new CutSearchRun(request, default).Price(counts.ToArray());

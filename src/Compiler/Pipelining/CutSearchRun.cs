@@ -20,15 +20,15 @@ internal sealed class CutSearchRun
     public CutSearchRun(CutRequest request, CancellationToken cancellation)
     {
         (_request, _cancellation) = (request, cancellation);
-        _table = ActionTable.Build(request.Schedule, request.Shape);
-        _stages = request.Shape.Stages;
+        _table = request.Table ?? ActionTable.Build(request.Schedule!, request.Shape);
+        _stages = _table.Stages;
         _forward = Sums(s => s.Forward);
         _input = Sums(s => s.Input);
         _weight = Sums(s => s.Weight);
         _activation = Sums(s => s.ActivationBytes);
         _parameters = Sums(s => s.ParameterBytes);
-        _stagesOf = Enumerable.Range(0, request.Shape.Ranks).Select(r => _table.StagesOf(r).ToArray()).ToArray();
-        _live = Enumerable.Range(0, request.Shape.Ranks).Select(r => LiveCounts.Peaks(_table, r)).ToArray();
+        _stagesOf = Enumerable.Range(0, _table.Ranks.Count).Select(r => _table.StagesOf(r).ToArray()).ToArray();
+        _live = Enumerable.Range(0, _table.Ranks.Count).Select(r => LiveCounts.Peaks(_table, r)).ToArray();
         _actions = _table.Ranks.Sum(r => (long)r.Count);
         _splits = _table.SplitsBackward;
     }
@@ -37,7 +37,7 @@ internal sealed class CutSearchRun
     {
         int[] counts = MinMax();
         Cut minMax = Price(counts);
-        if (Compositions.Count(_request.Segments.Count, _stages, CutSearch.MaxCuts) is null)
+        if (Compositions.Count(_request.Segments.Count, _stages, _request.MaxCuts) is null)
         {
             Cut best = Improve(minMax);
             Cut even = Improve(Price(Even()));
@@ -69,7 +69,7 @@ internal sealed class CutSearchRun
         return new Cut(counts.ToEquatable(), Simulator.Run(_table, costs, _request.Link, edges).Makespan, costs.Max(c => c.Total), peaks.ToEquatable(), Overflow(peaks));
     }
 
-    private bool Spent => _simulated * _actions >= CutSearch.MaxActions;
+    private bool Spent => _simulated * _actions >= _request.MaxActions;
 
     private static bool Better(Cut a, Cut b) => a.Overflow != b.Overflow ? a.Overflow < b.Overflow : a.Makespan < b.Makespan;
 

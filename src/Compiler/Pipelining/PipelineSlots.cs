@@ -50,6 +50,7 @@ public static class PipelineSlots
     public static EquatableArray<StageSlots> Assign(LoweredPipeline pipeline)
     {
         int stages = pipeline.Table.Stages, count = pipeline.Table.Shape.MicroBatches;
+        bool splits = pipeline.Table.SplitsBackward;
         Lives Make() => new(stages, count);
         Lives input = Make(), kept = Make(), output = Make(), gradientIn = Make(), gradientOut = Make(), deferred = Make(), whole = Make();
         ILookup<int, int> nextHere = Same(pipeline, e => e.From, e => e.To), previousHere = Same(pipeline, e => e.To, e => e.From);
@@ -84,7 +85,7 @@ public static class PipelineSlots
                         kept.Touch(stage, m, at);
                         input.Extend(stage, m, at);
                         gradientIn.Extend(stage, m, at);
-                        if (pipeline.Table.SplitsBackward)
+                        if (splits)
                         {
                             deferred.Touch(stage, m, at);
                         }
@@ -144,7 +145,8 @@ public static class PipelineSlots
 
         public SlotMap Slots(int stage)
         {
-            (int Begin, int End)[] lives = _lives.Skip(stage * count).Take(count).ToArray();
+            var lives = new (int Begin, int End)[count];
+            Array.Copy(_lives, stage * count, lives, 0, count);
             return lives.Length == 0 || lives.All(l => l.End < 0) ? SlotMap.None : SlotMap.Of(lives);
         }
     }

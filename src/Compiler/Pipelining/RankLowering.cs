@@ -5,20 +5,21 @@ namespace Shardwright.Compiler.Pipelining;
 /// <summary>Lowers the actions of one rank.</summary>
 internal sealed class RankLowering
 {
+    private static readonly List<int> s_none = [];
     private readonly ActionTable _table;
     private readonly MessageTable _messages;
     private readonly LoweringOptions _options;
     private readonly EquatableArray<StageAction> _actions;
     private readonly int _rank;
-    private readonly List<int>[] _posts;
-    private readonly List<int>[] _waits;
+    private readonly List<int>?[] _posts;
+    private readonly List<int>?[] _waits;
     private readonly List<int> _late = [];
 
     public RankLowering(ActionTable table, MessageTable messages, int rank, LoweringOptions options, List<int>[] sent)
     {
         (_table, _messages, _rank, _options, _actions) = (table, messages, rank, options, table.Ranks[rank]);
-        _posts = Enumerable.Range(0, _actions.Count + 1).Select(_ => new List<int>()).ToArray();
-        _waits = Enumerable.Range(0, _actions.Count + 1).Select(_ => new List<int>()).ToArray();
+        _posts = new List<int>?[_actions.Count + 1];
+        _waits = new List<int>?[_actions.Count + 1];
         PlacePosts(sent);
         PlaceWaits();
     }
@@ -32,7 +33,7 @@ internal sealed class RankLowering
         for (int i = 0; i < _actions.Count; i++)
         {
             StageAction action = _actions[i];
-            foreach (int message in _posts[i])
+            foreach (int message in _posts[i] ?? s_none)
             {
                 yield return Line(LoweredKind.StartReceive, message, _messages.Messages[message].ToStage);
             }
@@ -42,7 +43,7 @@ internal sealed class RankLowering
                 yield return LoweredAction.Of(LoweredKind.StartGather, action.Stage);
             }
 
-            foreach (int message in _waits[i])
+            foreach (int message in _waits[i] ?? s_none)
             {
                 yield return Line(LoweredKind.AwaitSend, message, _messages.Messages[message].FromStage);
             }
@@ -142,7 +143,7 @@ internal sealed class RankLowering
 
             for (int k = 0; k < channel.Length; k++)
             {
-                _posts[Math.Max(0, limit[k] - _options.ReceiveDepth)].Add(channel[k]);
+                (_posts[Math.Max(0, limit[k] - _options.ReceiveDepth)] ??= new List<int>()).Add(channel[k]);
             }
         }
     }
@@ -163,7 +164,7 @@ internal sealed class RankLowering
 
                 if (queue.Count == _options.SendDepth)
                 {
-                    _waits[i].Add(queue.Dequeue());
+                    (_waits[i] ??= new List<int>()).Add(queue.Dequeue());
                 }
 
                 queue.Enqueue(message);

@@ -25,6 +25,9 @@ public abstract class Schedule
     /// <summary>Whether a group size means anything to it.</summary>
     public virtual bool TakesGroupSize => false;
 
+    /// <summary>Whether it has a warm-up that can be made deeper to hide messages.</summary>
+    public virtual bool TakesHopAware => false;
+
     /// <summary>The rank that a stage lies on.</summary>
     public virtual int RankOf(int stage, ScheduleShape shape) => stage % shape.Ranks;
 
@@ -46,6 +49,11 @@ public abstract class Schedule
         if (shape.GroupSize is int group && !TakesGroupSize)
         {
             return $"{Name} has no groups of micro-batches, and a group size of {group} is asked for: leave it out, or use {string.Join(" or ", Pipelining.Schedules.All.Where(s => s.TakesGroupSize).Select(s => s.Name))}";
+        }
+
+        if (shape.HopAware && !TakesHopAware)
+        {
+            return $"{Name} has no hop-aware warm-up: leave it out, or use {string.Join(" or ", Pipelining.Schedules.All.Where(s => s.TakesHopAware).Select(s => s.Name))}";
         }
 
         if ((long)shape.Ranks * shape.Chunks * shape.MicroBatches > MaxActions / 3)

@@ -13,6 +13,14 @@ public sealed record StageCut(int Stages, EquatableArray<(string Path, Equatable
     public static StageCut One { get; } = new(1, default, default);
 }
 
+/// <summary>A layer that stands on an earlier stage than what it reads, or on a later one than what reads it.</summary>
+/// <param name="Path">Path of the layer.</param>
+/// <param name="Stage">Stage that was asked for.</param>
+/// <param name="Value">What it reads or makes.</param>
+/// <param name="Other">Stage at which that is made (<paramref name="Reads"/>) or needed.</param>
+/// <param name="Reads">Whether it is what it reads.</param>
+public sealed record OutOfOrder(string Path, int Stage, string Value, int Other, bool Reads);
+
 /// <summary>A cut applied to one graph: the stage of each node outside of loops, and the layers of each loop on each stage.
 /// Forward, a node stands where its last input is made, and backward where its forward node stands; what needs no input stands where it is used.</summary>
 public sealed class StageMap
@@ -21,6 +29,7 @@ public sealed class StageMap
     private readonly int[][] _layers;
     private readonly Dictionary<Node, int> _stages = new();
     private readonly Dictionary<Value, int> _made = new();
+    private readonly List<OutOfOrder> _outOfOrder = new();
 
     private StageMap(ModelGraph graph, StageCut cut)
     {
@@ -35,6 +44,9 @@ public sealed class StageMap
 
     /// <summary>Number of stages.</summary>
     public int Stages { get; }
+
+    /// <summary>Layers that the cut puts where the order of the stages forbids it. They stand where they can; the cut is not one to run.</summary>
+    public IReadOnlyList<OutOfOrder> Faults => _outOfOrder;
 
     /// <summary>Applies a cut to a graph.</summary>
     public static StageMap Make(ModelGraph graph, StageCut cut) => new(graph, cut);
@@ -72,6 +84,11 @@ public sealed class StageMap
             {
                 foreach (Carry carry in forward[r].Carries)
                 {
+                    if (MadeAt(carry.Initial) > Ends(forward[r]).Start && carry.Initial.Producer is { } producer && AskedFor(producer, cut) is { } late)
+                    {
+                        _outOfOrder.Add(new OutOfOrder(late.Path, late.Stage, carry.Initial.Name, Ends(forward[r]).Start, Reads: false));
+                    }
+
                     _made[carry.Final] = Ends(forward[r]).End;
                 }
 
@@ -81,7 +98,12 @@ public sealed class StageMap
             foreach (Node node in forward[r].Nodes)
             {
                 int inputs = node.Inputs.Select(MadeAt).DefaultIfEmpty(-1).Max();
-                (string, int Stage)? asked = cut.LayerStages.Where(l => node.Origin == l.Path || node.Origin.StartsWith(l.Path + ".", StringComparison.Ordinal)).OrderByDescending(l => l.Path.Length).Select(l => ((string, int)?)(l.Path, l.Stage)).FirstOrDefault();
+                (string Path, int Stage)? asked = AskedFor(node, cut);
+                if (asked is { } early && early.Stage < inputs)
+                {
+                    _outOfOrder.Add(new OutOfOrder(early.Path, early.Stage, node.Inputs.First(i => MadeAt(i) == inputs).Name, inputs, Reads: true));
+                }
+
                 int natural = firstLoop < 0 ? inputs : r < firstLoop ? 0 : r > lastLoop ? (inputs < 0 ? -1 : Math.Max(inputs, cut.StackLayers.Count > 0 ? Stages - 1 : inputs)) : inputs;
                 _stages[node] = asked is { } a ? Math.Max(a.Stage, inputs) : natural;
             }
@@ -89,6 +111,10 @@ public sealed class StageMap
 
         Pull(forward, Math.Min, int.MaxValue, loop => Ends(loop).Start, fallback: 0);
     }
+
+    /// <summary>The stage that was asked for a node's layer, or for one that holds it.</summary>
+    private static (string Path, int Stage)? AskedFor(Node node, StageCut cut) => cut.LayerStages.Where(l => node.Origin == l.Path || node.Origin.StartsWith(l.Path + ".", StringComparison.Ordinal))
+        .OrderByDescending(l => l.Path.Length).Select(l => ((string, int)?)(l.Path, l.Stage)).FirstOrDefault();
 
     private void Backward()
     {

@@ -8,6 +8,7 @@ internal sealed class BufferTable
 {
     private readonly List<BufferPlan> _buffers = new();
     private readonly HashSet<string> _names = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, int> _tried = new(StringComparer.Ordinal);
 
     public EquatableArray<BufferPlan> Buffers => _buffers.ToEquatable();
 
@@ -16,9 +17,16 @@ internal sealed class BufferTable
     public int Add(string name, DType element, MemorySpace space, long offset, long length, long stride, int slots, MemoryCategory category, string comment)
     {
         string identifier = KernelBuilder.Identifier(name), unique = identifier;
-        for (int n = 2; !_names.Add(unique); n++)
+        if (!_names.Add(unique))
         {
-            unique = identifier + n;
+            // Names are never given back: the search goes on where it ended for this one.
+            int n = _tried.TryGetValue(identifier, out int tried) ? tried : 1;
+            do
+            {
+                unique = identifier + ++n;
+            }
+            while (!_names.Add(unique));
+            _tried[identifier] = n;
         }
 
         _buffers.Add(new BufferPlan(_buffers.Count, unique, element, space, offset, length, stride, slots, category, comment));

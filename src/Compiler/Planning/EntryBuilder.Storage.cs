@@ -90,9 +90,22 @@ internal sealed partial class EntryBuilder
 
     private void PlaceGradients()
     {
+        // What an item of a region makes, the first that makes it.
+        var producers = new Dictionary<(int Region, LocalTensor Tensor), FusedStep>();
+        foreach (Piece piece in Enumerable.Reverse(_pieces))
+        {
+            foreach (FusedStep step in Enumerable.Reverse(piece.Steps))
+            {
+                foreach (LocalTensor output in step.Outputs)
+                {
+                    producers[(piece.Id, output)] = step;
+                }
+            }
+        }
+
         foreach ((Value parameter, LocalTensor gradient) in _graph.Gradients)
         {
-            ParameterPlan plan = _parameters.First(p => p.Path == parameter.Parameter!.Path);
+            ParameterPlan plan = _parameters[parameter.Parameter!.Path];
             if (_groups[plan.Group].Shards is { Stage: > 1 })
             {
                 PlaceInWindow(plan, parameter, gradient);
@@ -104,7 +117,7 @@ internal sealed partial class EntryBuilder
             bool onlyFirst = _microBatches > 1 && !gradient.Layout[0].IsPartial;
             bool own = root.Region >= 0 && root.Stack == parameter.Stack && !_homes.ContainsKey(root) && !_fixed.ContainsKey(root) && IsWhole(gradient) && _writes.ContainsKey(root)
                 && _buffers[plan.Gradient].Element == gradient.Local.Element;
-            FusedStep? producer = own ? _pieces[root.Region].Steps.FirstOrDefault(s => s.Outputs.Contains(root)) : null;
+            FusedStep? producer = own && producers.TryGetValue((root.Region, root), out FusedStep? made) ? made : null;
             bool product = producer is { IsGemm: true, Ops.Count: 1 } && _uses[root].All(u => u.Position == _pieces[root.Region].End) && ReferenceEquals(gradient, root);
             if (own && _microBatches == 1)
             {
@@ -225,6 +238,7 @@ internal sealed partial class EntryBuilder
     {
         List<Storage> used = _storages.Where(s => s.Last >= 0).ToList();
         List<Storage> step = used.Where(s => SpaceOf(s) == MemorySpace.Step).ToList();
+        var places = step.Select((s, i) => (s, i)).ToDictionary(x => x.s, x => x.i);
         var layout = ArenaLayout.Place(step.Select(s => new Block(Size(s) * BodySlots(s), s.First, s.Last)).ToList());
         Bytes = layout.Bytes;
         LowerBound = layout.LowerBound;
@@ -233,7 +247,7 @@ internal sealed partial class EntryBuilder
         {
             string name = prefix.Length == 0 ? storage.Name : prefix + char.ToUpperInvariant(storage.Name[0]) + storage.Name.Substring(1);
             MemorySpace space = SpaceOf(storage);
-            long offset = space == MemorySpace.Step ? layout.Offsets[step.IndexOf(storage)] : Take(space, Size(storage) * BodySlots(storage));
+            long offset = space == MemorySpace.Step ? layout.Offsets[places[storage]] : Take(space, Size(storage) * BodySlots(storage));
             storage.Buffer = _buffers.Add(name, storage.Type.Element, space, offset, storage.Type.Count, Size(storage), Math.Max(1, BodySlots(storage)), storage.Category, storage.Comment);
             if (storage.HasHead || storage.HasTail)
             {

@@ -36,7 +36,7 @@ internal sealed partial class EntryBuilder
     private readonly LocalGraph _graph;
     private readonly KernelBuilder _kernels;
     private readonly BufferTable _buffers;
-    private readonly ImmutableArray<ParameterPlan> _parameters;
+    private readonly Dictionary<string, ParameterPlan> _parameters = new(StringComparer.Ordinal);
     private readonly IReadOnlyList<ParameterGroup> _groups;
     private readonly int _microBatches;
     private readonly List<Piece> _pieces = new();
@@ -57,8 +57,12 @@ internal sealed partial class EntryBuilder
         _graph = graph;
         _kernels = kernels;
         _buffers = buffers;
-        _parameters = layout.Parameters;
         _groups = layout.Groups;
+        foreach (ParameterPlan parameter in layout.Parameters.Reverse())
+        {
+            _parameters[parameter.Path] = parameter;
+        }
+
         _microBatches = microBatches;
         _arrivals = new HashSet<LocalTensor>(graph.Boundaries.Where(b => b.Arrives).Select(b => b.Tensor));
         _departures = new HashSet<LocalTensor>(graph.Boundaries.Where(b => !b.Arrives).Select(b => b.Tensor.Root));
@@ -78,10 +82,7 @@ internal sealed partial class EntryBuilder
     /// <summary>Builds the entry.</summary>
     public EntryPlan Build()
     {
-        foreach (LocalRegion region in _graph.Regions)
-        {
-            SeparateReductions(region);
-        }
+        new ReductionSeparator(_graph).Run();
 
         foreach (LocalRegion region in _graph.Regions)
         {
@@ -106,60 +107,18 @@ internal sealed partial class EntryBuilder
         return Emit();
     }
 
-    /// <summary>An all-reduce works in place. Where the partial value is still needed as it was, it works on a copy.</summary>
-    private void SeparateReductions(LocalRegion region)
-    {
-        for (int i = 0; i < region.Steps.Count; i++)
-        {
-            if (region.Steps[i] is not LocalStep.Collective { Kind: CollectiveKind.AllReduce or CollectiveKind.AllReduceMax } reduce || reduce.Output.AliasOf is null)
-            {
-                continue;
-            }
-
-            bool shared = _graph.Regions.SelectMany(r => r.Steps.Select((s, at) => (r, s, at))).Any(x =>
-                !ReferenceEquals(x.s, reduce) && (x.r != region || x.at > i) && InputsOf(x.s).Any(t => Reaches(t, reduce.Input, reduce.Output)))
-                || _graph.Carries.SelectMany(c => c.Value).Any(c => Reaches(c.Result, reduce.Input, reduce.Output) || Reaches(c.Initial, reduce.Input, reduce.Output))
-                || _graph.Gradients.Any(g => Reaches(g.Gradient, reduce.Input, reduce.Output))
-                || _graph.Boundaries.Any(b => Reaches(b.Tensor, reduce.Input, reduce.Output))
-                || _graph.Losses.Any(l => Reaches(l.Sum, reduce.Input, reduce.Output));
-            if (shared || reduce.Input.Root.Stack != reduce.Output.Stack)
-            {
-                reduce.Output.AliasOf = null;
-                region.Steps[i] = reduce with { Input = reduce.Output };
-                region.Steps.Insert(i, new LocalStep.Compute(null, new CopyOp(), ImmutableArray.Create(reduce.Input), ImmutableArray.Create(reduce.Output)));
-                i++;
-            }
-        }
-    }
-
-    private static IEnumerable<LocalTensor> InputsOf(LocalStep step) => step is LocalStep.Compute c ? c.Inputs : new[] { ((LocalStep.Collective)step).Input };
-
-    /// <summary>Whether a tensor is a view of another, not by way of a third.</summary>
-    private static bool Reaches(LocalTensor tensor, LocalTensor target, LocalTensor except)
-    {
-        for (LocalTensor? t = tensor; t is not null && t != except; t = t.AliasOf)
-        {
-            if (t == target)
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
-
     private void FixParameters()
     {
         foreach ((Value parameter, LocalTensor tensor) in _graph.Parameters)
         {
-            ParameterPlan? plan = _parameters.FirstOrDefault(p => p.Path == parameter.Parameter!.Path);
-            if (plan is not null && _groups[plan.Group].Shards is { Stage: > 2 })
+            bool known = _parameters.TryGetValue(parameter.Parameter!.Path, out ParameterPlan? plan);
+            if (known && _groups[plan!.Group].Shards is { Stage: > 2 })
             {
                 _gathered[tensor] = plan;
             }
-            else if (plan is not null)
+            else if (known)
             {
-                _fixed[tensor] = new OperandPlan(plan.Value, plan.Layers > 1 ? SlotIndex.Layer : SlotIndex.None, null, tensor.Local.Count, plan.Layers);
+                _fixed[tensor] = new OperandPlan(plan!.Value, plan.Layers > 1 ? SlotIndex.Layer : SlotIndex.None, null, tensor.Local.Count, plan.Layers);
             }
         }
     }

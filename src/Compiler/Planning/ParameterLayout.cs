@@ -8,6 +8,7 @@ namespace Shardwright.Compiler.Planning;
 internal sealed class ParameterLayout
 {
     private readonly LocalGraph _train;
+    private readonly Dictionary<Value, LocalTensor> _tensors;
     private readonly ImmutableArray<ShardAxis> _axes;
     private readonly BufferTable _buffers;
     private readonly string[] _states;
@@ -23,6 +24,7 @@ internal sealed class ParameterLayout
     private ParameterLayout(LocalGraph train, BufferTable buffers, string optimizer, string precision, int stage, ZeroRequest? zero)
     {
         _train = train;
+        _tensors = train.Parameters.ToDictionary(p => p.Parameter, p => p.Tensor);
         _axes = train.Sharded.Axes;
         _buffers = buffers;
         _states = (precision == Planner.Single ? Array.Empty<string>() : new[] { "master" }).Concat(optimizer switch { "AdamW" => new[] { "firstMoment", "secondMoment" }, "Momentum" => new[] { "velocity" }, _ => Array.Empty<string>() }).ToArray();
@@ -95,7 +97,7 @@ internal sealed class ParameterLayout
 
     private Row MakeRow(Value parameter, LocalTensor gradient, IReadOnlyDictionary<string, EquatableArray<int>> tied)
     {
-        LocalTensor tensor = _train.Parameters.First(p => p.Parameter == parameter).Tensor;
+        LocalTensor tensor = _tensors[parameter];
         EquatableArray<int> stages = tied.TryGetValue(parameter.Parameter!.Path, out EquatableArray<int> found) ? found : default;
         EquatableArray<string> Axes(Func<int, bool> which) => Enumerable.Range(0, _axes.Length).Where(a => _axes[a].Parts > 1 && !_axes[a].IsMicroBatch && which(a)).Select(a => _axes[a].Name).ToEquatable();
         EquatableArray<string> reduce = Axes(a => gradient.Layout[a].IsPartial && tensor.Layout[a].IsBroadcast);

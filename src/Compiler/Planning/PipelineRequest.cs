@@ -11,12 +11,18 @@ internal sealed class PipelineRequest
     private readonly ModelDefinition _model;
     private readonly ShardedOnDefinition _on;
     private readonly List<Finding> _findings;
+    private readonly Func<ActionTable, ModelSegments, CutResult?> _search;
 
-    public PipelineRequest(ModelDefinition model, ShardedOnDefinition on, List<Finding> findings)
+    /// <param name="model">The model.</param>
+    /// <param name="on">Its mesh.</param>
+    /// <param name="findings">Receives what cannot be.</param>
+    /// <param name="search">Finds the best cut for an order of actions; null where there is no plan, or nothing to search.</param>
+    public PipelineRequest(ModelDefinition model, ShardedOnDefinition on, List<Finding> findings, Func<ActionTable, ModelSegments, CutResult?> search)
     {
         _model = model;
         _on = on;
         _findings = findings;
+        _search = search;
     }
 
     /// <summary>What was asked for.</summary>
@@ -56,14 +62,20 @@ internal sealed class PipelineRequest
 
         List<StageRequest> requests = Requests(graph, axis.Size);
         int? asked = requests.Where(r => !r.IsSingle).Select(r => (int?)(r.Counts.Count / axis.Size)).FirstOrDefault();
-        int chunks = asked ?? schedule.RequiredChunks ?? (schedule.EnumName is "OneForwardOneBackward" or "GPipe" ? 1 : 2);
-        var shape = new ScheduleShape(axis.Size, chunks, microBatches);
+        if (asked is { } staged && _on.Chunks != 0 && _on.Chunks != staged)
+        {
+            return Fail("SW2003", Site, $"Chunks = {_on.Chunks} and [Stages] with {staged * axis.Size} numbers for {axis.Size} ranks do not agree: leave Chunks out, or give {_on.Chunks * axis.Size} numbers");
+        }
+
+        int chunks = asked ?? (_on.Chunks != 0 ? _on.Chunks : schedule.RequiredChunks ?? 2);
+        var shape = new ScheduleShape(axis.Size, chunks, microBatches, _on.GroupSize != 0 ? _on.GroupSize : null, _on.HopAwareWarmUp);
         if (schedule.Refuse(shape) is { } reason)
         {
             return Fail("SW2003", Site, $"the schedule of '{Name}' on '{_on.Mesh.ShortName}' cannot run: {reason}");
         }
 
-        return Cut(graph, requests, axis, shape.Stages) is { } cut ? new Answer(axis.Name, cut, ActionTable.Build(schedule, shape).Merged()) : null;
+        ActionTable table = ActionTable.Build(schedule, shape).Merged();
+        return Cut(graph, requests, axis, table) is { } cut ? new Answer(axis.Name, cut, table) : null;
     }
 
     /// <summary>A schedule that the user has written.</summary>
@@ -76,6 +88,11 @@ internal sealed class PipelineRequest
                 : $"'{_on.OwnSchedule.Name}' has no actions: give it [RankActions(rank, \"0F0 0B0\")] for each of the {axis.Size} ranks");
         }
 
+        if (_on.Chunks != 0 || _on.GroupSize != 0 || _on.HopAwareWarmUp)
+        {
+            return Fail("SW2003", Site, $"'{own.Name}' says by itself what each rank does when: leave out Chunks, GroupSize and HopAwareWarmUp");
+        }
+
         if (_on.Schedule != "Custom")
         {
             return Fail("SW2003", Site, $"OwnSchedule = typeof({own.Name}) and Schedule = {_on.Schedule} are two schedules: set Schedule = PipelineSchedule.Custom, or leave OwnSchedule out");
@@ -84,7 +101,7 @@ internal sealed class PipelineRequest
         (ActionTable? table, string? wrong) = UserSchedule.Check(own.Name, own.Ranks.Select(r => (r.Rank, r.Actions)).ToList(), new ScheduleShape(axis.Size, 1, microBatches));
         wrong ??= TableValidation.BeginsWithFirst(table!) is { } late ? $"schedule '{own.Name}': {late}" : null;
         return table is null || wrong is not null ? Fail("SW2007", Site, wrong!)
-            : Cut(graph, Requests(graph, axis.Size), axis, table.Stages) is { } cut ? new Answer(axis.Name, cut, table.Merged()) : null;
+            : Cut(graph, Requests(graph, axis.Size), axis, table.Merged()) is { } cut ? new Answer(axis.Name, cut, table.Merged()) : null;
     }
 
     /// <summary>Requests for this mesh: those that name it come before those for all meshes with that number of stages.</summary>
@@ -92,8 +109,9 @@ internal sealed class PipelineRequest
         .Where(r => r.Mesh == _on.Mesh.Type || (r.Mesh.Length == 0 && (r.IsSingle || r.Counts.Count % ranks == 0)))
         .GroupBy(r => r.Path).Select(g => g.OrderByDescending(r => r.Mesh.Length > 0).First()).ToList();
 
-    private StageCut? Cut(ModelGraph graph, List<StageRequest> requests, MeshAxisDefinition axis, int stages)
+    private StageCut? Cut(ModelGraph graph, List<StageRequest> requests, MeshAxisDefinition axis, ActionTable table)
     {
+        int stages = table.Stages;
         var stacks = new List<(string, EquatableArray<int>)>();
         foreach (StageRequest request in requests.Where(r => !r.IsSingle))
         {
@@ -123,9 +141,11 @@ internal sealed class PipelineRequest
             layers.Add((request.Path, (int)stage));
         }
 
-        if (stacks.Count == 0 && layers.Count == 0)
+        // A layer that is asked for where it stands anyway leaves the layers of the stacks to the search.
+        ModelSegments segments = ModelSegments.Of(graph);
+        if (stacks.Count == 0 && layers.All(l => (l.Item2 == 0 && segments.StandsAt(l.Item1, first: true)) || (l.Item2 == stages - 1 && segments.StandsAt(l.Item1, first: false))))
         {
-            return Automatic(graph, axis, stages);
+            return Automatic(graph, axis, table, segments);
         }
 
         foreach (Stack stack in graph.Stacks.Where(k => stacks.All(s => s.Item1 != k.Path)))
@@ -136,21 +156,31 @@ internal sealed class PipelineRequest
         return Check(graph, new StageCut(stages, stacks.ToEquatable(), layers.ToEquatable()), requests.FirstOrDefault()?.Site ?? Site);
     }
 
-    private StageCut? Automatic(ModelGraph graph, MeshAxisDefinition axis, int stages)
+    /// <summary>The cut whose simulated step is shortest.</summary>
+    private StageCut? Automatic(ModelGraph graph, MeshAxisDefinition axis, ActionTable table, ModelSegments segments)
     {
-        int layers = graph.Stacks.Sum(s => s.Layers);
-        if (graph.Stacks.Count == 0 || layers < stages)
+        int chunks = table.Stages / axis.Size;
+        if (segments.Count < table.Stages)
         {
-            return (StageCut?)Finding("SW2001", Site, $"'{Name}' has {layers} layers in stacks, and '{_on.Mesh.ShortName}' has {stages} stages ({axis.Name} = {axis.Size}): give {axis.Name} a size of {Math.Max(1, layers)} or less, or say with [Stage(n)] where each layer goes");
+            return (StageCut?)Finding("SW2001", Site, $"'{Name}' has {segments.Count} {(segments.Count == 1 ? "piece" : "pieces")} to share out (each layer of a stack, and what has parameters before and after), and '{_on.Mesh.ShortName}' has {table.Stages} stages ({axis.Name} = {axis.Size}{(chunks > 1 ? $", {chunks} on each" : "")}): {(chunks > 1 && _on.Chunks > 0 && segments.Count >= axis.Size ? $"Chunks = {segments.Count / axis.Size} would do, or " : "")}give {axis.Name} a size of {Math.Max(1, segments.Count / Math.Max(1, chunks))} or less, or the model more layers");
         }
 
-        return Check(graph, new StageCut(stages, graph.Stacks.Select(s => (s.Path, Even(s.Layers, stages).ToEquatable())).ToEquatable(), default), Site);
+        return _search(table, segments) is { } found ? Check(graph, segments.Cut(found.Best.Counts), Site) : null;
     }
 
     /// <summary>Every stage has something to train.</summary>
     private StageCut? Check(ModelGraph graph, StageCut cut, string site)
     {
         StageMap map = StageMap.Make(graph, cut);
+        if (map.Faults.Count > 0)
+        {
+            OutOfOrder fault = map.Faults[0];
+            string where = graph.StageRequests.FirstOrDefault(r => r.Path == fault.Path && r.IsSingle)?.Site ?? site;
+            return (StageCut?)Finding("SW2006", where, fault.Reads
+                ? $"[Stage({fault.Stage})] on '{fault.Path}': it reads '{fault.Value}', which is made on stage {fault.Other} of '{Name}' on '{_on.Mesh.ShortName}', and stages only pass forward: {Or(fault.Other, cut.Stages - 1)} would do"
+                : $"[Stage({fault.Stage})] on '{fault.Path}': it makes '{fault.Value}', which is needed on stage {fault.Other} of '{Name}' on '{_on.Mesh.ShortName}', and stages only pass forward: {Or(0, fault.Other)} would do");
+        }
+
         var busy = new HashSet<int>();
         foreach (Region region in graph.Regions.Where(r => !r.IsBackward))
         {
@@ -161,8 +191,10 @@ internal sealed class PipelineRequest
         }
 
         int idle = Enumerable.Range(0, cut.Stages).Where(s => !busy.Contains(s)).DefaultIfEmpty(-1).First();
-        return idle < 0 ? cut : (StageCut?)Finding("SW2001", site, $"stage {idle} of '{Name}' on '{_on.Mesh.ShortName}' has no parameters to train: give it a layer, or the pipeline fewer stages than {cut.Stages}");
+        return idle < 0 ? cut : (StageCut?)Finding("SW2001", site, $"stage {idle} of '{Name}' on '{_on.Mesh.ShortName}' has no parameters to train: {(graph.Stacks.FirstOrDefault(k => k.Layers >= cut.Stages) is { } shared ? $"[Stages({string.Join(", ", Even(shared.Layers, cut.Stages))})] on '{shared.Path}' would do; or " : "")}give it a layer, or the pipeline fewer stages than {cut.Stages}");
     }
+
+    private static string Or(int from, int to) => string.Join(from + 1 == to ? " or " : " to ", new[] { from, to }.Distinct().Select(s => $"[Stage({s})]"));
 
     private static IEnumerable<int> Even(int layers, int stages) => Enumerable.Range(0, stages).Select(s => layers / stages + (s >= stages - layers % stages ? 1 : 0));
 

@@ -20,15 +20,45 @@ public sealed partial class Planner
         if (needed > usable)
         {
             _waysOut = WaysOut.Find(_on, program.MicroBatches, _batch, on => Plan(_model, _layers, on, _overrides, proposes: false, _cancellation).Program);
-            _findings.Add(Finding.At("SW3001", Site, $"{who} does not fit: {Rank(program, largest)} needs {Exact(needed)} of the {Exact(usable)} that device '{program.Forecast.Device}' leaves an arena ({Breakdown(program, largest)}); {Proposal(program)}"));
+            _findings.Add(Finding.At("SW3001", Site, $"{who} does not fit: {Rank(program, largest)} needs {Exact(needed)} of the {Exact(usable)} that device '{program.Forecast.Device}' leaves an arena ({Breakdown(program, largest)}); {Proposal(program)}") with
+            {
+                Fixes = _waysOut.Take(2).Select((w, i) => Fit(w, i)).Where(f => f is not null).Select(f => f!).ToEquatable(),
+            });
         }
         else if (needed > Tight * usable)
         {
-            _findings.Add(Finding.At("SW3002", Site, $"{who} fits with {Quantity.Bytes(usable - needed)} to spare: {Rank(program, largest)} needs {Exact(needed)}, {Quantity.Share((double)needed / usable)} of the {Exact(usable)} that device '{program.Forecast.Device}' leaves an arena ({Breakdown(program, largest)}); what a driver or a library takes beside its reserve may be missing"));
+            _findings.Add(Finding.At("SW3002", Site, $"{who} fits with {Quantity.Bytes(usable - needed)} to spare: {Rank(program, largest)} needs {Exact(needed)}, {Quantity.Share((double)needed / usable)} of the {Exact(usable)} that device '{program.Forecast.Device}' leaves an arena ({Breakdown(program, largest)}); what a driver or a library takes beside its reserve may be missing") with { Measure = 100.0 * (usable - needed) / usable });
         }
 
         string bubble = program.Pipeline is null ? "" : $", bubble {Quantity.Share(program.Forecast.Bubble)}";
         _findings.Add(Finding.At("SW9001", Site, $"{who}: {_on.Mesh.Ranks} rank{(_on.Mesh.Ranks == 1 ? "" : "s")}, at most {Quantity.Bytes(needed)} of {Quantity.Bytes(usable)}, step {Quantity.Time(program.Forecast.StepSeconds)}, MFU {Quantity.Share(program.Forecast.Mfu)}{bubble} predicted on {program.Forecast.Device}"));
+    }
+
+    /// <summary>A way out as edits of the attribute; null where it is another mesh, which is not the model's to edit.</summary>
+    private Fix? Fit(WayOut way, int rank)
+    {
+        if (way.On.Mesh != _on.Mesh)
+        {
+            return null;
+        }
+
+        var edits = new List<FixEdit>();
+        void Set(string name, string before, string after, string written)
+        {
+            if (before != after)
+            {
+                edits.Add(new FixEdit(EditKind.SetArgument, Site, name, written));
+            }
+        }
+
+        Set("Recompute", _on.Recompute, way.On.Recompute, "RecomputeMode." + way.On.Recompute);
+        Set("Zero", _on.Zero, way.On.Zero, "ZeroStage." + way.On.Zero);
+        if (way.On.MicroBatches != _on.MicroBatches && way.On.MicroBatches is Graph.Definitions.Expression.Integer count)
+        {
+            edits.Add(new FixEdit(EditKind.SetArgument, Site, "MicroBatches", count.Value.ToString(CultureInfo.InvariantCulture)));
+        }
+
+        return edits.Count == 0 ? null : new Fix($"Make it fit: {way.Change} ({Quantity.Bytes(way.ArenaBytes)}, step {Quantity.Time(way.StepSeconds)})", rank == 0 ? "SW3001/fit" : "SW3001/fit-" + (rank + 1), edits.ToEquatable());
     }
 
     private static string Rank(RankProgram program, RankPlan rank)

@@ -49,6 +49,10 @@ public sealed partial class Planner
     public static PlanResult Plan(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, IReadOnlyDictionary<string, long> overrides, CancellationToken cancellation) =>
         Plan(model, layers, on, overrides, proposes: true, cancellation);
 
+    /// <summary>Plans for a search, which wants no proposals of its own.</summary>
+    internal static RankProgram? Try(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, CancellationToken cancellation) =>
+        Plan(model, layers, on, new Dictionary<string, long>(), proposes: false, cancellation).Program;
+
     private static PlanResult Plan(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, IReadOnlyDictionary<string, long> overrides, bool proposes, CancellationToken cancellation)
     {
         var planner = new Planner(model, layers, on, overrides, cancellation);
@@ -56,6 +60,18 @@ public sealed partial class Planner
         try
         {
             program = planner.Run();
+            for (int again = 0; again < MostCuts && program is not null && planner.NextSpare(program) is long spare and > 0; again++)
+            {
+                // The pieces were priced before their memory was laid out. What was too little is taken off the limit, and the model is cut again.
+                var next = new Planner(model, layers, on, overrides, cancellation) { _spare = spare };
+                if (next.Run() is not { } other || other.ArenaBytes >= program.ArenaBytes)
+                {
+                    break;
+                }
+
+                (planner, program) = (next, other);
+            }
+
             if (program is not null && proposes)
             {
                 planner.CheckFit(program);
@@ -95,7 +111,7 @@ public sealed partial class Planner
 
         _batch = train.Batch;
         DeadCode.Remove(train);
-        if (_findings.Any(f => f.IsError) || new PipelineRequest(_model, _on, _findings).Read(train, microBatches) is not { } request)
+        if (_findings.Any(f => f.IsError) || new PipelineRequest(_model, _on, _findings, (table, segments) => Search(train, table, segments, microBatches)).Read(train, microBatches) is not { } request)
         {
             return null;
         }
@@ -180,6 +196,10 @@ public sealed partial class Planner
     private (EquatableArray<RankPlan>, PipelinePlan, LoweredPipeline)? Pipeline(List<TracedEntry> entries, PipelineRequest.Answer request, StagePlanner stages, int[] programOf, ArenaPlanner arenas)
     {
         ActionTable table = request.Table!;
+        var tied = stages.Tied.OrderBy(t => t.Key, StringComparer.Ordinal).Select(t => new TiedPlan(
+            t.Key, t.Value, t.Value.Select(s => table.RankOfStage[s]).Distinct().OrderBy(r => r).ToEquatable(),
+            TiedBytes(stages.Programs[programOf[t.Value[0]]], t.Key))).ToEquatable();
+        var world = new StepWorld(_on.Mesh.Axes.Select(a => (a.Name, a.Size)).ToEquatable(), request.Axis, stages.Programs, programOf, tied);
         var orders = new List<(string, LoweredPipeline)>();
         foreach (TracedEntry entry in entries)
         {
@@ -189,7 +209,7 @@ public sealed partial class Planner
                 return new StageEdge(s, s + 1, passing.Where(b => !b.Arrives && !b.IsGradient).Sum(b => b.Bytes), passing.Any(b => b.Arrives && b.IsGradient));
             }).ToEquatable();
             ActionTable order = entry.Name == "Train" ? table : ForwardOnly(table, entry.MicroBatches);
-            (LoweredPipeline? proven, Standstill? standstill) = PipelineProof.Lower(order, edges, new LoweringOptions(ShareLoss: false), _cancellation);
+            (LoweredPipeline? proven, Standstill? standstill) = PipelineProof.Lower(order, edges, new LoweringOptions(ShareLoss: false), _cancellation, l => world.Check(entry.Name, l, _cancellation));
             if (proven is null)
             {
                 _findings.Add(Finding.At("SW2007", Site, $"{entry.Name} of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' would stand still with schedule '{table.Name}': {standstill!.Message}"));
@@ -207,9 +227,6 @@ public sealed partial class Planner
 
         int result = ResultStage();
         long bytes = result < 0 ? 0 : entries.First(e => e.Name == "Infer").Graph.Result!.Type.Bytes;
-        var tied = stages.Tied.OrderBy(t => t.Key, StringComparer.Ordinal).Select(t => new TiedPlan(
-            t.Key, t.Value, t.Value.Select(s => table.RankOfStage[s]).Distinct().OrderBy(r => r).ToEquatable(),
-            TiedBytes(stages.Programs[programOf[t.Value[0]]], t.Key))).ToEquatable();
         var plan = new PipelinePlan(
             request.Axis, table.Name, table.Ranks.Count, table.Stages, table.RankOfStage,
             entries[0].Graph.Stacks.Select(k => (k.Path, Enumerable.Range(0, table.Stages).Select(s => entries[0].Map.Layers(k.Id, s)).ToEquatable())).ToEquatable(), tied, result, bytes);

@@ -387,13 +387,20 @@ public sealed record RankProgram(
     /// <summary>Size of the largest arena.</summary>
     public long ArenaBytes => Ranks.Max(r => r.ArenaBytes);
 
+    /// <summary>Most tensors that pass between two neighbouring stages in one direction.</summary>
+    public int PassingTensors => Stages.SelectMany(s => s.Entries).SelectMany(e => e.Boundaries.GroupBy(b => (b.Arrives, b.IsGradient))).Select(g => g.Count()).DefaultIfEmpty(1).Max();
+
     /// <summary>Distinct sets of axes that losses of an entry are summed over; never empty, the same for all stages.</summary>
-    public EquatableArray<EquatableArray<string>> LossSets(string entry)
+    public EquatableArray<EquatableArray<string>> LossSets(string entry) => LossSetsOf(Stages, entry);
+
+    /// <summary>Distinct sets of axes that split parameters, whose squares are summed over them.</summary>
+    public EquatableArray<EquatableArray<string>> NormSets => NormSetsOf(Stages);
+
+    internal static EquatableArray<EquatableArray<string>> LossSetsOf(IEnumerable<StageProgram> stages, string entry)
     {
-        var sets = Stages.SelectMany(s => s.Entries).Where(e => e.Name == entry).SelectMany(e => e.Methods).SelectMany(m => m.Statements).OfType<ProgramStatement.AddLoss>().Select(l => l.ReduceAxes).Distinct().ToEquatable();
+        var sets = stages.SelectMany(s => s.Entries).Where(e => e.Name == entry).SelectMany(e => e.Methods).SelectMany(m => m.Statements).OfType<ProgramStatement.AddLoss>().Select(l => l.ReduceAxes).Distinct().ToEquatable();
         return sets.Count == 0 ? EquatableArray.Of(EquatableArray<string>.Empty) : sets;
     }
 
-    /// <summary>Distinct sets of axes that split parameters, whose squares are summed over them.</summary>
-    public EquatableArray<EquatableArray<string>> NormSets => Stages.SelectMany(s => s.Groups).Select(g => g.NormAxes).Distinct().ToEquatable();
+    internal static EquatableArray<EquatableArray<string>> NormSetsOf(IEnumerable<StageProgram> stages) => stages.SelectMany(s => s.Groups).Select(g => g.NormAxes).Distinct().ToEquatable();
 }

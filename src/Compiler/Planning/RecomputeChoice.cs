@@ -15,15 +15,13 @@ internal sealed class RecomputeChoice
     private const double SelectiveShare = 0.5;
 
     private readonly ShardedGraph _sharded;
-    private readonly DeviceDefinition _device;
-    private readonly bool _half;
+    private readonly NodeTime _time;
     private readonly HashSet<Value> _kept;
 
     private RecomputeChoice(ShardedGraph sharded, DeviceDefinition device, bool half, HashSet<Value> kept)
     {
         _sharded = sharded;
-        _device = device;
-        _half = half;
+        _time = new NodeTime(sharded, device, half);
         _kept = kept;
     }
 
@@ -94,8 +92,7 @@ internal sealed class RecomputeChoice
         var more = new HashSet<Node>();
         Collect(value, dropped, more);
         dropped.Remove(value);
-        long bytes = value.Type.With(_sharded.Local(value.Type, _sharded.Layout(value))).Bytes;
-        return new Candidate(value, more.Where(n => !nodes.Contains(n)).Sum(Seconds), bytes * Layers(value));
+        return new Candidate(value, more.Where(n => !nodes.Contains(n)).Sum(Seconds), _time.Bytes(value) * Layers(value));
     }
 
     /// <summary>Nodes that must run to make a value from what is kept.</summary>
@@ -114,41 +111,5 @@ internal sealed class RecomputeChoice
 
     private int Layers(Value value) => value.Stack < 0 ? 1 : _sharded.Graph.Stacks[value.Stack].Layers;
 
-    private double Seconds(Node node)
-    {
-        if (node.Op is ReshapeOp or ElementwiseOp { Function: "Reshard" })
-        {
-            return 0;
-        }
-
-        var types = new OperandTypes(
-            node.Inputs.Select((v, i) => v.Type.With(_sharded.Local(v.Type, _sharded.InputLayout(node, i)))).ToEquatable(),
-            node.Outputs.Select((v, o) => v.Type.With(_sharded.Local(v.Type, _sharded.OutputLayout(node, o)))).ToEquatable());
-        double seconds = OpTime.Seconds(_device, node.Op.Work, node.Op.Flops(types), types.Inputs.Sum(t => t.Bytes) + types.Outputs.Sum(t => t.Bytes), _half);
-        for (int i = 0; i < node.Inputs.Length; i++)
-        {
-            seconds += Reshard(node.Inputs[i], _sharded.Layout(node.Inputs[i]), _sharded.InputLayout(node, i));
-        }
-
-        for (int o = 0; o < node.Outputs.Length; o++)
-        {
-            seconds += Reshard(node.Outputs[o], _sharded.OutputLayout(node, o), _sharded.Layout(node.Outputs[o]));
-        }
-
-        return seconds * Layers(node.Outputs[0]);
-    }
-
-    private double Reshard(Value value, ImmutableArray<Placement> from, ImmutableArray<Placement> to)
-    {
-        double seconds = 0;
-        for (int axis = 0; axis < _sharded.Axes.Length; axis++)
-        {
-            if (from[axis] != to[axis] && !_sharded.Axes[axis].IsMicroBatch)
-            {
-                seconds += ReshardCost.Of(_sharded.Axes[axis], from[axis], to[axis], value.Type.With(_sharded.Local(value.Type, from, axis)).Bytes) * 1e-15;
-            }
-        }
-
-        return seconds;
-    }
+    private double Seconds(Node node) => _time.Seconds(node) * Layers(node.Outputs[0]);
 }

@@ -15,6 +15,7 @@ internal sealed class StagePlanner
     private readonly bool _pipelined;
     private readonly bool _split;
     private readonly List<StageProgram> _programs = new();
+    private readonly Dictionary<(int Before, EquatableArray<int> Layers), int> _inner = new();
 
     public StagePlanner(IReadOnlyList<TracedEntry> entries, string optimizer, string precision, ZeroRequest? zero, bool pipelined, bool split)
     {
@@ -41,6 +42,29 @@ internal sealed class StagePlanner
 
     /// <summary>Plans a stage; returns the position of its program.</summary>
     public int Plan(int stage)
+    {
+        if (Inner(stage) is not { } alike)
+        {
+            return Make(stage);
+        }
+
+        if (!_inner.TryGetValue(alike, out int program))
+        {
+            _inner[alike] = program = Make(stage);
+        }
+
+        return program;
+    }
+
+    /// <summary>For a stage that runs nothing but layers in the middle of stacks: what tells it from others of this kind. Between two of them with no other kind in between, all that passes is the same.</summary>
+    private (int Before, EquatableArray<int> Layers)? Inner(int stage)
+    {
+        var others = new HashSet<int>(_entries.SelectMany(e => e.Graph.Regions.Where(r => r.Stack is null).SelectMany(r => r.Nodes).Select(e.Map.StageOf)
+            .Concat(e.Graph.Stacks.SelectMany(s => new[] { e.Map.First(s.Id), e.Map.Last(s.Id) }))));
+        return others.Contains(stage) ? null : (others.Count(s => s < stage), _entries[0].Graph.Stacks.Select(s => _entries[0].Map.Layers(s.Id, stage)).ToEquatable());
+    }
+
+    private int Make(int stage)
     {
         var buffers = new BufferTable();
         LocalGraph train = Slice(_entries[0], stage);

@@ -66,15 +66,20 @@ public static class PipelineProof
         ProgressProof.Check(World(pipeline), engine, cancellation);
 
     /// <summary>Lowers a table so that it is proven: where two ranks would wait for buffers that are still on their way, senders get more of them.</summary>
+    /// <param name="table">The order.</param>
+    /// <param name="edges">What passes between stages; each stage to the next if null.</param>
+    /// <param name="options">How it is lowered.</param>
+    /// <param name="cancellation">Ends the proof.</param>
+    /// <param name="check">Proves a lowered program with all that its ranks do besides; what the pipeline itself does if null.</param>
     /// <returns>The lowered pipeline, or why no number of buffers helps.</returns>
     public static (LoweredPipeline? Pipeline, Standstill? Standstill) Lower(
-        ActionTable table, IReadOnlyList<StageEdge>? edges = null, LoweringOptions? options = null, CancellationToken cancellation = default)
+        ActionTable table, IReadOnlyList<StageEdge>? edges = null, LoweringOptions? options = null, CancellationToken cancellation = default, Func<LoweredPipeline, Standstill?>? check = null)
     {
         options ??= new LoweringOptions();
         while (true)
         {
             LoweredPipeline lowered = PipelineLowering.Lower(table, edges, options);
-            Standstill? standstill = Check(lowered, cancellation: cancellation);
+            Standstill? standstill = check is null ? Check(lowered, cancellation: cancellation) : check(lowered);
             if (standstill is null || options.SendDepth >= table.Shape.MicroBatches)
             {
                 return standstill is null ? (lowered, null) : (null, standstill);
@@ -84,7 +89,8 @@ public static class PipelineProof
         }
     }
 
-    private static string Name(PipelineMessage message) =>
+    /// <summary>What a message is called.</summary>
+    public static string Name(PipelineMessage message) =>
         message.Kind == MessageKind.Activation
             ? $"the activation of micro-batch {message.MicroBatch} from stage {message.FromStage} to {message.ToStage}"
             : $"the gradient of micro-batch {message.MicroBatch} from stage {message.FromStage} to {message.ToStage}";

@@ -17,6 +17,7 @@ internal sealed class WorldRunner
     private readonly double[] _clock;
     private readonly int[] _next;
     private readonly bool[] _joined;
+    private readonly Func<int, double> _transfer;
     private readonly Stack<int> _ready = new();
     private Standstill? _disagreement;
 
@@ -41,6 +42,7 @@ internal sealed class WorldRunner
         _clock = new double[world.Programs.Count];
         _next = new int[world.Programs.Count];
         _joined = new bool[world.Programs.Count];
+        _transfer = m => world.Link.Transfer(world.Messages[m].Bytes);
         _ends = world.Programs.Select(p => new double[p.Count]).ToArray();
     }
 
@@ -157,7 +159,7 @@ internal sealed class WorldRunner
     private void Meet(int message)
     {
         Channel channel = _channelOf[message];
-        while (channel.Meet(out int sent, out int received, m => _world.Link.Transfer(_world.Messages[m].Bytes), _engine.Rendezvous, out double left))
+        while (channel.Meet(out int sent, out int received, _transfer, _engine.Rendezvous, out double left))
         {
             LaneMessage edge = _world.Messages[sent];
             if (sent != received)

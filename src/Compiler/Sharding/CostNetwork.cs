@@ -4,7 +4,7 @@ namespace Shardwright.Compiler.Sharding;
 /// (bucket elimination, Dechter 1999) while the tables stay small, and by conditioning on a good assignment where they would not. Bounded either way.</summary>
 public sealed class CostNetwork
 {
-    /// <summary>Largest table that elimination may build.</summary>
+    /// <summary>Largest table that elimination may build, in entries.</summary>
     public const int TableLimit = 1 << 16;
 
     private readonly List<int> _domains = new();

@@ -4,7 +4,7 @@ namespace Shardwright.Compiler.Sharding;
 
 /// <summary>Chooses placements and signatures, axis by axis in order: what the user wrote is fixed, between them the predicted time of
 /// communication, and of matrix work that would run on every rank, is least, over forward and backward together.</summary>
-public sealed class SignatureSearch
+public sealed partial class SignatureSearch
 {
     /// <summary>Keeps a parameter where its annotation put it: moving it is possible, never attractive.</summary>
     private const long MoveParameter = 1_000_000_000_000_000;
@@ -13,13 +13,28 @@ public sealed class SignatureSearch
     /// gradients, and is not what a data axis is for.</summary>
     private const long LeaveBatch = MoveParameter / 1024;
 
+    /// <summary>What the signatures of a node follow from.</summary>
+    private readonly record struct Question(Op Op, OperandTypes Types, OperandTypes Local, EquatableArray<int> Split);
+
     private readonly ShardedGraph _sharded;
     private readonly double _flopsPerSecond;
     private readonly CancellationToken _cancellation;
     private readonly HashSet<Value> _gradients;
+    private readonly PlacementFreedom _freedom;
+    private HashSet<Value> _free = new();
 
-    private SignatureSearch(ShardedGraph sharded, double flopsPerSecond, CancellationToken cancellation)
+    /// <summary>Signatures on the axis in question: nodes that do the same on the same sizes are many, and have the same.</summary>
+    private readonly Dictionary<Question, ImmutableArray<Signature>> _offered = new();
+
+    /// <summary>Sizes of each value as the axes before the one in question leave it, by id.</summary>
+    private ImmutableArray<long>[] _dims = Array.Empty<ImmutableArray<long>>();
+
+    /// <summary>Bytes of each value under these sizes.</summary>
+    private long[] _bytes = Array.Empty<long>();
+
+    private SignatureSearch(ShardedGraph sharded, double flopsPerSecond, PlacementFreedom freedom, CancellationToken cancellation)
     {
+        _freedom = freedom;
         _sharded = sharded;
         _flopsPerSecond = flopsPerSecond;
         _cancellation = cancellation;
@@ -32,10 +47,12 @@ public sealed class SignatureSearch
     /// <param name="flopsPerSecond">What a device does, for work that would be repeated.</param>
     /// <param name="cancellation">Ends the search.</param>
     /// <param name="blocked">Nodes that stand in the way of an axis (they need what it separates), with the axis.</param>
-    public static ShardedGraph Place(ModelGraph graph, ImmutableArray<ShardAxis> axes, double flopsPerSecond, CancellationToken cancellation, out ImmutableArray<(Node Node, ShardAxis Axis)> blocked)
+    /// <param name="freedom">Parameters that it may place; null for none.</param>
+    public static ShardedGraph Place(
+        ModelGraph graph, ImmutableArray<ShardAxis> axes, double flopsPerSecond, CancellationToken cancellation, out ImmutableArray<(Node Node, ShardAxis Axis)> blocked, PlacementFreedom? freedom = null)
     {
         var sharded = new ShardedGraph(graph, axes);
-        var search = new SignatureSearch(sharded, flopsPerSecond, cancellation);
+        var search = new SignatureSearch(sharded, flopsPerSecond, freedom ?? PlacementFreedom.None, cancellation);
         var obstacles = ImmutableArray.CreateBuilder<(Node, ShardAxis)>();
         for (int axis = 0; axis < axes.Length; axis++)
         {
@@ -54,11 +71,20 @@ public sealed class SignatureSearch
         ShardAxis along = _sharded.Axes[axis];
         ModelGraph graph = _sharded.Graph;
         var network = new CostNetwork();
-
+        List<List<Value>> groups = _freedom.Groups(graph, along);
+        _free = new HashSet<Value>(groups.SelectMany(g => g));
+        _offered.Clear();
+        _dims = graph.Values.Select(v => _sharded.Local(v.Type, _sharded.Layout(v), axis)).ToArray();
+        _bytes = graph.Values.Select((v, i) => v.Type.With(_dims[i]).Bytes).ToArray();
         var signatures = graph.Nodes.ToDictionary(n => n, n => Signatures(n, axis));
         Dictionary<Value, List<Placement>> homes = Homes(axis, signatures);
-        var nodeVariables = graph.Nodes.ToDictionary(n => n, n => network.Variable(signatures[n].Select((s, i) => NodeCost(n, s, axis) + i).ToArray()));
-        var valueVariables = graph.Values.ToDictionary(v => v, v => network.Variable(homes[v].Select((_, i) => (long)i).ToArray()));
+        var nodeVariables = graph.Nodes.ToDictionary(n => n, n => network.Variable(NodeCosts(n, signatures[n], axis)));
+        var valueVariables = graph.Values.ToDictionary(v => v, v => network.Variable(homes[v].Select((h, i) => Holding(v, h, axis) + i).ToArray()));
+        foreach ((Value first, Value other) in groups.SelectMany(g => g.Skip(1).Select(other => (g[0], other))))
+        {
+            network.Pair(valueVariables[first], valueVariables[other], (a, b) => homes[first][a] == homes[other][b] ? 0 : ReshardCost.Impossible);
+        }
+
         foreach (Carry carry in graph.Regions.SelectMany(r => r.Carries))
         {
             valueVariables[carry.Final] = valueVariables[carry.Argument];
@@ -138,11 +164,17 @@ public sealed class SignatureSearch
         var local = new OperandTypes(
             node.Inputs.Select((v, i) => v.Type.With(_sharded.Local(v.Type, _sharded.InputLayout(node, i), axis))).ToEquatable(),
             node.Outputs.Select((v, o) => v.Type.With(_sharded.Local(v.Type, _sharded.OutputLayout(node, o), axis))).ToEquatable());
+        var question = new Question(node.Op, types, local, Enumerable.Range(0, axis).Select(earlier => _sharded.SignatureOf(node, earlier).Factor).ToEquatable());
+        if (_offered.TryGetValue(question, out ImmutableArray<Signature> known))
+        {
+            return known;
+        }
+
         FactorRule rule = node.Op.Factors(types);
         long[] applied = Enumerable.Repeat(1L, rule.Factors.Count).ToArray();
         for (int earlier = 0; earlier < axis; earlier++)
         {
-            int factor = _sharded.SignatureOf(node, earlier).Factor;
+            int factor = question.Split[earlier];
             if (factor >= 0)
             {
                 applied[factor] *= _sharded.Axes[earlier].Parts;
@@ -152,7 +184,7 @@ public sealed class SignatureSearch
         ImmutableArray<Signature> all = SignatureRules.Enumerate(node.Op, types, local, _sharded.Axes[axis].Parts, applied);
 
         // Two partial placements on two axes are fine where the op is linear on each; a partial integer never is.
-        return _sharded.Axes[axis].IsMicroBatch ? all.Where(s => !s.Communicates).ToImmutableArray() : all;
+        return _offered[question] = _sharded.Axes[axis].IsMicroBatch ? all.Where(s => !s.Communicates).ToImmutableArray() : all;
     }
 
     private Dictionary<Value, List<Placement>> Homes(int axis, Dictionary<Node, ImmutableArray<Signature>> signatures)
@@ -194,7 +226,7 @@ public sealed class SignatureSearch
             {
                 homes[value] = new List<Placement> { request.Placement };
             }
-            else if (value.Kind == ValueKind.Parameter)
+            else if (value.Kind == ValueKind.Parameter && !_free.Contains(value))
             {
                 homes[value] = new List<Placement> { Placement.Broadcast };
             }
@@ -209,7 +241,7 @@ public sealed class SignatureSearch
                 return;
             }
 
-            if (placement.IsSplit && _sharded.Local(value.Type, _sharded.Layout(value), axis)[placement.Dim] % along.Parts != 0)
+            if (placement.IsSplit && _dims[value.Id][placement.Dim] % along.Parts != 0)
             {
                 return;
             }
@@ -219,81 +251,5 @@ public sealed class SignatureSearch
                 homes[value].Add(placement);
             }
         }
-    }
-
-    private long NodeCost(Node node, Signature signature, int axis)
-    {
-        ShardAxis along = _sharded.Axes[axis];
-        if (along.IsMicroBatch)
-        {
-            // What can be cut into micro-batches is cut, so that an op which cannot is the one that is named; less than a change of placement costs.
-            return signature.Inputs.Concat(signature.Outputs).All(p => p.IsBroadcast) ? ReshardCost.Step / 16 : 0;
-        }
-
-        long cost = 0;
-        var local = new OperandTypes(
-            node.Inputs.Select((v, i) => v.Type.With(_sharded.Local(v.Type, _sharded.InputLayout(node, i), axis))).ToEquatable(),
-            node.Outputs.Select((v, o) => v.Type.With(_sharded.Local(v.Type, _sharded.OutputLayout(node, o), axis))).ToEquatable());
-        if (node.Op.IsHeavy)
-        {
-            bool split = signature.Inputs.Concat(signature.Outputs).Any(p => p.IsSplit);
-            double seconds = node.Op.Flops(local) / _flopsPerSecond / (split ? along.Parts : 1);
-            cost = (long)Math.Min(seconds * 1e15, ReshardCost.Impossible / 1024);
-        }
-
-        if (signature.Communicates)
-        {
-            // Two small all-reduces over the rows: a maximum, then sum and picked value packed.
-            long rows = local.Outputs[local.Outputs.Count - 1].Bytes;
-            cost += ReshardCost.Of(along, Placement.Partial, Placement.Broadcast, rows) + ReshardCost.Of(along, Placement.Partial, Placement.Broadcast, 2 * rows);
-        }
-
-        return Weight(node.Inputs.Concat(node.Outputs)) * cost;
-    }
-
-    private long Cost(int axis, Value value, Placement from, Placement to)
-    {
-        if (from == to)
-        {
-            return 0;
-        }
-
-        ShardAxis along = _sharded.Axes[axis];
-        long bytes = value.Type.With(_sharded.Local(value.Type, _sharded.Layout(value), axis)).Bytes;
-        long cost = ReshardCost.Of(along, from, to, bytes);
-        if (value.Kind == ValueKind.Parameter && from.IsSplit && cost < ReshardCost.Impossible)
-        {
-            cost += MoveParameter / 1024;
-        }
-        else if (along.IsData && from.IsSplit && cost < ReshardCost.Impossible && !_gradients.Contains(value))
-        {
-            cost += LeaveBatch;
-        }
-
-        return cost;
-    }
-
-    private long GradientCost(int axis, ParameterGradient pair, Placement gradient, Placement parameter)
-    {
-        ShardAxis along = _sharded.Axes[axis];
-        long layers = pair.Parameter.Stack < 0 ? 1 : _sharded.Graph.Stacks[pair.Parameter.Stack].Layers;
-        if (along.IsMicroBatch)
-        {
-            return gradient.IsSplit ? ReshardCost.Impossible : 0;
-        }
-
-        // The reduction of all gradients waits for the end of the step, where it is one large collective instead of many small ones.
-        long cost = layers * Cost(axis, pair.Gradient, gradient, parameter);
-        return gradient.IsPartial && parameter.IsBroadcast ? Math.Max(0, cost - 2 * layers * ReshardCost.Step) : cost;
-    }
-
-    /// <summary>What cannot be is not more so for many layers: sums of it must not wrap around.</summary>
-    private static long Times(long weight, long cost) => cost >= ReshardCost.Impossible ? ReshardCost.Impossible : weight * cost;
-
-    /// <summary>How often an edge is paid per step: once per layer of its stack.</summary>
-    private long Weight(IEnumerable<Value> values)
-    {
-        int stack = values.Select(v => v.Stack).DefaultIfEmpty(-1).Max();
-        return stack < 0 ? 1 : _sharded.Graph.Stacks[stack].Layers;
     }
 }

@@ -16,6 +16,7 @@ internal static class CpuKernelPrinter
         w.Line("using Shardwright;");
         w.Line("using Shardwright.Execution;");
         w.Line("using Shardwright.Kernels;");
+        w.Line("using Shardwright.Observability;");
         w.Line("using Blocks = Shardwright.Kernels;");
         w.Line();
         shell.Open(w);
@@ -25,6 +26,7 @@ internal static class CpuKernelPrinter
         w.Line("private readonly Arena arena;");
         w.Line("private readonly ThreadTeam team;");
         w.Line("private readonly RandomState random;");
+        w.Line("private readonly RankTrace? trace;");
         foreach ((string name, int _) in program.Axes)
         {
             w.Line($"private readonly int {Text.Index(name)};");
@@ -32,8 +34,8 @@ internal static class CpuKernelPrinter
 
         w.Line();
         w.Summary("Binds the kernels to a rank's memory, threads and place in the mesh.");
-        w.Open($"public CpuKernels(Arena arena, ThreadTeam team, RandomState random{string.Concat(program.Axes.Select(a => ", int " + Text.Index(a.Name)))})");
-        foreach (string name in new[] { "arena", "team", "random" }.Concat(program.Axes.Select(a => Text.Index(a.Name))))
+        w.Open($"public CpuKernels(Arena arena, ThreadTeam team, RandomState random, RankTrace? trace{string.Concat(program.Axes.Select(a => ", int " + Text.Index(a.Name)))})");
+        foreach (string name in new[] { "arena", "team", "random", "trace" }.Concat(program.Axes.Select(a => Text.Index(a.Name))))
         {
             w.Line($"this.{name} = {name};");
         }
@@ -44,6 +46,7 @@ internal static class CpuKernelPrinter
         {
             w.Line("/// <inheritdoc/>");
             w.Open($"public void {kernel.Name}({KernelInterfacePrinter.Parameters(kernel)})");
+            w.Line(Span(kernel.Name));
             switch (kernel)
             {
                 case ElementwiseKernel e:
@@ -93,11 +96,16 @@ internal static class CpuKernelPrinter
         w.Line($"Blocks.Gemm.Run(team, {g.M}, {g.N}, {g.K}, {a}, {lda}, {Text.Bool(g.TransposeA)}, {b}, {ldb}, {Text.Bool(g.TransposeB)}, {c}, {g.N}, {accumulate}{epilogue});");
     }
 
+    /// <summary>Records the call, where somebody records.</summary>
+    public static string Span(string kernel) => $"using TraceSpan _span = TraceSpan.Kernel(this.trace, {Text.String(kernel)});";
+
     private static void Common(IndentedWriter w, RankProgram program)
     {
         w.Line("/// <inheritdoc/>");
-        w.Line("public void Accumulate(Slice<float> contribution, Slice<float> gradient, int microBatch) =>");
-        w.Line("    Blocks.Fill.Accumulate(team, contribution.Length, microBatch == 0, ref arena.Ref(contribution), ref arena.Ref(gradient));");
+        w.Open("public void Accumulate(Slice<float> contribution, Slice<float> gradient, int microBatch)");
+        w.Line(Span("Accumulate"));
+        w.Line("Blocks.Fill.Accumulate(team, contribution.Length, microBatch == 0, ref arena.Ref(contribution), ref arena.Ref(gradient));");
+        w.Close();
         w.Line();
         if (KernelInterfacePrinter.Clears(program))
         {
@@ -107,16 +115,21 @@ internal static class CpuKernelPrinter
         }
 
         w.Line("/// <inheritdoc/>");
-        w.Line("public WideSum SumOfSquares(Slice<float> gradient) => Blocks.Reduce.SumOfSquares(gradient.Length, ref arena.Ref(gradient));");
+        w.Open("public WideSum SumOfSquares(Slice<float> gradient)");
+        w.Line(Span("SumOfSquares"));
+        w.Line("return Blocks.Reduce.SumOfSquares(gradient.Length, ref arena.Ref(gradient));");
+        w.Close();
         w.Line();
         w.Line("/// <inheritdoc/>");
-        w.Line($"public {KernelInterfacePrinter.Optimizer(program)} =>");
+        w.Open($"public {KernelInterfacePrinter.Optimizer(program)}");
+        w.Line(Span(program.Optimizer));
         string common = "team, parameters.Length, ref arena.Ref(parameters), ref arena.Ref(gradients)";
         w.Line(program.Optimizer switch
         {
-            "AdamW" => $"    Blocks.Optimizers.AdamW({common}, ref arena.Ref(first), ref arena.Ref(second), scale, settings.LearningRate, settings.Beta1, settings.Beta2, settings.Epsilon, decay, step);",
-            "Momentum" => $"    Blocks.Optimizers.Momentum({common}, ref arena.Ref(velocity), scale, settings.LearningRate, settings.Momentum, settings.Nesterov, decay);",
-            _ => $"    Blocks.Optimizers.Sgd({common}, scale, settings.LearningRate, decay);",
+            "AdamW" => $"Blocks.Optimizers.AdamW({common}, ref arena.Ref(first), ref arena.Ref(second), scale, settings.LearningRate, settings.Beta1, settings.Beta2, settings.Epsilon, decay, step);",
+            "Momentum" => $"Blocks.Optimizers.Momentum({common}, ref arena.Ref(velocity), scale, settings.LearningRate, settings.Momentum, settings.Nesterov, decay);",
+            _ => $"Blocks.Optimizers.Sgd({common}, scale, settings.LearningRate, decay);",
         });
+        w.Close();
     }
 }

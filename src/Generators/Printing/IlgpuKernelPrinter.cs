@@ -19,6 +19,7 @@ internal static class IlgpuKernelPrinter
         w.Line("using Shardwright.Execution;");
         w.Line("using Shardwright.Gpu;");
         w.Line("using Shardwright.Gpu.Kernels;");
+        w.Line("using Shardwright.Observability;");
         w.Line("using Blocks = Shardwright.Gpu.Kernels;");
         w.Line();
         shell.Open(w);
@@ -27,6 +28,7 @@ internal static class IlgpuKernelPrinter
         w.Open("internal readonly struct IlgpuKernels : IKernels");
         w.Line("private readonly DeviceArena arena;");
         w.Line("private readonly RandomState random;");
+        w.Line("private readonly RankTrace? trace;");
         foreach ((string name, int _) in program.Axes)
         {
             w.Line($"private readonly int {Text.Index(name)};");
@@ -34,8 +36,8 @@ internal static class IlgpuKernelPrinter
 
         w.Line();
         w.Summary("Binds the kernels to a rank's memory and place in the mesh.");
-        w.Open($"public IlgpuKernels(DeviceArena arena, RandomState random{string.Concat(program.Axes.Select(a => ", int " + Text.Index(a.Name)))})");
-        foreach (string name in new[] { "arena", "random" }.Concat(program.Axes.Select(a => Text.Index(a.Name))))
+        w.Open($"public IlgpuKernels(DeviceArena arena, RandomState random, RankTrace? trace{string.Concat(program.Axes.Select(a => ", int " + Text.Index(a.Name)))})");
+        foreach (string name in new[] { "arena", "random", "trace" }.Concat(program.Axes.Select(a => Text.Index(a.Name))))
         {
             w.Line($"this.{name} = {name};");
         }
@@ -46,6 +48,7 @@ internal static class IlgpuKernelPrinter
         {
             w.Line("/// <inheritdoc/>");
             w.Open($"public void {kernel.Name}({KernelInterfacePrinter.Parameters(kernel)})");
+            w.Line(CpuKernelPrinter.Span(kernel.Name));
             switch (kernel)
             {
                 case ElementwiseKernel e:
@@ -93,7 +96,10 @@ internal static class IlgpuKernelPrinter
     private static void Common(IndentedWriter w, RankProgram program)
     {
         w.Line("/// <inheritdoc/>");
-        w.Line("public void Accumulate(Slice<float> contribution, Slice<float> gradient, int microBatch) => Blocks.Fill.Accumulate(arena, microBatch == 0, contribution, gradient);");
+        w.Open("public void Accumulate(Slice<float> contribution, Slice<float> gradient, int microBatch)");
+        w.Line(CpuKernelPrinter.Span("Accumulate"));
+        w.Line("Blocks.Fill.Accumulate(arena, microBatch == 0, contribution, gradient);");
+        w.Close();
         w.Line();
         if (KernelInterfacePrinter.Clears(program))
         {
@@ -103,15 +109,20 @@ internal static class IlgpuKernelPrinter
         }
 
         w.Line("/// <inheritdoc/>");
-        w.Line("public WideSum SumOfSquares(Slice<float> gradient) => Blocks.Reduce.SumOfSquares(arena, gradient);");
+        w.Open("public WideSum SumOfSquares(Slice<float> gradient)");
+        w.Line(CpuKernelPrinter.Span("SumOfSquares"));
+        w.Line("return Blocks.Reduce.SumOfSquares(arena, gradient);");
+        w.Close();
         w.Line();
         w.Line("/// <inheritdoc/>");
-        w.Line($"public {KernelInterfacePrinter.Optimizer(program)} =>");
+        w.Open($"public {KernelInterfacePrinter.Optimizer(program)}");
+        w.Line(CpuKernelPrinter.Span(program.Optimizer));
         w.Line(program.Optimizer switch
         {
-            "AdamW" => "    Blocks.Optimizers.AdamW(arena, parameters, gradients, first, second, scale, settings.LearningRate, settings.Beta1, settings.Beta2, settings.Epsilon, decay, step);",
-            "Momentum" => "    Blocks.Optimizers.Momentum(arena, parameters, gradients, velocity, scale, settings.LearningRate, settings.Momentum, settings.Nesterov, decay);",
-            _ => "    Blocks.Optimizers.Sgd(arena, parameters, gradients, scale, settings.LearningRate, decay);",
+            "AdamW" => "Blocks.Optimizers.AdamW(arena, parameters, gradients, first, second, scale, settings.LearningRate, settings.Beta1, settings.Beta2, settings.Epsilon, decay, step);",
+            "Momentum" => "Blocks.Optimizers.Momentum(arena, parameters, gradients, velocity, scale, settings.LearningRate, settings.Momentum, settings.Nesterov, decay);",
+            _ => "Blocks.Optimizers.Sgd(arena, parameters, gradients, scale, settings.LearningRate, decay);",
         });
+        w.Close();
     }
 }

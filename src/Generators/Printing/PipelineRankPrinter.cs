@@ -55,7 +55,7 @@ internal static class PipelineRankPrinter
             w.Line($"tiedGradients{i} = stages.Select(s => s.TiedGradient({i})).Where(s => s.Length > 0).ToArray();");
         }
 
-        w.Line($"executor = new PipelineExecutor(Arena, rank, pipelineGroup, all, rankOfStage, {program.MicroBatches});");
+        w.Line($"executor = new PipelineExecutor(Arena, rank, pipelineGroup, all, rankOfStage, {program.MicroBatches}, {program.PassingTensors});");
         w.Close();
         w.Line();
         Places(w, program);

@@ -127,7 +127,7 @@ internal static class RankPrinter
         w.Line("/// <param name=\"seed\">Seed of parameters and dropout: the same on every rank.</param>");
     }
 
-    public static string Kernels(RankProgram program, bool gpu = false) => $"new {(gpu ? "IlgpuKernels(DeviceArena.Of(Arena, rank)" : "CpuKernels(Arena, Team")}, Random{string.Concat(program.Axes.Select(a => $", rank.Coordinate({Text.String(a.Name)})"))})";
+    public static string Kernels(RankProgram program, bool gpu = false) => $"new {(gpu ? "IlgpuKernels(DeviceArena.Of(Arena, rank)" : "CpuKernels(Arena, Team")}, Random, rank.Trace{string.Concat(program.Axes.Select(a => $", rank.Coordinate({Text.String(a.Name)})"))})";
 
     public static int LossSetCount(RankProgram program) => program.Stages.SelectMany(s => s.Entries).Max(e => program.LossSets(e.Name).Count);
 

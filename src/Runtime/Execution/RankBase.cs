@@ -2,6 +2,7 @@ using System.ComponentModel;
 using System.Diagnostics;
 using System.Reflection;
 using Shardwright.Kernels;
+using Shardwright.Observability;
 using Shardwright.Worlds;
 
 namespace Shardwright.Execution;
@@ -22,6 +23,7 @@ public abstract partial class RankBase : IDisposable
     private static int s_debugWarning;
     private readonly List<ParameterView> _parameters = [];
     private readonly ThreadTeam? _team;
+    private readonly StepWatch _watch;
     private readonly double[] _lossSums;
     private readonly double[] _lossWeights;
     private bool _disposed;
@@ -51,6 +53,7 @@ public abstract partial class RankBase : IDisposable
         }
 
         Context = context;
+        _watch = new StepWatch(context);
         Scalars = scalars;
         Random = new RandomState { Seed = seed };
         var scratch = new Slice<byte>(scratchOffset, (long)maxThreads * ThreadTeam.ScratchBytes);
@@ -146,6 +149,10 @@ public abstract partial class RankBase : IDisposable
         Random.Step = (uint)Step;
         Array.Clear(_lossSums);
         Array.Clear(_lossWeights);
+        if (training)
+        {
+            _watch.Begin();
+        }
     }
 
     /// <summary>Copies this rank's piece of a model input into the arena. For emitted code.</summary>
@@ -267,6 +274,7 @@ public abstract partial class RankBase : IDisposable
     /// <summary>Ends a training step.</summary>
     protected StepResult End(double lossSum, double weight, double norm, bool skipped)
     {
+        _watch.End(Step, weight);
         Step++;
         return new StepResult(lossSum, weight, norm, skipped);
     }

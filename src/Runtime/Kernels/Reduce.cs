@@ -41,21 +41,18 @@ public static unsafe class Reduce
         for (long start = 0; start < count; start += 4096)
         {
             int n = (int)Math.Min(4096, count - start);
-            Vector256<double> first = default, second = default, third = default, fourth = default, firstLost = default, secondLost = default, thirdLost = default, fourthLost = default;
+            Vector256<double> low = default, high = default, lowLost = default, highLost = default;
             int i = 0;
-            for (; i <= n - 16; i += 16)
+            for (; i <= n - 8; i += 8)
             {
-                (Vector256<double> w0, Vector256<double> w1) = Vector256.Widen(Vector256.Load(p + start + i));
-                (Vector256<double> w2, Vector256<double> w3) = Vector256.Widen(Vector256.Load(p + start + i + 8));
-                Add(ref first, ref firstLost, w0 * w0);
-                Add(ref second, ref secondLost, w1 * w1);
-                Add(ref third, ref thirdLost, w2 * w2);
-                Add(ref fourth, ref fourthLost, w3 * w3);
+                (Vector256<double> a, Vector256<double> b) = Vector256.Widen(Vector256.Load(p + start + i));
+                Add(ref low, ref lowLost, a * a);
+                Add(ref high, ref highLost, b * b);
             }
 
             for (int lane = 0; lane < Vector256<double>.Count; lane++)
             {
-                total += new WideSum(first[lane], firstLost[lane]) + new WideSum(second[lane], secondLost[lane]) + new WideSum(third[lane], thirdLost[lane]) + new WideSum(fourth[lane], fourthLost[lane]);
+                total += new WideSum(low[lane], lowLost[lane]) + new WideSum(high[lane], highLost[lane]);
             }
 
             for (; i < n; i++)

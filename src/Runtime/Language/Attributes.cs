@@ -241,6 +241,15 @@ public sealed class ShardedOnAttribute<TMesh> : Attribute
     /// <summary>With <see cref="PipelineSchedule.Custom"/>: the class with a <see cref="RankActionsAttribute"/> for each rank.</summary>
     public Type? OwnSchedule { get; set; }
 
+    /// <summary>Pipeline stages on each rank, for schedules that take any number (interleaved, breadth first). By default what [Stages] says, else 2.</summary>
+    public int Chunks { get; set; }
+
+    /// <summary>Interleaved: micro-batches that visit all chunks of a rank before the next ones begin; it divides <see cref="MicroBatches"/>. By default as few as the ranks allow.</summary>
+    public int GroupSize { get; set; }
+
+    /// <summary>1F1B and ZB-H1: runs up to twice as many forwards ahead, so that the time of messages is hidden, for as many more live micro-batches.</summary>
+    public bool HopAwareWarmUp { get; set; }
+
     /// <summary>Optimizer of the step.</summary>
     public OptimizerKind Optimizer { get; set; }
 

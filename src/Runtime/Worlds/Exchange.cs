@@ -1,19 +1,22 @@
+using System.Diagnostics;
+
 namespace Shardwright.Worlds;
 
 /// <summary>One ordered lane on which a fixed set of members meets, operation after operation. A member publishes its buffers when it starts. Once all have started,
 /// members that wait take shares of the work, directly on all buffers (nothing is staged), until none is left: an operation ends although some members, busy
-/// elsewhere, have not begun to wait for it.</summary>
+/// elsewhere, have not begun to wait for it. Starting never waits: where more operations are under way than there are slots, there will be more slots.</summary>
 internal sealed class Exchange
 {
-    private const int Slots = 64;
+    private const int FirstSlots = 64;
     private const int Spins = 40;
 
     private readonly World _world;
     private readonly string _name;
     private readonly int[] _ranks;
-    private readonly Slot[] _slots;
     private readonly long[] _next;
+    private readonly LinkClock.Link?[]? _ring;
     private readonly object _gate = new();
+    private Slot[] _slots;
     private int _parked;
 
     public Exchange(World world, string name, int[] ranks)
@@ -22,17 +25,18 @@ internal sealed class Exchange
         _name = name;
         _ranks = ranks;
         _next = new long[ranks.Length];
-        _slots = new Slot[Slots];
-        for (int i = 0; i < Slots; i++)
-        {
-            _slots[i] = new Slot(ranks.Length, i);
-        }
+        _ring = world.Links?.Ring(ranks);
+        _slots = NewSlots();
     }
 
     private sealed class Slot(int members, long sequence)
     {
         public readonly Transfer[] Entries = new Transfer[members];
         public long Sequence = sequence;
+        public long HasLeft;
+        public long IsThere;
+        public long Moved;
+        public int Entered;
         public int Arrived;
         public int Taken;
         public int Done;
@@ -43,43 +47,63 @@ internal sealed class Exchange
     public long Start(int member, in Transfer transfer)
     {
         long sequence = _next[member]++;
-        Slot slot = _slots[sequence % Slots];
+        Slot slot = At(sequence);
         if (Volatile.Read(ref slot.Sequence) != sequence)
         {
-            Await(slot, sequence, 0, member);
+            slot = Grow(sequence);
         }
 
         transfer.Arena.BeforeTransfer();
         slot.Entries[member] = transfer;
+        if (_ring is not null && Interlocked.Increment(ref slot.Entered) == _ranks.Length)
+        {
+            (slot.HasLeft, slot.IsThere) = _world.Links!.Book(_ring, transfer);
+        }
+
         Interlocked.Increment(ref slot.Arrived);
         Pulse();
         return sequence;
     }
 
     /// <summary>Takes shares of the work once all have started, and returns when all shares are done.</summary>
-    public void Wait(int member, long sequence)
+    /// <returns>When it was done, a reading of <see cref="Stopwatch.GetTimestamp"/>: before this call, for an operation that was over by then.</returns>
+    public long Wait(int member, long sequence)
     {
-        Slot slot = _slots[sequence % Slots];
+        Slot slot = At(sequence);
         int members = _ranks.Length;
-        Await(slot, sequence, 1, member);
+        Await(slot, sequence, done: false, member);
         Check(slot, sequence);
         for (int share; (share = Interlocked.Increment(ref slot.Taken) - 1) < members;)
         {
             slot.Entries[share].Arena.Move(slot.Entries, share);
             if (Interlocked.Increment(ref slot.Done) == members)
             {
+                Volatile.Write(ref slot.Moved, Stopwatch.GetTimestamp());
                 Pulse();
             }
         }
 
-        Await(slot, sequence, 2, member);
+        Await(slot, sequence, done: true, member);
+        long over = Volatile.Read(ref slot.Moved);
+        if (slot.IsThere != 0)
+        {
+            // A sender has its buffer back when the message has left; all others wait until it is there.
+            over = member == 0 && slot.Entries[0].Kind == TransferKind.SendReceive ? slot.HasLeft : slot.IsThere;
+            Sleep(over);
+        }
+
         if (Interlocked.Increment(ref slot.Left) == members)
         {
             Array.Clear(slot.Entries);
-            slot.Arrived = slot.Taken = slot.Done = slot.Left = 0;
-            Volatile.Write(ref slot.Sequence, sequence + Slots);
-            Pulse();
+            slot.HasLeft = slot.IsThere = 0;
+            slot.Entered = slot.Arrived = slot.Taken = slot.Done = slot.Left = 0;
+            lock (_gate)
+            {
+                Volatile.Write(ref slot.Sequence, sequence + _slots.Length);
+            }
         }
+
+        return over;
     }
 
     /// <summary>Wakes all waiting members: the world has ended, or a rank has.</summary>
@@ -95,9 +119,44 @@ internal sealed class Exchange
     public void Reset()
     {
         Array.Clear(_next);
-        for (int i = 0; i < Slots; i++)
+        _slots = NewSlots();
+    }
+
+    private Slot[] NewSlots() => [.. Enumerable.Range(0, FirstSlots).Select(i => new Slot(_ranks.Length, i))];
+
+    /// <summary>The slot of an operation. A slot keeps its operation when there come to be more, and a member reads no older array than the one it started the operation in.</summary>
+    private Slot At(long sequence)
+    {
+        Slot[] slots = Volatile.Read(ref _slots);
+        return slots[sequence & (slots.Length - 1)];
+    }
+
+    /// <summary>Doubles the slots until an operation has one of its own.</summary>
+    private Slot Grow(long sequence)
+    {
+        lock (_gate)
         {
-            _slots[i] = new Slot(_ranks.Length, i);
+            while (At(sequence) is var slot && slot.Sequence != sequence)
+            {
+                // Each old slot has an operation that is under way, or the next one of its place; these lie within twice their number, so that no two meet in the new array.
+                Slot[] old = _slots;
+                var slots = new Slot[2 * old.Length];
+                long oldest = old.Min(s => s.Sequence);
+                foreach (Slot kept in old)
+                {
+                    slots[kept.Sequence & (slots.Length - 1)] = kept;
+                }
+
+                for (long next = oldest; next < oldest + slots.Length; next++)
+                {
+                    // Those of the first half that no slot has are done: their place serves the next round.
+                    slots[next & (slots.Length - 1)] ??= new Slot(_ranks.Length, next < oldest + old.Length ? next + slots.Length : next);
+                }
+
+                Volatile.Write(ref _slots, slots);
+            }
+
+            return At(sequence);
         }
     }
 
@@ -110,13 +169,13 @@ internal sealed class Exchange
         }
     }
 
-    /// <summary>Waits for a stage of a slot: 0 its turn, 1 all arrived, 2 all done. Spins briefly, then parks.</summary>
-    private void Await(Slot slot, long sequence, int stage, int member)
+    /// <summary>Waits until all members have arrived, or until all shares are done. Spins briefly, then parks.</summary>
+    private void Await(Slot slot, long sequence, bool done, int member)
     {
         var spinner = default(SpinWait);
         for (int i = 0; i < Spins; i++)
         {
-            if (Reached(slot, sequence, stage))
+            if (Reached(slot, done))
             {
                 return;
             }
@@ -130,14 +189,14 @@ internal sealed class Exchange
             Interlocked.MemoryBarrier();
             try
             {
-                while (!Reached(slot, sequence, stage))
+                while (!Reached(slot, done))
                 {
                     if (_world.Stopping)
                     {
                         throw new RankInterruptedException();
                     }
 
-                    CheckMissing(slot, sequence, stage, member);
+                    CheckMissing(slot, sequence, done, member);
                     Monitor.Wait(_gate);
                 }
             }
@@ -148,18 +207,40 @@ internal sealed class Exchange
         }
     }
 
-    private bool Reached(Slot slot, long sequence, int stage) => stage switch
+    /// <summary>Waits for a moment without using the processor, but for the last half of a millisecond, which no timer meets.</summary>
+    private void Sleep(long until)
     {
-        0 => Volatile.Read(ref slot.Sequence) == sequence,
-        1 => Volatile.Read(ref slot.Arrived) == _ranks.Length,
-        _ => Volatile.Read(ref slot.Done) == _ranks.Length,
-    };
-
-    private void CheckMissing(Slot slot, long sequence, int stage, int member)
-    {
-        for (int i = 0; stage == 1 && i < _ranks.Length; i++)
+        while (Stopwatch.GetTimestamp() is var now && now < until)
         {
-            if (slot.Entries[i].Arena is null && _world.HasEnded(_ranks[i]) && !Reached(slot, sequence, stage))
+            double left = (until - now) * 1000.0 / Stopwatch.Frequency;
+            if (left < 0.5)
+            {
+                Thread.Yield();
+                continue;
+            }
+
+            lock (_gate)
+            {
+                if (!_world.Stopping)
+                {
+                    Monitor.Wait(_gate, (int)Math.Max(1, Math.Round(left)));
+                }
+            }
+
+            if (_world.Stopping)
+            {
+                throw new RankInterruptedException();
+            }
+        }
+    }
+
+    private bool Reached(Slot slot, bool done) => Volatile.Read(ref done ? ref slot.Done : ref slot.Arrived) == _ranks.Length;
+
+    private void CheckMissing(Slot slot, long sequence, bool done, int member)
+    {
+        for (int i = 0; !done && i < _ranks.Length; i++)
+        {
+            if (slot.Entries[i].Arena is null && _world.HasEnded(_ranks[i]) && !Reached(slot, done))
             {
                 throw new CollectiveMismatchException($"Rank {_ranks[member]} waits for operation {sequence} ({slot.Entries[member].Kind}) of group '{_name}', but rank {_ranks[i]} has ended without it: every rank of a group must run the same steps.");
             }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Shardwright.Execution;
+using Shardwright.Observability;
 
 namespace Shardwright.Worlds;
 
@@ -7,10 +8,12 @@ namespace Shardwright.Worlds;
 internal sealed class InProcessGroup : ProcessGroup
 {
     private readonly Shared _shared;
+    private readonly GroupWatch _watch;
 
-    public InProcessGroup(Shared shared, int member)
+    public InProcessGroup(Shared shared, int member, RankTrace? trace)
     {
         _shared = shared;
+        _watch = new GroupWatch(shared.Name, shared.Ranks, member, trace);
         Rank = member;
     }
 
@@ -84,11 +87,11 @@ internal sealed class InProcessGroup : ProcessGroup
 
     /// <inheritdoc/>
     public override Ticket StartSend<T>(Arena arena, Slice<T> buffer, int to) =>
-        new(_shared.Edge(Rank, to).Start(0, new Transfer(TransferKind.SendReceive, arena, buffer.Offset, -1, buffer.Length, Unsafe.SizeOf<T>(), 0)), 1 + 2 * to);
+        Start(_shared.Edge(Rank, to), 0, 1 + 2 * to, new Transfer(TransferKind.SendReceive, arena, buffer.Offset, -1, buffer.Length, Unsafe.SizeOf<T>(), 0));
 
     /// <inheritdoc/>
     public override Ticket StartReceive<T>(Arena arena, Slice<T> buffer, int from) =>
-        new(_shared.Edge(from, Rank).Start(1, new Transfer(TransferKind.SendReceive, arena, -1, buffer.Offset, buffer.Length, Unsafe.SizeOf<T>(), 0)), 2 + 2 * from);
+        Start(_shared.Edge(from, Rank), 1, 2 + 2 * from, new Transfer(TransferKind.SendReceive, arena, -1, buffer.Offset, buffer.Length, Unsafe.SizeOf<T>(), 0));
 
     /// <inheritdoc/>
     public override void Wait(Ticket ticket)
@@ -97,7 +100,7 @@ internal sealed class InProcessGroup : ProcessGroup
         {
             if (Size > 1)
             {
-                _shared.Collectives.Wait(Rank, ticket.Sequence);
+                Wait(_shared.Collectives, Rank, ticket);
             }
 
             return;
@@ -105,7 +108,21 @@ internal sealed class InProcessGroup : ProcessGroup
 
         int other = (ticket.Lane - 1) / 2;
         bool sends = ticket.Lane % 2 == 1;
-        (sends ? _shared.Edge(Rank, other) : _shared.Edge(other, Rank)).Wait(sends ? 0 : 1, ticket.Sequence);
+        Wait(sends ? _shared.Edge(Rank, other) : _shared.Edge(other, Rank), sends ? 0 : 1, ticket);
+    }
+
+    private void Wait(Exchange exchange, int member, Ticket ticket)
+    {
+        long since = _watch.Now();
+        _watch.Waited(ticket, since, exchange.Wait(member, ticket.Sequence));
+    }
+
+    private Ticket Start(Exchange exchange, int member, int lane, in Transfer transfer)
+    {
+        long since = _watch.Now();
+        var ticket = new Ticket(exchange.Start(member, transfer), lane);
+        _watch.Started(ticket, transfer, since);
+        return ticket;
     }
 
     private Ticket Start(in Transfer transfer)
@@ -120,7 +137,7 @@ internal sealed class InProcessGroup : ProcessGroup
             return default;
         }
 
-        return new Ticket(_shared.Collectives.Start(Rank, transfer), 0);
+        return Start(_shared.Collectives, Rank, 0, transfer);
     }
 
     private void CheckParts(string operation, long whole, long part)

@@ -36,7 +36,16 @@ public enum TransferKind
 /// <param name="Length">Elements of a part: of the buffer for in-place operations, of one rank's piece for others.</param>
 /// <param name="ElementBytes">Size of an element.</param>
 /// <param name="Root">The member that a broadcast copies from.</param>
-public readonly record struct Transfer(TransferKind Kind, Arena Arena, long Source, long Target, long Length, int ElementBytes, int Root);
+public readonly record struct Transfer(TransferKind Kind, Arena Arena, long Source, long Target, long Length, int ElementBytes, int Root)
+{
+    /// <summary>Bytes that a member sends where the operation goes round a ring of members.</summary>
+    internal double BytesSent(int members) => Length * ElementBytes * Kind switch
+    {
+        TransferKind.AllReduce or TransferKind.AllReduceMax => 2.0 * (members - 1) / members,
+        TransferKind.ReduceScatter or TransferKind.AllGather or TransferKind.AllToAll => members - 1.0,
+        _ => 1,
+    };
+}
 
 /// <summary>Does operations in host memory, directly on all buffers: nothing is staged. Terms are combined in member order, so that all members and all runs get the same bits.</summary>
 internal static unsafe class HostTransfers

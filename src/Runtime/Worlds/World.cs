@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Shardwright.Execution;
+using Shardwright.Observability;
 using Shardwright.Worlds;
 
 namespace Shardwright;
@@ -10,8 +11,14 @@ public sealed record WorldOptions
     /// <summary>Threads of each rank; by default the machine's cores are shared out, one at least.</summary>
     public int ThreadsPerRank { get; init; }
 
+    /// <summary>For each axis, how long messages along it take; an axis that is not named takes no more than copying does. With it, a program shows here how it behaves on a network.</summary>
+    public IReadOnlyDictionary<string, LinkModel>? Links { get; init; }
+
     /// <summary>Where ranks have their memory and run their kernels; the host by default. It must outlive the world.</summary>
     public Backend Backend { get; init; } = Backend.Host;
+
+    /// <summary>Records what the ranks do, span by span; null records nothing.</summary>
+    public TraceRecorder? Trace { get; init; }
 }
 
 /// <summary>A rank failed; the whole world has ended.</summary>
@@ -50,6 +57,8 @@ public sealed class World : IDisposable
         Mesh = mesh;
         ThreadsPerRank = options.ThreadsPerRank > 0 ? options.ThreadsPerRank : Math.Max(1, Environment.ProcessorCount / mesh.Ranks);
         Backend = options.Backend;
+        Trace = options.Trace;
+        Links = options.Links is { Count: > 0 } links ? new LinkClock(mesh, links) : null;
         _ended = new bool[mesh.Ranks];
     }
 
@@ -62,12 +71,21 @@ public sealed class World : IDisposable
     /// <summary>Where ranks have their memory.</summary>
     public Backend Backend { get; }
 
+    /// <summary>Where spans are recorded; null for nowhere.</summary>
+    public TraceRecorder? Trace { get; }
+
     /// <summary>Is told what rank 0 reports.</summary>
     public event Action<StepResult>? Reported;
+
+    /// <summary>Delays of messages; null where there are none.</summary>
+    internal LinkClock? Links { get; }
 
     internal bool Stopping => _stopping;
 
     /// <summary>A world whose ranks are threads of this process: no installation, no network.</summary>
+    /// <param name="mesh">The ranks.</param>
+    /// <param name="options">How it runs.</param>
+    /// <exception cref="ArgumentException">A link model names no axis of the mesh, or has a number that cannot be.</exception>
     public static World InProcess(Mesh mesh, WorldOptions? options = null) => new(mesh, options ?? new WorldOptions());
 
     /// <summary>Runs a body on every rank and returns when all have ended.</summary>
@@ -155,7 +173,7 @@ public sealed class World : IDisposable
                 var shared = new InProcessGroup.Shared(this, key.Length == 0 ? "self" : key, members);
                 for (int i = 0; i < members.Length; i++)
                 {
-                    groups[members[i]] = new InProcessGroup(shared, i);
+                    groups[members[i]] = new InProcessGroup(shared, i, Trace?.For(members[i], Mesh.Describe(members[i])));
                 }
             }
 
@@ -241,6 +259,7 @@ public sealed class RankContext
     {
         _world = world;
         Rank = rank;
+        Trace = world.Trace?.For(rank, world.Mesh.Describe(rank));
     }
 
     /// <summary>Number of the rank, from 0.</summary>
@@ -254,6 +273,9 @@ public sealed class RankContext
 
     /// <summary>Where the rank has its memory.</summary>
     public Backend Backend => _world.Backend;
+
+    /// <summary>Where this rank's spans are recorded; null for nowhere.</summary>
+    public RankTrace? Trace { get; }
 
     /// <summary>Whether the world is ending; long work outside of generated code should look at it.</summary>
     public bool IsStopping => _world.Stopping;

@@ -2,6 +2,8 @@ using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
 using Shardwright.Compiler.Frontend;
 using Shardwright.Compiler.Graph.Definitions;
+using Shardwright.Compiler.Planning;
+using Shardwright.Compiler.Tests.Memory;
 
 namespace Shardwright.Compiler.Tests.Pipelining;
 
@@ -24,17 +26,28 @@ public sealed class PipelineDiagnosticsTests
         }
         """;
 
+    /// <summary>A layer before the stack, and one after it.</summary>
+    private static string Around(string first, string blocks, string last) => Model("ShardedOn<Pair>(MicroBatches = 2)", blocks: $"{first} readonly Block first = new(); {blocks} readonly LayerStack<Block> blocks = new(4, () => new Block()); {last} readonly Block last = new();")
+        .Replace("blocks.Forward(x)", "last.Forward(blocks.Forward(first.Forward(x)))", StringComparison.Ordinal);
+
     private static string Own(string schedule) => Model("«ShardedOn<Pair>(MicroBatches = 2, Schedule = PipelineSchedule.Custom, OwnSchedule = typeof(Mine))»", schedule);
 
     public static TheoryData<string, string, string> Faults => new()
     {
         { "SW2001", Model("ShardedOn<Pair>(MicroBatches = 2)", blocks: "[«Stages(1, 2)»] readonly LayerStack<Block> blocks = new(4, () => new Block());"), "[Stages(2, 2)] adds up" },
         { "SW2001", Model("«ShardedOn<Pair>(MicroBatches = 2)»", blocks: "readonly LayerStack<Block> blocks = new(1, () => new Block());"), "a size of 1 or less" },
-        {
-            "SW2006",
-            Model("«ShardedOn<Pair>(MicroBatches = 2)»", blocks: "[Stage(1)] readonly Block first = new(); readonly LayerStack<Block> blocks = new(4, () => new Block());").Replace("blocks.Forward(x)", "blocks.Forward(first.Forward(x))", StringComparison.Ordinal),
-            "made on stage 1 of 'Net' and needed on stage 0"
-        },
+        { "SW2001", Model("«ShardedOn<Pair>(MicroBatches = 2, Schedule = PipelineSchedule.Interleaved, Chunks = 3)»"), "'Net' has 4 pieces to share out (each layer of a stack, and what has parameters before and after), and 'Pair' has 6 stages (pp = 2, 3 on each): Chunks = 2 would do" },
+        { "SW2001", Model("ShardedOn<Pair>(MicroBatches = 2)", blocks: "[«Stages(4, 0)»] readonly LayerStack<Block> blocks = new(4, () => new Block());"), "stage 1 of 'Net' on 'Pair' has no parameters to train: [Stages(2, 2)] on 'blocks' would do" },
+        { "SW2003", Model("«ShardedOn<Pair>(MicroBatches = 4, Schedule = PipelineSchedule.Interleaved, GroupSize = 3)»"), "4 micro-batches are not divisible by the group size 3: a group size of 2 or 4 would do" },
+        { "SW2003", Model("«ShardedOn<Pair>(MicroBatches = 4, GroupSize = 2)»"), "1f1b has no groups of micro-batches, and a group size of 2 is asked for: leave it out, or use interleaved" },
+        { "SW2003", Model("«ShardedOn<Pair>(MicroBatches = 2, Schedule = PipelineSchedule.GPipe, Chunks = 2)»"), "gpipe runs 1 stage on each rank, and 2 are asked for: give 1" },
+        { "SW2003", Model("«ShardedOn<Pair>(MicroBatches = 2, Schedule = PipelineSchedule.GPipe, HopAwareWarmUp = true)»"), "gpipe has no hop-aware warm-up: leave it out, or use 1f1b or zb-h1" },
+        { "SW2003", Model("«ShardedOn<Pair>(MicroBatches = 3)»"), "the batch of 'Net' is 8, which MicroBatches = 3 does not divide: use 2" },
+        { "SW2003", Model("«ShardedOn<Pair>(MicroBatches = 2, Schedule = PipelineSchedule.Interleaved, Chunks = 1)»", blocks: "[Stages(1, 1, 1, 1)] readonly LayerStack<Block> blocks = new(4, () => new Block());"), "Chunks = 1 and [Stages] with 4 numbers for 2 ranks do not agree: leave Chunks out, or give 2 numbers" },
+        { "SW2003", Model("«ShardedOn<Pair>(MicroBatches = 2, Schedule = PipelineSchedule.Custom, OwnSchedule = typeof(Mine), Chunks = 2)»", Good), "leave out Chunks, GroupSize and HopAwareWarmUp" },
+        { "SW2006", Around("[«Stage(1)»]", "", ""), "it makes 'firstAdd', which is needed on stage 0 of 'Net' on 'Pair', and stages only pass forward: [Stage(0)] would do" },
+        { "SW2006", Around("", "[Stages(2, 2)]", "[«Stage(0)»]"), "it reads 'blocksAdd', which is made on stage 1 of 'Net' on 'Pair', and stages only pass forward: [Stage(1)] would do" },
+        { "SW2001", Around("", "", "[«Stage(2)»]"), "[Stage(2)] on 'last': 'Pair' has the stages 0 to 1" },
         { "SW2003", Model("«ShardedOn<Pair>(MicroBatches = 2, OwnSchedule = typeof(Mine))»", Good), "set Schedule = PipelineSchedule.Custom" },
         { "SW2007", Model("«ShardedOn<Pair>(MicroBatches = 2, Schedule = PipelineSchedule.Custom)»"), "add OwnSchedule = typeof(…)" },
         { "SW2007", Own("public sealed class Mine;"), "'Mine' has no actions" },
@@ -58,6 +71,7 @@ public sealed class PipelineDiagnosticsTests
 
     [Theory]
     [InlineData("ShardedOn<Pair>(MicroBatches = 2)")]
+    [InlineData("ShardedOn<Pair>(MicroBatches = 4, Schedule = PipelineSchedule.Interleaved, Chunks = 2, GroupSize = 2, HopAwareWarmUp = true)")]
     [InlineData("ShardedOn<Pair>(MicroBatches = 2, Schedule = PipelineSchedule.Custom, OwnSchedule = typeof(Mine))")]
     public void AModelSurvivesItsText(string on)
     {
@@ -67,6 +81,36 @@ public sealed class PipelineDiagnosticsTests
         Assert.Equal(on.Contains("Mine", StringComparison.Ordinal) ? 2 : 0, Assert.Single(model.Meshes).OwnSchedule?.Ranks.Count ?? 0);
         DefinitionText.Result read = DefinitionText.Read(DefinitionText.Write(model));
         Assert.Equal(("", model), (read.Error, read.Model));
+    }
+
+    [Fact]
+    public void AValueThatSkipsStagesIsHandedOnAndCounted()
+    {
+        RankProgram program = Plans.Of("""
+            [DeviceMesh] [MeshAxis("pp", 4, Role = AxisRole.Pipeline)] public sealed class Four;
+            [ShardedLayer] public sealed partial class Block { readonly Tensor w = Parameter(6, 6); public Tensor Forward(Tensor x) => x + MatMul(x, w); }
+            [ShardedOn<Four>(MicroBatches = 2)]
+            public sealed partial class Net
+            {
+                readonly Block first = new();
+                [Stages(1, 1, 1, 1)] readonly LayerStack<Block> blocks = new(4, () => new Block());
+                public Tensor Loss([Shape(8, 6)] Tensor x)
+                {
+                    var skip = first.Forward(x);
+                    return Mean(Square(blocks.Forward(skip)) * skip);
+                }
+            }
+            """).Program("OnFour");
+        for (int stage = 0; stage < 4; stage++)
+        {
+            // What the block hands on and what skips it, [4, 6] each, forward and back.
+            EquatableArray<BoundaryPlan> passing = program.Stages[program.Ranks[stage].Chunks[0].Program].Entries[0].Boundaries;
+            foreach ((bool arrives, bool gradient) in new[] { (true, false), (false, false), (true, true), (false, true) })
+            {
+                bool edge = stage == (arrives != gradient ? 0 : 3);
+                Assert.Equal(edge ? [] : [96L, 96L], passing.Where(b => b.Arrives == arrives && b.IsGradient == gradient).Select(b => b.Bytes));
+            }
+        }
     }
 
     [Fact]

@@ -24,6 +24,12 @@ def rope(x, theta):
     return torch.cat([a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()], -1)
 
 
+def mixed(x, shared, layers):
+    for _ in range(layers):
+        x = torch.tanh(x * shared + x)
+    return x
+
+
 CASES = {
     "Arithmetic": ({'a': [4, 5], 'b': [5], 'c': [4, 5]}, lambda a, b: (a+b)*(a-b)/(b**2+1.5)-2*a+(1-b)+(-a)),
     "BroadcastMiddle": ({'a': [2, 1, 5], 'b': [3, 1], 'c': [2, 3, 5]}, lambda a, b: a*b+b),
@@ -50,6 +56,7 @@ CASES = {
     "TransposeDims": ({'a': [2, 3, 4], 'c': [4, 3, 2]}, lambda a: a.transpose(0,2)),
     "SliceMiddle": ({'a': [3, 7], 'c': [3, 3]}, lambda a: a[:,2:5]),
     "ConcatParts": ({'a': [3, 2], 'b': [3, 5], 'c': [3, 9]}, lambda a, b: torch.cat([a,b,a],1)),
+    "SharedByTwoStacks": ({'a': [3, 5], 'b': [3, 5], 'c': [3, 5]}, lambda a, b: mixed(a, b, 5) * b),
     "StackParts": ({'a': [3, 2], 'b': [3, 2], 'c': [3, 2, 2]}, lambda a, b: torch.stack([a,b],1)),
     "SumDim": ({'a': [3, 4, 5], 'c': [3, 5]}, lambda a: a.sum(1)),
     "SumKept": ({'a': [3, 4, 5], 'c': [3, 4, 1]}, lambda a: a.sum(2,keepdim=True)),

@@ -78,8 +78,12 @@ public sealed record MethodDefinition(string Name, EquatableArray<ParameterDefin
 /// <summary>One [ShardedOn&lt;TMesh&gt;(…)]: enum members by name.</summary>
 /// <param name="NestedName">Name of the nested class: <c>OnLab</c>, or the Name that was given.</param>
 /// <param name="OwnSchedule">The schedule that a user has written; null for one of the compiler's.</param>
+/// <param name="Chunks">Stages on each rank; 0 where it is left open.</param>
+/// <param name="GroupSize">Micro-batches of a group (interleaved); 0 where it is left open.</param>
+/// <param name="HopAwareWarmUp">Whether the warm-up hides the time of messages.</param>
 public sealed record ShardedOnDefinition(
-    MeshDefinition Mesh, string NestedName, Expression MicroBatches, string Schedule, string Optimizer, string Zero, string ZeroAxis, string Recompute, string Precision, int Site, OwnScheduleDefinition? OwnSchedule = null);
+    MeshDefinition Mesh, string NestedName, Expression MicroBatches, string Schedule, string Optimizer, string Zero, string ZeroAxis, string Recompute, string Precision, int Site, OwnScheduleDefinition? OwnSchedule = null,
+    int Chunks = 0, int GroupSize = 0, bool HopAwareWarmUp = false);
 
 /// <summary>A schedule that a user has written.</summary>
 /// <param name="Name">Name of its class.</param>

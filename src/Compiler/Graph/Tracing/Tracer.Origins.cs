@@ -38,25 +38,25 @@ public sealed partial class Tracer
     /// <summary>Where an attribute that places a parameter is written: at its field, or, where that lies in another assembly, at the field of the model's that holds the layer.</summary>
     private AnnotationPlace? Annotation(FieldDefinition.Parameter field, LayerInstance owner)
     {
-        string path = "";
-        string full = field.Name;   // nameof with the whole name of the type: methods of Ops have names of layers
+        (string path, string name, string written) = (field.Name, "", "");
         FieldDefinition place = field;
         LayerInstance? instance = owner;
         while (instance is not null && Assembly(instance.Definition) != Assembly(_model.Layer))
         {
-            bool alone = path.Length == 0 && instance.Definition.Fields.OfType<FieldDefinition.Parameter>().Count() == 1;
-            path = alone ? "" : path.Length == 0 && ReferenceEquals(instance, owner) ? $"nameof({instance.Definition.Type.Split(',')[0]}.{field.Name})" : $"\"{full}\"";
+            // The only parameter of a layer needs no name; nameof takes the whole name of the type, for methods of Ops have names of layers.
+            bool direct = ReferenceEquals(instance, owner), alone = direct && instance.Definition.Fields.OfType<FieldDefinition.Parameter>().Count() == 1;
+            (name, written) = alone ? ("", "") : direct ? (field.Name, $"nameof({instance.Definition.Type.Split(',')[0]}.{field.Name})") : (path, $"\"{path}\"");
             if (instance.HeldBy is not { } held)
             {
                 return null;
             }
 
-            full = held.Name + "." + full;
+            path = held.Name + "." + path;
             place = held;
             instance = instance.Holder;
         }
 
-        return instance is null ? null : new AnnotationPlace(instance.Definition.Type + "#" + place.Site.ToString(System.Globalization.CultureInfo.InvariantCulture), path);
+        return instance is null ? null : new AnnotationPlace(instance.Definition.Type + "#" + place.Site.ToString(System.Globalization.CultureInfo.InvariantCulture), name, written);
     }
 
     private static string Assembly(LayerDefinition layer) => layer.Type.Substring(layer.Type.LastIndexOf(',') + 1).Trim();

@@ -148,7 +148,6 @@ public sealed partial class Tracer
 
         long[] dims = parameter.Shape.Select(e => Size(e, root)).ToArray();
         Value value = _builder.AddInput(parameter.Name, new TensorType(parameter.Type == "Tensor" ? DType.Float32 : DType.Int32, EquatableArray.Of(dims)));
-        value.DeclaredAt = root.Definition.Type + "#" + parameter.Site.ToString(System.Globalization.CultureInfo.InvariantCulture);
         value.Sizes = dim => dim < parameter.Shape.Count ? Origin(parameter.Shape[dim], root) : null;
         foreach (PlacementAttribute attribute in parameter.Placements)
         {

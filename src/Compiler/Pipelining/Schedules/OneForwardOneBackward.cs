@@ -17,6 +17,9 @@ public sealed class OneForwardOneBackward : Schedule
     public override int? RequiredChunks => 1;
 
     /// <inheritdoc/>
+    public override bool TakesHopAware => true;
+
+    /// <inheritdoc/>
     public override IEnumerable<StageAction> ActionsOf(int rank, ScheduleShape shape)
     {
         int behind = shape.Ranks - rank - 1;

@@ -17,6 +17,9 @@ public sealed class ZeroBubbleH1 : Schedule
     public override int? RequiredChunks => 1;
 
     /// <inheritdoc/>
+    public override bool TakesHopAware => true;
+
+    /// <inheritdoc/>
     public override bool SplitsBackward => true;
 
     /// <inheritdoc/>

@@ -14,7 +14,11 @@ internal enum PipelineVerb
 }
 
 /// <summary>One line of a rank's table.</summary>
-internal readonly record struct PipelineAction(PipelineVerb Verb, PipelinePhase Phase, int Stage, int MicroBatch, bool IsGradient);
+internal readonly record struct PipelineAction(PipelineVerb Verb, PipelinePhase Phase, int Stage, int MicroBatch, bool IsGradient)
+{
+    /// <summary>The word of an action that runs a stage, for traces: <c>0F2</c>.</summary>
+    public string Label => string.Create(CultureInfo.InvariantCulture, $"{Stage}{Phase switch { PipelinePhase.Forward => 'F', PipelinePhase.Backward => 'B', PipelinePhase.InputGradient => 'I', _ => 'W' }}{MicroBatch}");
+}
 
 /// <summary>What a rank does in an entry, in order, and which blocks its micro-batches have: read from the notation in which schedules are printed.</summary>
 /// <remarks>Words: <c>0F2</c> runs stage 0 forward on micro-batch 2 (B both gradients, I of the inputs, W of the parameters); <c>0RECV_F2</c> posts the receive of

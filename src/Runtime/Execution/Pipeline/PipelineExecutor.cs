@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using Shardwright.Observability;
 using Shardwright.Worlds;
 
 namespace Shardwright.Execution;
@@ -7,7 +8,6 @@ namespace Shardwright.Execution;
 [EditorBrowsable(EditorBrowsableState.Never)]
 public sealed class PipelineExecutor
 {
-    private const int MaxTensors = 64;
     private readonly Arena _arena;
     private readonly RankContext _context;
     private readonly ProcessGroup _group;
@@ -16,8 +16,9 @@ public sealed class PipelineExecutor
     private readonly Ticket[] _tickets;
     private readonly int[] _counts;
     private readonly int _microBatches;
-    private readonly Slice<byte>[] _from = new Slice<byte>[MaxTensors];
-    private readonly Slice<byte>[] _to = new Slice<byte>[MaxTensors];
+    private readonly int _width;
+    private readonly Slice<byte>[] _from;
+    private readonly Slice<byte>[] _to;
 
     /// <summary>Binds the executor to a rank.</summary>
     /// <param name="arena">Memory of the rank.</param>
@@ -26,7 +27,8 @@ public sealed class PipelineExecutor
     /// <param name="stages">All stages by number; those of other ranks are null.</param>
     /// <param name="rankOfStage">Pipeline coordinate of each stage.</param>
     /// <param name="microBatches">Most micro-batches of an entry.</param>
-    public PipelineExecutor(Arena arena, RankContext context, ProcessGroup group, IPipelineStage?[] stages, int[] rankOfStage, int microBatches)
+    /// <param name="tensors">Most tensors that pass between two stages in one direction.</param>
+    public PipelineExecutor(Arena arena, RankContext context, ProcessGroup group, IPipelineStage?[] stages, int[] rankOfStage, int microBatches, int tensors)
     {
         _arena = arena;
         _context = context;
@@ -34,12 +36,12 @@ public sealed class PipelineExecutor
         _stages = stages;
         _rankOfStage = rankOfStage;
         _microBatches = microBatches;
-        _tickets = new Ticket[stages.Length * 4 * microBatches * MaxTensorsOf(stages)];
+        _width = tensors;
+        _tickets = new Ticket[stages.Length * 4 * microBatches * tensors];
         _counts = new int[stages.Length * 4 * microBatches];
-        _width = MaxTensorsOf(stages);
+        _from = new Slice<byte>[tensors];
+        _to = new Slice<byte>[tensors];
     }
-
-    private readonly int _width;
 
     /// <summary>Runs an entry.</summary>
     public void Run(PipelineEntry entry, PipelineActions table)
@@ -51,8 +53,12 @@ public sealed class PipelineExecutor
             switch (action.Verb)
             {
                 case PipelineVerb.Run:
-                    _stages[action.Stage]!.Run(entry, action.Phase, action.MicroBatch, m);
-                    HandOver(entry, action, table, m);
+                    using (new TraceSpan(_context.Trace, SpanKind.Action, _context.Trace is null ? "" : action.Label))
+                    {
+                        _stages[action.Stage]!.Run(entry, action.Phase, action.MicroBatch, m);
+                        HandOver(entry, action, table, m);
+                    }
+
                     break;
                 case PipelineVerb.StartReceive:
                     Start(entry, action, action.IsGradient ? Passing.Gradients : Passing.Activations, m, sends: false);
@@ -68,24 +74,6 @@ public sealed class PipelineExecutor
                     break;
             }
         }
-    }
-
-    private static int MaxTensorsOf(IPipelineStage?[] stages)
-    {
-        var tensors = new Slice<byte>[MaxTensors];
-        int most = 1;
-        foreach (IPipelineStage stage in stages.OfType<IPipelineStage>())
-        {
-            foreach (PipelineEntry entry in Enum.GetValues<PipelineEntry>())
-            {
-                foreach (Passing passing in Enum.GetValues<Passing>())
-                {
-                    most = Math.Max(most, stage.Tensors(entry, passing, default, tensors));
-                }
-            }
-        }
-
-        return most;
     }
 
     private int Index(PipelineAction action, Passing passing) => (action.Stage * 4 + (int)passing) * _microBatches + action.MicroBatch;

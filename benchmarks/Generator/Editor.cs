@@ -1,0 +1,64 @@
+using System.Diagnostics;
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp;
+using Microsoft.CodeAnalysis.Text;
+using Shardwright.Generators;
+
+namespace Shardwright.Benchmarks;
+
+/// <summary>What one run of the generator took.</summary>
+/// <param name="Wall">Time of day.</param>
+/// <param name="Processor">Processor time of the process.</param>
+/// <param name="Allocated">Bytes allocated on the way.</param>
+internal readonly record struct Cost(TimeSpan Wall, TimeSpan Processor, long Allocated);
+
+/// <summary>A project under an incremental driver, as a compiler server or an editor holds it.</summary>
+internal sealed class Editor
+{
+    private static readonly CSharpParseOptions s_options = new(LanguageVersion.Latest);
+    private static readonly ImmutableArray<MetadataReference> s_references =
+    [
+        .. ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator)
+            .Where(p => Path.GetFileName(p).StartsWith("System.", StringComparison.Ordinal) || Path.GetFileName(p) is "mscorlib.dll" or "netstandard.dll").Select(p => MetadataReference.CreateFromFile(p)),
+        MetadataReference.CreateFromFile(typeof(Tensor).Assembly.Location),
+    ];
+
+    private static int s_count;
+    private CSharpCompilation _compilation;
+    private GeneratorDriver _driver;
+
+    /// <summary>Opens a project; no plan of another one is known in it, since its assembly has a name of its own.</summary>
+    public Editor(params (string Path, string Text)[] files)
+    {
+        _compilation = CSharpCompilation.Create(
+            "Project" + s_count++, files.Select(f => CSharpSyntaxTree.ParseText(f.Text, s_options, f.Path)), s_references,
+            new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary, nullableContextOptions: NullableContextOptions.Enable));
+        // Symbols of references are read by the compiler whether there is a generator or not.
+        _ = _compilation.GetDiagnostics().Length;
+        _driver = CSharpGeneratorDriver.Create([new ShardwrightGenerator().AsSourceGenerator()], parseOptions: s_options);
+    }
+
+    /// <summary>What was generated, by name.</summary>
+    public IReadOnlyDictionary<string, string> Sources => _driver.GetRunResult().Results[0].GeneratedSources.ToDictionary(s => s.HintName, s => s.SourceText.ToString());
+
+    /// <summary>Replaces text in a file, as typing does.</summary>
+    public void Edit(string path, string before, string after)
+    {
+        SyntaxTree tree = _compilation.SyntaxTrees.Single(t => t.FilePath == path);
+        SourceText text = tree.GetText();
+        int start = text.ToString().IndexOf(before, StringComparison.Ordinal);
+        _compilation = start < 0
+            ? throw new ArgumentException($"'{before}' is not in {path}")
+            : _compilation.ReplaceSyntaxTree(tree, tree.WithChangedText(text.WithChanges(new TextChange(new TextSpan(start, before.Length), after))));
+    }
+
+    /// <summary>Runs the generator.</summary>
+    public Cost Run()
+    {
+        TimeSpan processor = Environment.CpuUsage.TotalTime;
+        long bytes = GC.GetTotalAllocatedBytes(precise: true), start = Stopwatch.GetTimestamp();
+        _driver = _driver.RunGenerators(_compilation);
+        var cost = new Cost(Stopwatch.GetElapsedTime(start), Environment.CpuUsage.TotalTime - processor, GC.GetTotalAllocatedBytes(precise: true) - bytes);
+        return _driver.GetRunResult().Results[0].Exception is { } fault ? throw fault : cost;
+    }
+}

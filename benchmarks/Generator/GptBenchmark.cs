@@ -1,0 +1,43 @@
+using System.Globalization;
+
+namespace Shardwright.Benchmarks;
+
+/// <summary>The shape of GPT-3 on dp × tp: from nothing, and after edits.</summary>
+internal static class GptBenchmark
+{
+    private static readonly (string, string)[] s_files = [("Layers.cs", GptShape.Layers), ("Model.cs", GptShape.Model(96)), ("Elsewhere.cs", GptShape.Elsewhere)];
+
+    public static void Run(int runs, Action<string, IReadOnlyList<Cost>> report, Action<string, Editor> keep)
+    {
+        // In a process that has run no generator yet: most of it is the runtime compiling the generator itself.
+        var editor = new Editor(s_files);
+        report("first in its process", [editor.Run()]);
+        keep("gpt", editor);
+
+        List<Cost> cold = [], elsewhere = [], layer = [];
+        for (int run = 0; run < runs; run++)
+        {
+            editor = new Editor(s_files);
+            cold.Add(editor.Run());
+            string answer = "42";
+            string body = "+ downBias;";
+            for (int edit = 0; edit < 5; edit++)
+            {
+                string next = (100 + edit).ToString(CultureInfo.InvariantCulture);
+                editor.Edit("Elsewhere.cs", answer, next);
+                elsewhere.Add(editor.Run());
+                answer = next;
+
+                // Another number each time: a plan that is known already would be found.
+                string changed = $"* {edit + 2}f + downBias;";
+                editor.Edit("Layers.cs", body, changed);
+                layer.Add(editor.Run());
+                body = changed;
+            }
+        }
+
+        report("cold", cold);
+        report("after an edit in one layer", layer);
+        report("after an edit elsewhere", elsewhere);
+    }
+}

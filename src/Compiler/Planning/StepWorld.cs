@@ -1,0 +1,177 @@
+using Shardwright.Compiler.Graph;
+using Shardwright.Compiler.Pipelining;
+using Shardwright.Compiler.Scheduling;
+using Shardwright.Compiler.Sharding;
+
+namespace Shardwright.Compiler.Planning;
+
+/// <summary>All that the ranks of a mesh do together in an entry, in the order in which the emitted program does it: messages between stages, collectives inside of them, and what ends a
+/// step: gradients over the axes that split the batch, tied gradients, losses, norms, updated shards of parameters. It is what the proof runs.</summary>
+internal sealed class StepWorld
+{
+    private readonly EquatableArray<(string Name, int Size)> _axes;
+    private readonly string _pipeline;
+    private readonly IReadOnlyList<StageProgram> _programs;
+    private readonly IReadOnlyList<int> _programOf;
+    private readonly EquatableArray<TiedPlan> _tied;
+    private readonly List<MeshGroup> _groups = new();
+    private readonly Dictionary<string, int> _numbers = new();
+
+    /// <summary>The world of a model.</summary>
+    /// <param name="axes">All axes of the mesh, outermost first.</param>
+    /// <param name="pipeline">Which of them is the pipeline.</param>
+    /// <param name="programs">Programs of stages.</param>
+    /// <param name="programOf">Program of each stage.</param>
+    /// <param name="tied">Parameters that several stages hold.</param>
+    public StepWorld(EquatableArray<(string Name, int Size)> axes, string pipeline, IReadOnlyList<StageProgram> programs, IReadOnlyList<int> programOf, EquatableArray<TiedPlan> tied)
+    {
+        _axes = axes;
+        _pipeline = pipeline;
+        _programs = programs;
+        _programOf = programOf;
+        _tied = tied;
+    }
+
+    /// <summary>The programs of an entry, one for each coordinate on the pipeline axis.</summary>
+    public MeshWorld Of(string entry, LoweredPipeline order)
+    {
+        var inside = new Dictionary<(int Program, ActionKind Kind), LaneInstruction[]>();
+        EquatableArray<LaneInstruction>[] programs = order.Ranks.Select((lines, rank) =>
+        {
+            var result = ImmutableArray.CreateBuilder<LaneInstruction>(lines.Count + 16);
+            foreach (LoweredAction line in lines)
+            {
+                switch (line.Kind)
+                {
+                    case LoweredKind.Compute:
+                        (int, ActionKind) key = (_programOf[line.Stage], line.Action);
+                        if (!inside.TryGetValue(key, out LaneInstruction[]? collectives))
+                        {
+                            inside[key] = collectives = Inside(_programs[_programOf[line.Stage]].Entries.First(e => e.Name == entry), line.Action).ToArray();
+                        }
+
+                        result.Add(new LaneInstruction(LaneKind.Compute, -1));
+                        result.AddRange(collectives);
+                        break;
+                    case LoweredKind.StartReceive:
+                        result.Add(new LaneInstruction(LaneKind.StartReceive, line.Message));
+                        break;
+                    case LoweredKind.AwaitReceive:
+                        result.Add(new LaneInstruction(LaneKind.AwaitReceive, line.Message));
+                        break;
+                    case LoweredKind.StartSend:
+                        result.Add(new LaneInstruction(LaneKind.StartSend, line.Message));
+                        break;
+                    case LoweredKind.AwaitSend:
+                        result.Add(new LaneInstruction(LaneKind.AwaitSend, line.Message));
+                        break;
+                }
+            }
+
+            result.AddRange(End(entry, order.Table, rank));
+            return result.ToImmutable().ToEquatable();
+        }).ToArray();
+        return new MeshWorld(
+            _axes.Select(a => a.Size).ToEquatable(), _axes.ToList().FindIndex(a => a.Name == _pipeline), programs.ToEquatable(),
+            order.Messages.Select(m => new LaneMessage(m.FromRank, m.ToRank, m.Bytes)).ToEquatable(), _groups.ToEquatable());
+    }
+
+    /// <summary>Why the entry stands still on the least that an engine may keep; null if all ranks end. Ranks at one place of the pipeline run the same program, and are proven once.</summary>
+    public Standstill? Check(string entry, LoweredPipeline order, CancellationToken cancellation) =>
+        ProgressProof.Check(Of(entry, order).Equal() with { MessageName = m => PipelineProof.Name(order.Messages[m]) }, EngineModel.Strict, cancellation);
+
+    /// <summary>Collectives of an action. A loop does the same for every layer: where it leaves nothing under way, once stands for all.</summary>
+    private IEnumerable<LaneInstruction> Inside(EntryPlan entry, ActionKind kind)
+    {
+        Phase[] wanted = kind switch
+        {
+            ActionKind.Forward => new[] { Phase.Forward },
+            ActionKind.InputGradient => new[] { Phase.InputGradient },
+            ActionKind.WeightGradient => new[] { Phase.WeightGradient },
+            _ => new[] { Phase.Backward, Phase.InputGradient, Phase.WeightGradient },
+        };
+        foreach (PhasePlan phase in wanted.SelectMany(w => entry.Phases.Where(p => p.Phase == w)))
+        {
+            foreach (ProgramStatement statement in phase.Main)
+            {
+                IEnumerable<ProgramStatement> body = statement is ProgramStatement.Call call ? entry.Methods[call.Method].Statements : new[] { statement };
+                LaneInstruction[] lines = body.Select(Line).Where(l => l is not null).Select(l => l!.Value).ToArray();
+                bool settled = lines.Count(l => l.Kind == LaneKind.StartCollective) == lines.Count(l => l.Kind == LaneKind.AwaitCollective);
+                for (int layer = 0; layer < (statement is ProgramStatement.Call { Layers: > 1 } loop && !settled ? loop.Layers : 1); layer++)
+                {
+                    foreach (LaneInstruction line in lines)
+                    {
+                        yield return line;
+                    }
+                }
+            }
+        }
+    }
+
+    private LaneInstruction? Line(ProgramStatement statement) => statement switch
+    {
+        ProgramStatement.Start start => new LaneInstruction(LaneKind.StartCollective, Group(start.Axes), $"{start.Kind}: {start.Reason}"),
+        ProgramStatement.Wait wait => new LaneInstruction(LaneKind.AwaitCollective, Group(wait.Axes)),
+        _ => null,
+    };
+
+    /// <summary>What ends an entry.</summary>
+    private IEnumerable<LaneInstruction> End(string entry, ActionTable table, int rank)
+    {
+        if (entry == "Train")
+        {
+            foreach (ParameterGroup group in table.StagesOf(rank).SelectMany(s => _programs[_programOf[s]].Groups))
+            {
+                foreach (ReductionPlan reduction in group.Reductions)
+                {
+                    yield return new LaneInstruction(LaneKind.Collective, Group(EquatableArray.Of(reduction.Axis)), $"gradients, {group.Name}");
+                }
+            }
+
+            foreach (TiedPlan tied in _tied.Where(t => t.Ranks.Count > 1 && t.Ranks.Contains(rank)))
+            {
+                yield return new LaneInstruction(LaneKind.Collective, Group(EquatableArray.Of(_pipeline), tied.Ranks), $"gradients of {tied.Path}");
+            }
+        }
+
+        if (entry == "Infer")
+        {
+            yield return new LaneInstruction(LaneKind.Collective, Group(EquatableArray.Of(_pipeline)), "result");
+            yield break;
+        }
+
+        foreach (EquatableArray<string> set in RankProgram.LossSetsOf(_programs, entry))
+        {
+            yield return new LaneInstruction(LaneKind.Collective, Group(WithPipeline(set)), "loss");
+        }
+
+        foreach (EquatableArray<string> set in entry == "Train" ? RankProgram.NormSetsOf(_programs) : default)
+        {
+            yield return new LaneInstruction(LaneKind.Collective, Group(WithPipeline(set)), "gradient norm");
+        }
+
+        if (entry == "Train")
+        {
+            foreach (ParameterGroup group in table.StagesOf(rank).SelectMany(s => _programs[_programOf[s]].Groups).Where(g => g.Shards is { Stage: < 3 }))
+            {
+                yield return new LaneInstruction(LaneKind.Collective, Group(EquatableArray.Of(group.Shards!.Axis)), $"parameters, {group.Name}");
+            }
+        }
+    }
+
+    private EquatableArray<string> WithPipeline(EquatableArray<string> axes) => _axes.Select(a => a.Name).Where(a => a == _pipeline || axes.Contains(a)).ToEquatable();
+
+    /// <summary>The group over axes; of the pipeline axis only some coordinates, where these are given.</summary>
+    private int Group(EquatableArray<string> axes, EquatableArray<int>? coordinates = null)
+    {
+        string name = string.Join("+", axes) + (coordinates is { } some ? " " + string.Join(" and ", some) : "");
+        if (!_numbers.TryGetValue(name, out int number))
+        {
+            _numbers[name] = number = _groups.Count;
+            List<string> names = _axes.Select(a => a.Name).ToList();
+            _groups.Add(new MeshGroup(name, axes.Select(a => names.IndexOf(a)).ToEquatable(), coordinates));
+        }
+
+        return number;
+    }
+}

@@ -1,0 +1,105 @@
+using Shardwright.Compiler.Graph;
+
+namespace Shardwright.Compiler.Sharding;
+
+/// <summary>What signatures and changes of placement cost.</summary>
+public sealed partial class SignatureSearch
+{
+    /// <summary>What a free parameter costs where it lies.</summary>
+    private long Holding(Value value, Placement home, int axis)
+    {
+        if (!_free.Contains(value))
+        {
+            return 0;
+        }
+
+        double bytes = (double)_bytes[value.Id] / (home.IsSplit ? _sharded.Axes[axis].Parts : 1);
+        return Times(Weight(new[] { value }), (long)Math.Min(bytes * _freedom.SecondsPerByte * 1e15, ReshardCost.Impossible / 1024));
+    }
+
+    private long[] NodeCosts(Node node, ImmutableArray<Signature> signatures, int axis)
+    {
+        bool costs = node.Op.IsHeavy || signatures.Any(s => s.Communicates);
+        OperandTypes? local = !costs ? null : new OperandTypes(
+            node.Inputs.Select((v, i) => v.Type.With(_sharded.Local(v.Type, _sharded.InputLayout(node, i), axis))).ToEquatable(),
+            node.Outputs.Select((v, o) => v.Type.With(_sharded.Local(v.Type, _sharded.OutputLayout(node, o), axis))).ToEquatable());
+        return signatures.Select((s, i) => NodeCost(node, s, _sharded.Axes[axis], local) + i).ToArray();
+    }
+
+    /// <summary>Time of the op itself; its local types are needed only where it has any.</summary>
+    private long NodeCost(Node node, Signature signature, ShardAxis along, OperandTypes? local)
+    {
+        if (along.IsMicroBatch)
+        {
+            // What can be cut into micro-batches is cut, so that an op which cannot is the one that is named; less than a change of placement costs.
+            return signature.Inputs.Concat(signature.Outputs).All(p => p.IsBroadcast) ? ReshardCost.Step / 16 : 0;
+        }
+
+        if (local is null)
+        {
+            return 0;
+        }
+
+        long cost = 0;
+        if (node.Op.IsHeavy)
+        {
+            bool split = signature.Inputs.Concat(signature.Outputs).Any(p => p.IsSplit);
+            double seconds = node.Op.Flops(local) / _flopsPerSecond / (split ? along.Parts : 1);
+            cost = (long)Math.Min(seconds * 1e15, ReshardCost.Impossible / 1024);
+        }
+
+        if (signature.Communicates)
+        {
+            // Two small all-reduces over the rows: a maximum, then sum and picked value packed.
+            long rows = local.Outputs[local.Outputs.Count - 1].Bytes;
+            cost += ReshardCost.Of(along, Placement.Partial, Placement.Broadcast, rows) + ReshardCost.Of(along, Placement.Partial, Placement.Broadcast, 2 * rows);
+        }
+
+        return Weight(node.Inputs.Concat(node.Outputs)) * cost;
+    }
+
+    private long Cost(int axis, Value value, Placement from, Placement to)
+    {
+        if (from == to)
+        {
+            return 0;
+        }
+
+        ShardAxis along = _sharded.Axes[axis];
+        long cost = ReshardCost.Of(along, from, to, _bytes[value.Id]);
+        if (value.Kind == ValueKind.Parameter && from.IsSplit && cost < ReshardCost.Impossible)
+        {
+            cost += MoveParameter / 1024;
+        }
+        else if (along.IsData && from.IsSplit && cost < ReshardCost.Impossible && !_gradients.Contains(value))
+        {
+            cost += LeaveBatch;
+        }
+
+        return cost;
+    }
+
+    private long GradientCost(int axis, ParameterGradient pair, Placement gradient, Placement parameter)
+    {
+        ShardAxis along = _sharded.Axes[axis];
+        long layers = pair.Parameter.Stack < 0 ? 1 : _sharded.Graph.Stacks[pair.Parameter.Stack].Layers;
+        if (along.IsMicroBatch)
+        {
+            return gradient.IsSplit ? ReshardCost.Impossible : 0;
+        }
+
+        // The reduction of all gradients waits for the end of the step, where it is one large collective instead of many small ones.
+        long cost = layers * Cost(axis, pair.Gradient, gradient, parameter);
+        return gradient.IsPartial && parameter.IsBroadcast ? Math.Max(0, cost - 2 * layers * ReshardCost.Step) : cost;
+    }
+
+    /// <summary>What cannot be is not more so for many layers: sums of it must not wrap around.</summary>
+    private static long Times(long weight, long cost) => cost >= ReshardCost.Impossible ? ReshardCost.Impossible : weight * cost;
+
+    /// <summary>How often an edge is paid per step: once per layer of its stack.</summary>
+    private long Weight(IEnumerable<Value> values)
+    {
+        int stack = values.Select(v => v.Stack).DefaultIfEmpty(-1).Max();
+        return stack < 0 ? 1 : _sharded.Graph.Stacks[stack].Layers;
+    }
+}

@@ -1,0 +1,180 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+using System.Text.Json;
+using Shardwright.Observability;
+
+namespace Shardwright.Tests;
+
+/// <summary>What ranks tell: traces that Chrome and Perfetto read, and instruments by the conventions of .NET.</summary>
+public sealed class TraceTests
+{
+    private const int Steps = 2; // the first also compiles
+
+    private sealed record Recorded(TraceRecorder Recorder, double[] Losses, JsonElement[] Events);
+
+    private static readonly Lazy<Recorded> s_traced = new(() => Run(new TraceRecorder(), latency: 20));
+
+    private static Recorded Run(TraceRecorder? recorder, int latency = 1)
+    {
+        Mesh mesh = PipelineGpt.Pp2Dp2Tp2M4.Mesh;
+        var losses = new double[Steps];
+        var slow = new LinkModel(TimeSpan.FromMilliseconds(latency));
+        using var world = World.InProcess(mesh, new WorldOptions { ThreadsPerRank = 1, Trace = recorder, Links = new Dictionary<string, LinkModel> { ["pp"] = slow, ["dp"] = slow, ["tp"] = slow } });
+        world.Run(context =>
+        {
+            using var rank = new PipelineGpt.Pp2Dp2Tp2M4.Rank(context, 3);
+            for (int step = 0; step < Steps; step++)
+            {
+                (TokenTensor ids, TokenTensor targets) = PipelineTests.Data(step);
+                StepResult result = rank.TrainStep(ids, targets, new AdamWSettings(3e-4f));
+                if (context.Rank == 0)
+                {
+                    losses[step] = result.Loss;
+                }
+            }
+        });
+        if (recorder is null)
+        {
+            return new Recorded(null!, losses, []);
+        }
+
+        using var stream = new MemoryStream();
+        TraceFile.Write(stream, recorder, PipelineGpt.Pp2Dp2Tp2M4.Plan);
+        return new Recorded(recorder, losses, [.. JsonDocument.Parse(stream.ToArray()).RootElement.GetProperty("traceEvents").EnumerateArray()]);
+    }
+
+    [Fact]
+    public void RecordingChangesNoBit() => Assert.Equal(Run(null).Losses, s_traced.Value.Losses);
+
+    [Fact]
+    public void EventsHaveTheFormOfTheTraceEventFormat()
+    {
+        var open = new Dictionary<string, decimal>();
+        foreach (JsonElement e in s_traced.Value.Events)
+        {
+            string phase = e.GetProperty("ph").GetString()!;
+            Assert.NotEmpty(e.GetProperty("name").GetString()!);
+            Assert.InRange(e.GetProperty("pid").GetInt32(), 0, 7);
+            Assert.Equal(0, e.GetProperty("tid").GetInt32());
+            switch (phase)
+            {
+                case "M":
+                    Assert.Contains(e.GetProperty("name").GetString(), new[] { "process_name", "process_sort_index", "thread_name" });
+                    Assert.Single(e.GetProperty("args").EnumerateObject());
+                    break;
+                case "X":
+                    Assert.True(e.GetProperty("ts").GetDecimal() >= 0 && e.GetProperty("dur").GetDecimal() >= 0);
+                    break;
+                case "b":
+                    open.Add($"{e.GetProperty("pid")} {e.GetProperty("id2").GetProperty("local")}", e.GetProperty("ts").GetDecimal());
+                    break;
+                default:
+                    Assert.Equal("e", phase);
+                    Assert.True(open.Remove($"{e.GetProperty("pid")} {e.GetProperty("id2").GetProperty("local")}", out decimal since) && since <= e.GetProperty("ts").GetDecimal());
+                    break;
+            }
+        }
+
+        Assert.Empty(open);
+        Assert.Equal(8, s_traced.Value.Events.Count(e => e.GetProperty("name").GetString() == "process_name"));
+        Assert.Equal(8 * Steps, s_traced.Value.Events.Count(e => e.GetProperty("ph").GetString() == "X" && e.GetProperty("cat").GetString() == "step"));
+        Assert.Contains(s_traced.Value.Events, e => e.GetProperty("name").GetString() == "AllReduce tp" && e.GetProperty("args").GetProperty("bytes").GetInt64() > 0);
+        Assert.Contains(s_traced.Value.Events, e => e.GetProperty("ph").GetString() == "X" && e.TryGetProperty("args", out JsonElement a) && a.GetProperty("flops").GetInt64() > 0);
+    }
+
+    [Fact]
+    public void SpansNestAndTheirSumIsTheStep()
+    {
+        foreach (IGrouping<int, JsonElement> rank in s_traced.Value.Events.Where(e => e.GetProperty("ph").GetString() == "X").GroupBy(e => e.GetProperty("pid").GetInt32()))
+        {
+            var spans = rank.Select(e => (Start: e.GetProperty("ts").GetDecimal(), End: e.GetProperty("ts").GetDecimal() + e.GetProperty("dur").GetDecimal(), Kind: e.GetProperty("cat").GetString()!)).OrderBy(s => s.Start).ThenByDescending(s => s.End).ToList();
+            var around = new Stack<(decimal Start, decimal End, string Kind)>();
+            var step = spans.Last(s => s.Kind == "step");
+            decimal work = 0;
+            foreach (var span in spans)
+            {
+                while (around.Count > 0 && around.Peek().End <= span.Start)
+                {
+                    around.Pop();
+                }
+
+                Assert.True(around.Count == 0 || span.End <= around.Peek().End, $"rank {rank.Key}: a span reaches over the end of the one around it");
+                Assert.True(around.Count > 0 || span.Kind == "step", $"rank {rank.Key}: a {span.Kind} lies in no step");
+                around.Push(span);
+                work += span.Kind is "kernel" or "wait" && span.Start >= step.Start ? span.End - span.Start : 0;
+            }
+
+            Assert.InRange((double)(work / (step.End - step.Start)), 0.98, 1.0);
+        }
+    }
+
+    [Fact]
+    public void ALimitKeepsTheFirstSpansAndCountsTheOthers()
+    {
+        Recorded few = Run(new TraceRecorder(maxSpansPerRank: 10));
+        Assert.All(few.Recorder.Ranks, r => Assert.Equal(10, r.Entries.Count));
+        Assert.Equal(s_traced.Value.Recorder.Ranks.Sum(r => r.Entries.Count) - 80, few.Recorder.Dropped);
+    }
+
+    [Fact]
+    public void InstrumentsTellStepsTokensBytesAndWaits()
+    {
+        var sums = new Dictionary<string, double>();
+        int activities = 0, measurements = 0;
+        using var listener = new MeterListener { InstrumentPublished = (instrument, l) => { if (instrument.Meter.Name == Telemetry.Name) { l.EnableMeasurementEvents(instrument); } } };
+        void Add(string name, double value, ReadOnlySpan<KeyValuePair<string, object?>> tags)
+        {
+            string key = name;
+            foreach (KeyValuePair<string, object?> tag in tags)
+            {
+                key += tag.Key == "shardwright.group" ? " " + tag.Value : "";
+            }
+
+            lock (sums)
+            {
+                sums[key] = sums.GetValueOrDefault(key) + value;
+                measurements += name == "shardwright.step.duration" ? 1 : 0;
+            }
+        }
+
+        listener.SetMeasurementEventCallback<double>((instrument, value, tags, _) => Add(instrument.Name, value, tags));
+        listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) => Add(instrument.Name, value, tags));
+        listener.Start();
+        using var activityListener = new ActivityListener { ShouldListenTo = s => s.Name == Telemetry.Name, Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllData, ActivityStopped = a => { if (a.OperationName == "TrainStep") { Interlocked.Increment(ref activities); } } };
+        ActivitySource.AddActivityListener(activityListener);
+        Run(null);
+        Assert.True(measurements >= 8 * Steps && activities >= 8 * Steps, "other tests run beside this one, so there may be more");
+        Assert.True(sums["shardwright.step.tokens"] > 0);
+        Assert.True(sums["shardwright.communication.sent tp"] > 0 && sums["shardwright.communication.sent pp"] > 0);
+        Assert.True(sums["shardwright.communication.exposed tp"] > 0.001);
+    }
+
+    [Fact]
+    public void APathThatCannotBeWrittenIsNamed()
+    {
+        string path = Path.Combine(Path.GetTempPath(), "no such folder", "trace.json");
+        IOException error = Assert.Throws<IOException>(() => TraceFile.Create(path));
+        Assert.Contains(path, error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("10Gbps,50us", 1.25e9, 50)]
+    [InlineData("tp=25GB/s,5us,shared", 25e9, 5)]
+    [InlineData("dp=800Mbps,1ms", 1e8, 1000)]
+    public void LinksAreReadFromText(string text, double rate, double microseconds)
+    {
+        IReadOnlyDictionary<string, LinkModel> links = LinkText.Parse(text, PipelineGpt.Pp2Dp2Tp2M4.Mesh);
+        Assert.Equal(text.Contains('=', StringComparison.Ordinal) ? 1 : 3, links.Count);
+        Assert.All(links.Values, l => Assert.Equal((rate, microseconds), (Math.Round(l.BytesPerSecond), l.Latency.TotalMicroseconds)));
+        Assert.All(links.Values, l => Assert.Equal(text.EndsWith("shared", StringComparison.Ordinal), l.Sharing == LinkSharing.Shared));
+    }
+
+    [Theory]
+    [InlineData("0Gbps,50us", "more than 0")]
+    [InlineData("10Gbps,-5us", "between 0 and 60 s")]
+    [InlineData("10Gbps", "write a rate and a latency")]
+    [InlineData("fast,5us", "write a rate and a latency")]
+    [InlineData("xp=10Gbps,5us", "no axis 'xp'")]
+    public void ALinkThatCannotBeIsRefused(string text, string because) =>
+        Assert.Contains(because, Assert.Throws<FormatException>(() => LinkText.Parse(text, PipelineGpt.Pp2Dp2Tp2M4.Mesh)).Message, StringComparison.Ordinal);
+}
