@@ -1,13 +1,17 @@
-using System.Runtime.InteropServices;
+using System.Runtime.CompilerServices;
+using Shardwright.Execution;
 
 namespace Shardwright.Benchmarks;
 
-/// <summary>Native floats with small random values.</summary>
+/// <summary>Floats with small random values, in memory like that of a rank.</summary>
 internal sealed unsafe class Floats : IDisposable
 {
+    private readonly Arena _arena;
+
     public Floats(long count)
     {
-        Start = (float*)NativeMemory.AlignedAlloc((nuint)count * sizeof(float) + 64, 64);
+        _arena = new Arena(count * sizeof(float) + 64, 0);
+        Start = (float*)Unsafe.AsPointer(ref _arena.Ref(new Slice<float>(0, count)));
         Count = count;
         uint state = 12345;
         for (long i = 0; i < count; i++)
@@ -21,5 +25,5 @@ internal sealed unsafe class Floats : IDisposable
 
     public long Count { get; }
 
-    public void Dispose() => NativeMemory.AlignedFree(Start);
+    public void Dispose() => _arena.Dispose();
 }

@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using Shardwright.Execution;
 using Shardwright.Kernels;
 
@@ -45,6 +46,59 @@ internal static unsafe class GemmBenchmark
             {
                 double[] t = Measure.InTurn(ours)[0];
                 Console.WriteLine($"{line} {flops / Measure.Median(t),7:F1} (best {flops / t.Min(),6:F1}, {flops / t.Min() / peak / threads,4:P0})  OpenBLAS is not installed");
+            }
+        }
+    }
+
+    /// <summary>What a bias and GELU add to a product: in place, and in the form of training, which keeps what goes into the activation.</summary>
+    public static void Epilogues(int threads)
+    {
+        Console.WriteLine($"bias + GELU in the epilogue, {threads} thread(s): time added to the product (median of pairs)");
+        using ThreadTeam team = ThreadTeam.Owning(threads);
+        foreach ((int m, int n, int k) in new[] { (2048, 512, 128), (2048, 1536, 384), (512, 3072, 768), (1024, 1024, 1024) })
+        {
+            using Floats a = new((long)m * k), b = new((long)k * n), c = new((long)m * n), y = new((long)m * n), bias = new(n);
+            double[][] t = Measure.InTurn(
+                () => Gemm.Run(team, m, n, k, ref *a.Start, k, false, ref *b.Start, n, false, ref *c.Start, n, false),
+                () => Gemm.Run(team, m, n, k, ref *a.Start, k, false, ref *b.Start, n, false, ref *c.Start, n, false, new BiasGelu { C = c.Start, Bias = bias.Start, Y = c.Start, N = n }),
+                () => Gemm.Run(team, m, n, k, ref *a.Start, k, false, ref *b.Start, n, false, ref *c.Start, n, false, new BiasGelu { C = c.Start, Bias = bias.Start, Y = y.Start, N = n }));
+            Console.WriteLine($"{m,5} x {n,5} x {k,5}: in place {1 / Measure.Ratio(t[1], t[0]) - 1,6:P1} (best of best {t[1].Min() / t[0].Min() - 1,6:P1}), kept {1 / Measure.Ratio(t[2], t[0]) - 1,6:P1} (best of best {t[2].Min() / t[0].Min() - 1,6:P1})");
+        }
+    }
+
+    /// <summary>As the generator prints it.</summary>
+    private struct BiasGelu : IEpilogue
+    {
+        public float* C, Bias, Y;
+        public int N;
+
+        public readonly void Apply(int row, int column, int rows, int columns)
+        {
+            for (int r = row; r < row + rows; r++)
+            {
+                float* c = C + (long)r * N + column, bias = Bias + column, y = Y + (long)r * N + column;
+                int i = 0;
+                if (Y != C)
+                {
+                    Gemm.Ask(ref *y, N, columns);
+                }
+
+                if (Vector512.IsHardwareAccelerated)
+                {
+                    for (; i <= columns - 16; i += 16)
+                    {
+                        Vector512<float> x = Vector512.Load(c + i) + Vector512.Load(bias + i);
+                        Vector512.Store(x, c + i);
+                        Vector512.Store(x * VectorMath.Sigmoid(x * (Vector512.Create(1.5957692f) + x * x * Vector512.Create(0.071354814f))), y + i);
+                    }
+                }
+
+                for (; i <= columns - 8; i += 8)
+                {
+                    Vector256<float> x = Vector256.Load(c + i) + Vector256.Load(bias + i);
+                    Vector256.Store(x, c + i);
+                    Vector256.Store(x * VectorMath.Sigmoid(x * (Vector256.Create(1.5957692f) + x * x * Vector256.Create(0.071354814f))), y + i);
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 using System.Runtime.Intrinsics;
 using Shardwright.Benchmarks;
 
-// usage: Kernels [gemm|…] [--threads N] [--seconds S] [--only TEXT] [--processor-time]
+// usage: Kernels [gemm|epilogues|attention|rows] [--threads N] [--seconds S] [--only TEXT] [--processor-time]
 string Option(string name, string otherwise) => Array.IndexOf(args, name) is int at and >= 0 && at + 1 < args.Length ? args[at + 1] : otherwise;
 var invariant = System.Globalization.CultureInfo.InvariantCulture;
 string only = Option("--only", "");
@@ -16,6 +16,11 @@ Console.WriteLine($"multiply-adds in registers: {peak:F1} GFLOP/s a core");
 if (what is "gemm" or "all")
 {
     GemmBenchmark.Run(peak, threads, only);
+}
+
+if (what is "epilogues" or "all")
+{
+    GemmBenchmark.Epilogues(threads);
 }
 
 if (what is "attention" or "all")

@@ -43,7 +43,7 @@ internal static unsafe class RowBenchmark
             ("embedding", 8.0 * Count, () => Kernels.Embedding.Forward(team, Rows, Width, 0, Vocabulary, Vocabulary, ref *ids, ref *x.Start, ref *y.Start)),
             ("embedding, gradient", 4.0 * Count + 8.0 * Vocabulary * Width, () => Kernels.Embedding.Backward(team, Rows, Width, 0, Vocabulary, ref *ids, ref *g.Start, ref *y.Start)),
             ("transpose of heads", 8.0 * Count, () => StridedCopy.Run(team, [64, 12, 256, 64], [256 * 768, 64, 768, 1], [12 * 256 * 64, 256 * 64, 64, 1], ref *x.Start, ref *y.Start)),
-            ("sum of squares", 4.0 * Count, () => Reduce.SumOfSquares(Count, ref *x.Start)),
+            ("sum of squares", 4.0 * Count, () => Reduce.SumOfSquares(team, Count, ref *x.Start)),
             ("AdamW", 28.0 * Count, () => Optimizers.AdamW(team, Count, ref *x.Start, ref *g.Start, ref *y.Start, ref *z.Start, 0.1f, 1e-6f, 0.9f, 0.95f, 1e-8f, 0.01f, 10)),
         ];
         double[][] times = Measure.InTurn([.. kernels.Select(k => k.Body)]);

@@ -3,8 +3,8 @@ using static Shardwright.Ops;
 
 namespace Shardwright.Benchmarks.Steps;
 
-/// <summary>One rank with all threads.</summary>
-[DeviceMesh(Device = typeof(Devices.LocalCpu))]
+/// <summary>One rank, on the machine that was calibrated.</summary>
+[DeviceMesh(Device = typeof(ThisMachine))]
 public sealed class Single;
 
 /// <summary>Two ranks that share the batch.</summary>

@@ -38,13 +38,14 @@ internal static class StepBenchmark
         double whole = Measure.Median(Enumerable.Range(0, steps).Select(_ => Time(step, 1)));
         (TokenTensor ids, TokenTensor targets) = subject.Data();
         Profile.Row[] rows = Steps.Profile.Run(rank, ids, targets, s_settings, steps);
-        double total = rows.Sum(r => r.Seconds);
+        double total = rows.Sum(r => r.Seconds), predicted = subject.Plan.StepSeconds;
+        Console.WriteLine($"{subject.Name}: predicted {predicted * 1e3:F1} ms, measured {whole * 1e3:F1} ms: {predicted / whole - 1:+0.0 %;-0.0 %}");
         Console.WriteLine($"{subject.Name}, {threads} thread(s): {whole * 1e3:F2} ms a step, {subject.ModelFlops / whole / 1e9 / peak / threads:P0} of peak; kernels {total * 1e3:F2} ms");
         foreach (Profile.Row row in rows)
         {
             PlanKernel? kernel = subject.Plan.Kernels.FirstOrDefault(k => k.Name == row.Kernel);
             double flops = (kernel?.Flops ?? 0) * row.Calls, bytes = (kernel?.Bytes ?? (row.Kernel == "AdamW" ? 28.0 * subject.Plan.ParameterCount : row.Kernel == "SumOfSquares" ? 4.0 * subject.Plan.ParameterCount : 0) / row.Calls) * row.Calls;
-            Console.WriteLine($"  {row.Kernel,-38} {row.Calls,4:F0} x  {row.Seconds * 1e3,8:F3} ms {row.Seconds / total,6:P1}  {flops / row.Seconds / 1e9,7:F1} GFLOP/s {bytes / row.Seconds / 1e9,6:F1} GB/s");
+            Console.WriteLine($"  {row.Kernel,-38} {row.Calls,4:F0} x  {row.Seconds * 1e3,8:F3} ms {row.Seconds / total,6:P1}  {flops / row.Seconds / 1e9,7:F1} GFLOP/s {bytes / row.Seconds / 1e9,6:F1} GB/s{(kernel is null ? "" : $"  predicted {kernel.Seconds * row.Calls * 1e3,8:F3} ms ({kernel.Seconds * row.Calls / row.Seconds - 1:+0 %;-0 %})")}");
         }
     });
 

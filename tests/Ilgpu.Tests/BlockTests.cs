@@ -173,7 +173,7 @@ public sealed class BlockTests
             b.AssertClose(dx, gdx, 0);
         }
 
-        double squares = Host.Reduce.SumOfSquares(x.Length, ref x[0]).Value;
+        double squares = Host.Reduce.SumOfSquares(ThreadTeam.Single, x.Length, ref x[0]).Value;
         Assert.Equal(squares, Blocks.Reduce.SumOfSquares(b.Arena, gx), squares * 1e-12);
     }
 

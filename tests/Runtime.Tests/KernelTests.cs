@@ -59,6 +59,110 @@ public sealed class KernelTests
         }
     }
 
+    [Theory]
+    [InlineData(1, 1)]
+    [InlineData(5, 37)]
+    [InlineData(70, 2600)]
+    public void NormsWithoutMeanAndSoftmaxFollowTheirFormulas(int rows, int n)
+    {
+        float[] x = Numbers.Random(rows * n, 1), scale = Numbers.Random(n, 2), dy = Numbers.Random(rows * n, 3);
+        int size = rows * n;
+        float[] all = Numbers.OnTeams(5 * size + n + 2 * rows, (team, y) =>
+        {
+            int r = 5 * size + n;
+            Kernels.RmsNorm.Forward(team, rows, n, 1e-5f, ref x[0], ref scale[0], ref y[0], ref y[r]);
+            Kernels.RmsNorm.Backward(team, rows, n, ref x[0], ref scale[0], ref y[r], ref dy[0], ref y[size], ref y[5 * size]);
+            Softmax.Forward(team, rows, n, false, ref x[0], ref y[2 * size]);
+            Softmax.Backward(team, rows, n, false, ref y[2 * size], ref dy[0], ref y[3 * size]);
+            Softmax.Forward(team, rows, n, true, ref x[0], ref y[4 * size]);
+            y[r + rows] = (float)Reduce.SumOfSquares(team, size, ref x[0]).Value;
+        });
+        var dScale = new double[n];
+        for (int row = 0; row < rows; row++)
+        {
+            double[] own = [.. Enumerable.Range(row * n, n).Select(i => (double)x[i])], g = [.. Enumerable.Range(row * n, n).Select(i => (double)dy[i])];
+            double r = 1 / Math.Sqrt(own.Average(v => v * v) + 1e-5f), dot = own.Select((v, i) => v * r * g[i] * scale[i]).Average(), sum = own.Sum(Math.Exp);
+            double mean = own.Select((v, i) => Math.Exp(v) / sum * g[i]).Sum();
+            for (int i = 0; i < n; i++)
+            {
+                double p = Math.Exp(own[i]) / sum;
+                Assert.Equal(own[i] * r * scale[i], all[row * n + i], 5e-5);
+                Assert.Equal(r * (g[i] * scale[i] - own[i] * r * dot), all[size + row * n + i], 5e-4);
+                Assert.Equal(p, all[2 * size + row * n + i], 1e-6 * (p + 1e-3));
+                Assert.Equal(p * (g[i] - mean), all[3 * size + row * n + i], 1e-6);
+                Assert.Equal(own[i] - Math.Log(sum), all[4 * size + row * n + i], 1e-5);
+                dScale[i] += g[i] * own[i] * r;
+            }
+        }
+
+        for (int i = 0; i < n; i++)
+        {
+            Assert.Equal(dScale[i], all[5 * size + i], 1e-3);
+        }
+
+        Assert.Equal(x.Take(size).Sum(v => (double)v * v), all[5 * size + n + rows], 1e-5 * size);
+    }
+
+    [Theory]
+    [InlineData(3, 10)]
+    [InlineData(2, 5000)]
+    public void CrossEntropyAndItsGradientFollowTheFormula(int rows, int classes)
+    {
+        float[] x = Numbers.Random(rows * classes, 5);
+        for (int i = 0; i < x.Length; i++)
+        {
+            x[i] *= 30;
+        }
+
+        int[] targets = GC.AllocateArray<int>(rows, pinned: true);
+        for (int i = 0; i < rows; i++)
+        {
+            targets[i] = i * 7 % classes;
+        }
+
+        targets[rows - 1] = -100;
+        int size = rows * classes;
+        float[] all = Numbers.OnTeams(size + rows + 2, (team, y) =>
+        {
+            float one = 1, none = 0;
+            CrossEntropy.Forward(team, rows, classes, ref x[0], ref targets[0], ref none, false, -100, ref y[size + rows], ref y[size + rows + 1], ref y[size]);
+            CrossEntropy.Backward(team, rows, classes, ref x[0], ref targets[0], ref none, false, -100, 0, ref y[size], ref one, ref y[0]);
+        });
+        double loss = 0;
+        for (int row = 0; row < rows; row++)
+        {
+            double max = Enumerable.Range(0, classes).Max(i => x[row * classes + i]), lse = max + Math.Log(Enumerable.Range(0, classes).Sum(i => Math.Exp(x[row * classes + i] - max)));
+            Assert.Equal(lse, all[size + row], 1e-6 * Math.Abs(lse) + 1e-6);
+            bool counts = targets[row] >= 0;
+            loss += counts ? lse - x[row * classes + targets[row]] : 0;
+            for (int i = 0; i < classes; i++)
+            {
+                Assert.Equal(counts ? Math.Exp(x[row * classes + i] - lse) - (i == targets[row] ? 1 : 0) : 0, all[row * classes + i], 2e-6);
+            }
+        }
+
+        Assert.Equal(loss, all[size + rows], 1e-5 * loss);
+        Assert.Equal(rows - 1, all[size + rows + 1]);
+    }
+
+    [Theory]
+    [InlineData(new long[] { 3, 5, 4, 7 }, new[] { 0, 2, 1, 3 })]
+    [InlineData(new long[] { 2, 6, 9 }, new[] { 1, 0, 2 })]
+    [InlineData(new long[] { 4, 3, 5 }, new[] { 2, 0, 1 })]
+    [InlineData(new long[] { 11 }, new[] { 0 })]
+    public void CopiesPermute(long[] sizes, int[] order)
+    {
+        int count = (int)sizes.Aggregate(1L, (a, b) => a * b);
+        float[] x = Numbers.Random(count, 3);
+        long[] Strides(long[] dims) => [.. Enumerable.Range(0, dims.Length).Select(d => dims.Skip(d + 1).Aggregate(1L, (a, b) => a * b))];
+        long[] target = [.. order.Select(d => sizes[d])], from = Strides(sizes), to = Strides(target), permuted = [.. order.Select(d => from[d])];
+        float[] all = Numbers.OnTeams(count, (team, y) => StridedCopy.Run(team, target, permuted, to, ref x[0], ref y[0]));
+        for (int i = 0; i < count; i++)
+        {
+            Assert.Equal(x[Enumerable.Range(0, target.Length).Sum(d => i / to[d] % target[d] * permuted[d])], all[i]);
+        }
+    }
+
     [Fact]
     public void VectorFunctionsLetNaNThrough()
     {

@@ -19,6 +19,9 @@ internal static class Program
             new AttentionTests().FollowsItsFormula(2, 2, 2, 7, 7, 5, true, false);
             new AttentionTests().FollowsItsFormula(2, 3, 1, 45, 45, 12, false, true);
             kernels.LayerNormFollowsItsFormula(3, 19);
+            kernels.NormsWithoutMeanAndSoftmaxFollowTheirFormulas(5, 37);
+            kernels.CrossEntropyAndItsGradientFollowTheFormula(3, 50);
+            kernels.CopiesPermute([3, 5, 4, 7], [0, 2, 1, 3]);
             kernels.VectorFunctionsLetNaNThrough();
             kernels.ExpAndSoftmaxMeetExtremeNumbers();
             return 0;

@@ -3,7 +3,7 @@ namespace Shardwright.Tests;
 /// <summary>Pipelines compute what one rank computes, whatever the schedule, bit for bit the same from run to run.</summary>
 public sealed class PipelineTests
 {
-    private const int Steps = 12;
+    private static readonly int Steps = int.TryParse(Environment.GetEnvironmentVariable("SHARDWRIGHT_PARITY_STEPS"), out int steps) ? steps : 12;
 
     private static readonly Lazy<RunResult> s_reference = new(() => Run("OneM1"));
     private static readonly AdamWSettings s_settings = new(3e-4f);
@@ -124,6 +124,25 @@ public sealed class PipelineTests
             Assert.Equal(expected, gpt.Evaluate(ids, targets).Loss, 1e-5);
             float[] actual = gpt.Forward(ids).Span.ToArray();
             Assert.All(logits.Zip(actual), p => Assert.Equal(p.First, p.Second, 1e-4));
+        });
+    }
+
+    /// <summary>The V of two ranks puts the first and the last stage on rank 0, which so holds the tied embedding twice.</summary>
+    [Fact]
+    public void ALoadedParameterIsSetInEveryCopy()
+    {
+        using var world = World.InProcess(PipelineGpt.Pp2M4ZbV.Mesh);
+        world.Run(r =>
+        {
+            using var gpt = new PipelineGpt.Pp2M4ZbV.Rank(r, 3);
+            ParameterView[] copies = [.. gpt.Parameters.Where(p => p.Path == "tokens.weight")];
+            Assert.Equal(r.Coordinate("pp") == 0 ? 2 : 0, copies.Length);
+            if (copies.Length > 0)
+            {
+                float[] values = [.. Enumerable.Range(0, PipelineGpt.Vocab * PipelineGpt.Hidden).Select(i => i / 64f)];
+                gpt.LoadParameter("tokens.weight", values);
+                Assert.All(copies, copy => Assert.Equal(values, copy.Read()));
+            }
         });
     }
 

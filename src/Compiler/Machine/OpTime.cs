@@ -12,11 +12,14 @@ public static class OpTime
     /// <param name="flops">Floating-point operations, 2 for a multiply-add.</param>
     /// <param name="bytes">Bytes read and written.</param>
     /// <param name="half">Whether products run in 16 bits.</param>
-    public static double Seconds(DeviceDefinition device, WorkKind kind, double flops, double bytes, bool half)
+    public static double Seconds(DeviceDefinition device, WorkKind kind, double flops, double bytes, bool half) =>
+        Math.Max(Computing(device, kind, flops, half), Moving(device, bytes)) + device.LaunchMicroseconds * 1e-6;
+
+    /// <summary>Time to compute, without a launch.</summary>
+    public static double Computing(DeviceDefinition device, WorkKind kind, double flops, bool half)
     {
         double peak = device.Peak(half && kind != WorkKind.Elementwise), edge = Math.Pow(Math.Max(1, flops) / 2, 1.0 / 3);
-        double computing = flops <= 0 ? 0 : flops / (peak * device.Efficiency(kind, edge));
-        return Math.Max(computing, Moving(device, bytes)) + device.LaunchMicroseconds * 1e-6;
+        return flops <= 0 ? 0 : flops / (peak * device.Efficiency(kind, edge));
     }
 
     /// <summary>Time to read and write bytes, without a launch.</summary>

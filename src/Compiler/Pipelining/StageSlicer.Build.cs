@@ -94,17 +94,14 @@ public sealed partial class StageSlicer
         foreach (KeyValuePair<LocalTensor, (int Low, int High)> need in _needed.OrderBy(n => n.Key.Id))
         {
             LocalTensor tensor = need.Key;
-            int home = _home[tensor];
             bool backward = IsBackward(tensor);
-            int far = backward ? need.Value.Low : need.Value.High;
-            int direction = backward ? -1 : 1;
-            bool reached = (far - _stage) * direction >= 0, beyond = (far - _stage) * direction > 0, after = (_stage - home) * direction > 0;
-            if (after && reached)
+            (bool arrives, bool goes) = Crossing(tensor, need.Value, _stage);
+            if (arrives)
             {
                 _passing.Add(new Passing(tensor.Id, tensor, true, backward));
             }
 
-            if (beyond && (after || _stage == home))
+            if (goes)
             {
                 _passing.Add(new Passing(tensor.Id, tensor, false, backward));
             }

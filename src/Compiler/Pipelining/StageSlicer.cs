@@ -47,6 +47,14 @@ public sealed partial class StageSlicer
         return unroutable.Length > 0 ? graph : slicer.Build();
     }
 
+    /// <summary>Whether a tensor arrives at a stage, and whether it goes on from there.</summary>
+    private (bool Arrives, bool Goes) Crossing(LocalTensor tensor, (int Low, int High) need, int stage)
+    {
+        int home = _home[tensor], direction = IsBackward(tensor) ? -1 : 1, far = direction < 0 ? need.Low : need.High;
+        bool reached = (far - stage) * direction >= 0, beyond = (far - stage) * direction > 0, after = (stage - home) * direction > 0;
+        return (after && reached, beyond && (after || stage == home));
+    }
+
     private bool IsBackward(LocalTensor tensor) => _graph.Regions[tensor.Region].Region.IsBackward;
 
     /// <summary>What travels in place of a tensor: views are made again on the other side; what a reduction has changed in place is another value than before.</summary>

@@ -84,6 +84,8 @@ internal sealed partial class EntryBuilder
     {
         new ReductionSeparator(_graph).Run();
 
+        OverwriteLogits();
+
         foreach (LocalRegion region in _graph.Regions)
         {
             _pieces.Add(new Piece(region, Clusterer.Fuse(region)));
@@ -106,6 +108,36 @@ internal sealed partial class EntryBuilder
         LayOut();
         return Emit();
     }
+
+    /// <summary>The gradient of a cross-entropy takes the place of its logits where nothing reads them afterwards: they are the largest tensors of many a model, and are never kept twice.</summary>
+    private void OverwriteLogits()
+    {
+        List<LocalStep> steps = _graph.Regions.SelectMany(r => r.Steps).ToList();
+        for (int i = 0; i < steps.Count; i++)
+        {
+            if (steps[i] is not LocalStep.Compute { Op: CrossEntropyGradientOp } gradient)
+            {
+                continue;
+            }
+
+            LocalTensor logits = gradient.Inputs[0], root = logits.Root, output = gradient.Outputs[0];
+            bool Is(LocalTensor t) => t.Root == root;
+            bool free = root.Region >= 0 && root.Stack < 0 && output.Stack < 0 && output.AliasOf is null && IsWhole(logits) && root.Local.Count == output.Local.Count
+                && !steps.Skip(i + 1).SelectMany(InputsOf).Any(Is) && steps.Take(i).SelectMany(OutputsOf).Any(Is)
+                && !_graph.Parameters.Any(p => Is(p.Tensor)) && !_graph.Gradients.Any(g => Is(g.Gradient) || g.Gradient.Root == output)
+                && !_graph.Carries.SelectMany(c => c.Value).Any(c => Is(c.Result) || Is(c.Initial))
+                && !_graph.Boundaries.Any(b => Is(b.Tensor) || b.Tensor.Root == output) && !_graph.Losses.Any(l => Is(l.Sum)) && (_graph.Result is not { } result || !Is(result))
+                && !_graph.Regions.Any(r => r.Phase is Phase.InputGradient or Phase.WeightGradient);
+            if (free)
+            {
+                output.AliasOf = logits;
+            }
+        }
+    }
+
+    private static IEnumerable<LocalTensor> OutputsOf(LocalStep step) => step is LocalStep.Compute c ? c.Outputs : new[] { ((LocalStep.Collective)step).Output };
+
+    private static IEnumerable<LocalTensor> InputsOf(LocalStep step) => step is LocalStep.Compute c ? c.Inputs : new[] { ((LocalStep.Collective)step).Input };
 
     private void FixParameters()
     {

@@ -48,8 +48,8 @@ public static class PlanDocument
         Line("parameters", Rows(Parameters(program).Select(p =>
             $"{{\"path\": {Quote(p.Plan.Path)}, \"layers\": {p.Layers}, \"logical\": {List(p.Plan.Logical.Select(Number))}, \"local\": {List(p.Plan.Local.Select(Number))}, \"placement\": {Quote(p.Plan.Placements.Count == 0 ? "whole" : string.Join(", ", p.Plan.Placements.Select(x => $"{x.Axis}: {x.Placement}")))}}}")));
         Line("collectives", Rows(Collectives(program)));
-        json.Append("  \"kernels\": ").Append(Rows(program.Kernels.Select(k =>
-            $"{{\"name\": {Quote(k.Name)}, \"ops\": {Quote(string.Join(" + ", k.Ops))}, \"flops\": {k.Flops}, \"bytes\": {k.BytesMoved}, \"saved\": {k.BytesSaved}}}"))).Append("\n}");
+        json.Append("  \"kernels\": ").Append(Rows(program.Kernels.Select((k, i) =>
+            $"{{\"name\": {Quote(k.Name)}, \"ops\": {Quote(string.Join(" + ", k.Ops))}, \"flops\": {k.Flops}, \"bytes\": {k.BytesMoved}, \"saved\": {k.BytesSaved}, \"seconds\": {Real(i < program.Forecast.KernelSeconds.Count ? program.Forecast.KernelSeconds[i] : 0)}}}"))).Append("\n}");
         return json.ToString();
 
         void Line(string name, string value) => json.Append("  \"").Append(name).Append("\": ").Append(value).Append(",\n");

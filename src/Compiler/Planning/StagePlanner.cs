@@ -91,7 +91,7 @@ internal sealed class StagePlanner
             bound = Math.Max(bound, builder.LowerBound);
             foreach (KeyValuePair<MemorySpace, long> block in builder.Blocks)
             {
-                blocks[block.Key] = Math.Max(blocks.TryGetValue(block.Key, out long known) ? known : 0, block.Value);
+                blocks[block.Key] = Math.Max(blocks.TryGetValue(block.Key, out long larger) ? larger : 0, block.Value);
             }
         }
 

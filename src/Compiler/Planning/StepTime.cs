@@ -52,7 +52,8 @@ internal sealed class StepTime
         step += end.Total + Device.StepMicroseconds * 1e-6;
         double flops = _program.Ranks.Sum(r => r.Chunks.Sum(c => ModelFlops(_program.Stages[c.Program]))) / _program.Ranks.Count;
         return new PlanForecast(
-            Device.Name, Device.UsableBytes - Device.ReserveBytes, step, (longest + end).Compute, (longest + end).Communication, bubble, flops, flops / (step * Device.Peak(_half)));
+            Device.Name, Device.UsableBytes - Device.ReserveBytes, step, (longest + end).Compute, (longest + end).Communication, bubble, flops, flops / (step * Device.Peak(_half)),
+            _program.Kernels.Select(Kernel).ToEquatable());
     }
 
     /// <summary>Times of the stages' actions for one micro-batch.</summary>
@@ -89,8 +90,7 @@ internal sealed class StepTime
         switch (statement)
         {
             case ProgramStatement.Run run:
-                KernelPlan kernel = _program.Kernels[run.Kernel];
-                return new Time(OpTime.Seconds(Device, Work(kernel), kernel.Flops, kernel.BytesMoved, _half), 0);
+                return new Time(Kernel(_program.Kernels[run.Kernel]), 0);
             case ProgramStatement.Start start:
                 return new Time(0, Collective(start.Kind, start.Axes, Bytes(start.Source), start.Target is { } target ? Bytes(target) : 0));
             case ProgramStatement.Accumulate sum:
@@ -100,6 +100,14 @@ internal sealed class StepTime
             default:
                 return default;
         }
+    }
+
+    /// <summary>A product, then its epilogue, which works on what is still in cache; elementwise work by what its functions cost; everything else by its FLOPs.</summary>
+    private double Kernel(KernelPlan kernel)
+    {
+        double flops = kernel is ElementwiseKernel elementwise ? Math.Max(kernel.Flops, BodyWork.Of(elementwise.Body)) : kernel.Flops;
+        double seconds = OpTime.Seconds(Device, Work(kernel), flops, kernel.BytesMoved, _half);
+        return kernel is GemmKernel { Epilogue: { } body } ? seconds + OpTime.Computing(Device, WorkKind.Elementwise, BodyWork.Of(body), false) : seconds;
     }
 
     private static WorkKind Work(KernelPlan kernel) => kernel switch { GemmKernel => WorkKind.Product, OpKernel op => op.Op.Work, _ => WorkKind.Elementwise };

@@ -117,7 +117,7 @@ internal static class CpuKernelPrinter
         w.Line("/// <inheritdoc/>");
         w.Open("public WideSum SumOfSquares(Slice<float> gradient)");
         w.Line(Span("SumOfSquares"));
-        w.Line("return Blocks.Reduce.SumOfSquares(gradient.Length, ref arena.Ref(gradient));");
+        w.Line("return Blocks.Reduce.SumOfSquares(team, gradient.Length, ref arena.Ref(gradient));");
         w.Close();
         w.Line();
         w.Line("/// <inheritdoc/>");

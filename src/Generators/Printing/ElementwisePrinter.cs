@@ -66,11 +66,34 @@ internal static class ElementwisePrinter
             ? strides[0] == 0 ? "" : $"(long)r * {kernel.N} + column"
             : (strides[0] == 0 ? "" : $"(long)r * {strides[0]} + ") + (strides[1] == 0 ? "0" : "column");
         Refs(w, kernel, body, i => Whole(body.Inputs[i].Strides) is { Length: > 0 } text ? text : null, _ => $"(long)r * {kernel.N} + column");
+        Asks(w, kernel, body);
         Loop(w, body, "0", "columns", kernel.N);
         w.Close();
         w.Close();
         w.Close();
         w.Line();
+    }
+
+    /// <summary>The tile is in cache; whole matrices beside it are read and written in pieces of rows, too short for the memory to see them coming.</summary>
+    private static void Asks(IndentedWriter w, GemmKernel kernel, FusedBody body)
+    {
+        bool Beside(int tensor) => tensor >= 0 && tensor != kernel.C;
+        for (int i = 0; i < body.Inputs.Count; i++)
+        {
+            EquatableArray<long> strides = body.Inputs[i].Strides;
+            if (Beside(body.Inputs[i].Tensor) && strides[0] != 0 && strides[strides.Count - 1] == 1)
+            {
+                w.Line($"Blocks.Gemm.Ask(ref in{i}, {(strides.Count == 1 ? kernel.N : strides[0])}, columns);");
+            }
+        }
+
+        for (int o = 0; o < body.Outputs.Count; o++)
+        {
+            if (Beside(body.Outputs[o].Tensor))
+            {
+                w.Line($"Blocks.Gemm.Ask(ref out{o}, {kernel.N}, columns);");
+            }
+        }
     }
 
     private static void Head(IndentedWriter w, KernelPlan kernel, string name, string contract)

@@ -7,8 +7,9 @@ namespace Shardwright.Execution;
 
 /// <summary>The one native allocation of a rank, here in host memory. Its size and layout are decided at compile time; nothing is allocated after it. Other backends derive
 /// their own: what is not host memory is reached by copies.</summary>
-public unsafe class Arena : IDisposable
+public unsafe partial class Arena : IDisposable
 {
+    private const uint HugePage = 2 << 20;
     private static long s_allocations;
     private byte* _start;
 
@@ -22,7 +23,7 @@ public unsafe class Arena : IDisposable
         Bytes = bytes;
         try
         {
-            _start = (byte*)NativeMemory.AlignedAlloc((nuint)Math.Max(bytes, 64), 64);
+            _start = (byte*)NativeMemory.AlignedAlloc((nuint)Math.Max(bytes, 64), bytes < HugePage ? 64u : HugePage);
         }
         catch (OutOfMemoryException error)
         {
@@ -31,6 +32,7 @@ public unsafe class Arena : IDisposable
         }
 
         Interlocked.Increment(ref s_allocations);
+        AskForHugePages();
         NativeMemory.Clear(_start, (nuint)bytes);
     }
 
@@ -104,6 +106,20 @@ public unsafe class Arena : IDisposable
         Dispose(disposing: true);
         GC.SuppressFinalize(this);
     }
+
+    /// <summary>Pages of 2 MiB where Linux hands them out on request: kernels stream through memory, and small pages cost them a tenth to a fifth of the bandwidth. A system that
+    /// refuses loses nothing else.</summary>
+    private void AskForHugePages()
+    {
+        if (OperatingSystem.IsLinux() && Bytes >= HugePage)
+        {
+            const int HugePagesPlease = 14;
+            _ = Advise(_start, (nuint)Bytes / HugePage * HugePage, HugePagesPlease);
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    private static partial int Advise(void* start, nuint length, int advice);
 
     /// <summary>Frees the memory.</summary>
     protected virtual void Dispose(bool disposing)

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 using Shardwright.Execution;
 
 namespace Shardwright.Kernels;
@@ -94,9 +93,7 @@ public static unsafe class CrossEntropy
         {
             for (long row = from; row < to; row++)
             {
-                float* x = X + row * Classes;
-                float max = RowMath.Max(x, Classes);
-                Lse[row] = max + MathF.Log(RowMath.ExpSum(x, max, Classes));
+                Lse[row] = RowMath.LogSumExp(X + row * Classes, Classes);
             }
         }
     }
@@ -148,25 +145,7 @@ public static unsafe class CrossEntropy
                 }
 
                 float factor = Scale * (W == null ? 1 : W[row]);
-                Vector256<float> lse = Vector256.Create(Lse[row]), f = Vector256.Create(factor);
-                int i = 0;
-                for (; i <= Classes - 16; i += 16)
-                {
-                    Vector256<float> first = VectorMath.Exp(Vector256.Load(x + i) - lse) * f, second = VectorMath.Exp(Vector256.Load(x + i + 8) - lse) * f;
-                    Vector256.Store(first, dx + i);
-                    Vector256.Store(second, dx + i + 8);
-                }
-
-                for (; i <= Classes - 8; i += 8)
-                {
-                    Vector256.Store(VectorMath.Exp(Vector256.Load(x + i) - lse) * f, dx + i);
-                }
-
-                if (i < Classes)
-                {
-                    VectorMath.StorePart(VectorMath.Exp(VectorMath.LoadPart(ref *x, i, Classes - i) - lse) * f, ref *dx, i, Classes - i);
-                }
-
+                RowMath.ScaledExp(x, Lse[row], factor, dx, Classes);
                 long own = (long)T[row] - Offset;
                 if (own >= 0 && own < Classes)
                 {

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Shardwright.Execution;
 
 namespace Shardwright.Kernels;
@@ -21,6 +22,23 @@ public static unsafe partial class Gemm
         /// <inheritdoc/>
         public void Apply(int row, int column, int rows, int columns)
         {
+        }
+    }
+
+    /// <summary>Asks the memory for a piece of the row two rows below: for epilogues that read or write a matrix beside their tile. Below the last row it asks for nothing that is there.</summary>
+    /// <param name="row">Where the piece begins in the row at hand.</param>
+    /// <param name="stride">Elements from row to row.</param>
+    /// <param name="columns">Elements of the piece.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Ask(ref float row, int stride, int columns)
+    {
+        if (Sse.IsSupported)
+        {
+            float* ahead = (float*)Unsafe.AsPointer(ref row) + 2 * (nint)stride;
+            for (int i = 0; i < columns; i += 16)
+            {
+                Sse.Prefetch0(ahead + i);
+            }
         }
     }
 

@@ -15,50 +15,94 @@ public static unsafe class StridedCopy
             throw new ArgumentException($"A copy takes up to {IndexMap.MaxDims} dims, not {sizes.Length}.");
         }
 
-        var body = new Body<T> { Source = (T*)Unsafe.AsPointer(ref source), Target = (T*)Unsafe.AsPointer(ref target), Rank = sizes.Length };
-        long rows = 1;
-        for (int dim = 0; dim < sizes.Length; dim++)
+        var body = new Body<T> { Source = (T*)Unsafe.AsPointer(ref source), Target = (T*)Unsafe.AsPointer(ref target), Outer = Math.Max(0, sizes.Length - 1), Width = 1, StepFrom = 1, StepTo = 1 };
+        if (sizes.Length > 0)
         {
-            body.Sizes[dim] = sizes[dim];
-            body.From[dim] = sourceStrides[dim];
-            body.To[dim] = targetStrides[dim];
-            rows *= dim < sizes.Length - 1 ? sizes[dim] : 1;
+            (body.Width, body.StepFrom, body.StepTo) = (sizes[^1], sourceStrides[^1], targetStrides[^1]);
         }
 
-        Elementwise.Rows(team, rows, sizes.Length == 0 ? 1 : sizes[^1], body);
+        long rows = 1;
+        Span<int> order = stackalloc int[body.Outer];
+        Order(sizes, sourceStrides, targetStrides, order);
+        for (int dim = 0; dim < order.Length; dim++)
+        {
+            body.Sizes[dim] = sizes[order[dim]];
+            body.From[dim] = sourceStrides[order[dim]];
+            body.To[dim] = targetStrides[order[dim]];
+            rows *= sizes[order[dim]];
+        }
+
+        Elementwise.Rows(team, rows, body.Width, body);
+    }
+
+    /// <summary>The order of the outer dims. Innermost is the one whose steps are short on either side, and of two such the one with fewer steps: so both sides are read or
+    /// written along a few streams, which the memory sees coming, and not here and there.</summary>
+    private static void Order(ReadOnlySpan<long> sizes, ReadOnlySpan<long> from, ReadOnlySpan<long> to, Span<int> order)
+    {
+        for (int i = 0; i < order.Length; i++)
+        {
+            int at = i;
+            for (; at > 0 && Inside(sizes, from, to, order[at - 1], i); at--)
+            {
+                order[at] = order[at - 1];
+            }
+
+            order[at] = i;
+        }
+    }
+
+    private static bool Inside(ReadOnlySpan<long> sizes, ReadOnlySpan<long> from, ReadOnlySpan<long> to, int first, int second)
+    {
+        long a = Math.Min(Math.Abs(from[first]), Math.Abs(to[first])), b = Math.Min(Math.Abs(from[second]), Math.Abs(to[second]));
+        return a < b || (a == b && sizes[first] < sizes[second]);
     }
 
     private struct Body<T> : IRangeBody
         where T : unmanaged
     {
         public T* Source, Target;
-        public int Rank;
+        public int Outer;
+        public long Width, StepFrom, StepTo;
         public IndexMap.Dims Sizes, From, To;
 
         public void Run(long from, long to)
         {
-            int last = Rank - 1;
-            long width = Rank == 0 ? 1 : Sizes[last], stepFrom = Rank == 0 ? 1 : From[last], stepTo = Rank == 0 ? 1 : To[last];
+            IndexMap.Dims at = default;
+            T* source = Source, target = Target;
+            long rest = from;
+            for (int dim = Outer - 1; dim >= 0; dim--)
+            {
+                (rest, at[dim]) = Math.DivRem(rest, Sizes[dim]);
+                source += at[dim] * From[dim];
+                target += at[dim] * To[dim];
+            }
+
             for (long row = from; row < to; row++)
             {
-                long rest = row, a = 0, b = 0;
-                for (int dim = last - 1; dim >= 0; dim--)
+                if (StepFrom == 1 && StepTo == 1)
                 {
-                    (rest, long at) = Math.DivRem(rest, Sizes[dim]);
-                    a += at * From[dim];
-                    b += at * To[dim];
+                    new Span<T>(source, (int)Width).CopyTo(new Span<T>(target, (int)Width));
+                }
+                else
+                {
+                    for (long i = 0; i < Width; i++)
+                    {
+                        target[i * StepTo] = source[i * StepFrom];
+                    }
                 }
 
-                T* source = Source + a, target = Target + b;
-                if (stepFrom == 1 && stepTo == 1)
+                for (int dim = Outer - 1; dim >= 0; dim--)
                 {
-                    new Span<T>(source, (int)width).CopyTo(new Span<T>(target, (int)width));
-                    continue;
-                }
+                    source += From[dim];
+                    target += To[dim];
+                    if (++at[dim] < Sizes[dim])
+                    {
+                        break;
+                    }
 
-                for (long i = 0; i < width; i++)
-                {
-                    target[i * stepTo] = source[i * stepFrom];
+                    source -= at[dim] * From[dim];
+                    target -= at[dim] * To[dim];
+                    at[dim] = 0;
                 }
             }
         }

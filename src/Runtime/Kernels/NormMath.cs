@@ -23,12 +23,13 @@ internal static unsafe class NormMath
     }
 
     /// <summary>Σ (x − mean)².</summary>
-    public static float Squares(float* x, float mean, int n)
+    public static float Squares(float* x, float mean, int n, float* ahead)
     {
         V m = Vector256.Create(mean), a = default, b = default, c = default, d = default;
         int i = 0;
         for (; i <= n - 32; i += 32)
         {
+            RowMath.Ask(ahead, i);
             V first = Vector256.Load(x + i) - m, second = Vector256.Load(x + i + 8) - m, third = Vector256.Load(x + i + 16) - m, fourth = Vector256.Load(x + i + 24) - m;
             a = Vector256.FusedMultiplyAdd(first, first, a);
             b = Vector256.FusedMultiplyAdd(second, second, b);
@@ -58,6 +59,7 @@ internal static unsafe class NormMath
         int i = 0;
         for (; i <= n - 8; i += 8)
         {
+            RowMath.Ask(i % 32 == 0 ? x + n : null, i);
             Vector256.Store(Vector256.FusedMultiplyAdd((Vector256.Load(x + i) - m) * v, Vector256.Load(scale + i), Vector256.Load(shift + i)), y + i);
         }
 
@@ -74,6 +76,7 @@ internal static unsafe class NormMath
         int i = 0;
         for (; i <= n - 8; i += 8)
         {
+            RowMath.Ask(i % 32 == 0 ? x + n : null, i);
             Vector256.Store(Vector256.Load(x + i) * v * Vector256.Load(scale + i), y + i);
         }
 
@@ -84,12 +87,13 @@ internal static unsafe class NormMath
     }
 
     /// <summary>Σ dy·scale and Σ dy·scale·x̂, with x̂ = (x − mean)·r; dScale += dy·x̂ and, where there is one, dShift += dy.</summary>
-    public static void Sums(float* x, float* dy, float* scale, float mean, float r, int n, float* dScale, float* dShift, out float sum, out float dot)
+    public static void Sums(float* x, float* dy, float* scale, float mean, float r, int n, float* dScale, float* dShift, float* ahead, out float sum, out float dot)
     {
         V s = default, d = default, s2 = default, d2 = default, m = Vector256.Create(mean), v = Vector256.Create(r);
         int i = 0;
         for (; i <= n - 16; i += 16)
         {
+            RowMath.Ask(i % 32 == 0 ? ahead : null, i);
             V dy0 = Vector256.Load(dy + i), hat0 = (Vector256.Load(x + i) - m) * v, dy1 = Vector256.Load(dy + i + 8), hat1 = (Vector256.Load(x + i + 8) - m) * v;
             Vector256.Store(Vector256.FusedMultiplyAdd(dy0, hat0, Vector256.Load(dScale + i)), dScale + i);
             Vector256.Store(Vector256.FusedMultiplyAdd(dy1, hat1, Vector256.Load(dScale + i + 8)), dScale + i + 8);
@@ -131,6 +135,9 @@ internal static unsafe class NormMath
         int i = 0;
         for (; i <= n - 8; i += 8)
         {
+            float* x1 = i % 32 == 0 ? x + n : null, dy1 = i % 32 == 0 ? dy + n : null;
+            RowMath.Ask(x1, i);
+            RowMath.Ask(dy1, i);
             V hat = (Vector256.Load(x + i) - m) * v;
             Vector256.Store((Vector256.Load(dy + i) * Vector256.Load(scale + i) - s - hat * d) * v, dx + i);
         }

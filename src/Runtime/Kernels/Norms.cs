@@ -33,7 +33,7 @@ public static unsafe class LayerNorm
             for (long row = from; row < to; row++)
             {
                 float* x = X + row * N, y = Y + row * N;
-                float mean = RowMath.Sum(x, N) / N, r = 1 / MathF.Sqrt(NormMath.Squares(x, mean, N) / N + Epsilon);
+                float mean = RowMath.Sum(x, N) / N, r = 1 / MathF.Sqrt(NormMath.Squares(x, mean, N, y) / N + Epsilon);
                 NormMath.Finish(x, mean, r, Scale, Shift, y, N);
                 Mean[row] = mean;
                 Reciprocal[row] = r;
@@ -50,10 +50,10 @@ public static unsafe class LayerNorm
         {
             for (int row = from; row < to; row++)
             {
-                float* x = X + (long)row * N, dy = Dy + (long)row * N;
+                float* x = X + (long)row * N, dy = Dy + (long)row * N, dx = Dx + (long)row * N;
                 float mean = Mean[row], r = Reciprocal[row];
-                NormMath.Sums(x, dy, Scale, mean, r, N, dScale, dShift, out float sum, out float dot);
-                NormMath.Gradient(x, dy, Scale, mean, r, sum / N, dot / N, Dx + (long)row * N, N);
+                NormMath.Sums(x, dy, Scale, mean, r, N, dScale, dShift, dx, out float sum, out float dot);
+                NormMath.Gradient(x, dy, Scale, mean, r, sum / N, dot / N, dx, N);
             }
         }
     }
@@ -84,7 +84,7 @@ public static unsafe class RmsNorm
             for (long row = from; row < to; row++)
             {
                 float* x = X + row * N, y = Y + row * N;
-                float r = 1 / MathF.Sqrt(RowMath.Dot(x, x, N) / N + Epsilon);
+                float r = 1 / MathF.Sqrt(RowMath.Dot(x, x, N, y) / N + Epsilon);
                 NormMath.Finish(x, r, Scale, y, N);
                 Reciprocal[row] = r;
             }
@@ -100,10 +100,10 @@ public static unsafe class RmsNorm
         {
             for (int row = from; row < to; row++)
             {
-                float* x = X + (long)row * N, dy = Dy + (long)row * N;
+                float* x = X + (long)row * N, dy = Dy + (long)row * N, dx = Dx + (long)row * N;
                 float r = Reciprocal[row];
-                NormMath.Sums(x, dy, Scale, 0, r, N, dScale, null, out _, out float dot);
-                NormMath.Gradient(x, dy, Scale, 0, r, 0, dot / N, Dx + (long)row * N, N);
+                NormMath.Sums(x, dy, Scale, 0, r, N, dScale, null, dx, out _, out float dot);
+                NormMath.Gradient(x, dy, Scale, 0, r, 0, dot / N, dx, N);
             }
         }
     }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Shardwright.Execution;
 
 namespace Shardwright.Kernels;
@@ -33,44 +34,80 @@ public static unsafe class Reduce
     public static void ExtremeBackward(ThreadTeam team, long outer, long count, long inner, ref float x, ref float y, ref float dy, ref float dx) =>
         Elementwise.Rows(team, outer, count * inner, new ExtremeGradient { Count = count, Inner = inner, X = (float*)Unsafe.AsPointer(ref x), Y = (float*)Unsafe.AsPointer(ref y), Dy = (float*)Unsafe.AsPointer(ref dy), Dx = (float*)Unsafe.AsPointer(ref dx) });
 
-    /// <summary>Σ x² with about twice the digits of a double: the squares are exact, and what a sum in double precision rounds away is summed beside it.</summary>
-    public static WideSum SumOfSquares(long count, ref float x)
+    /// <summary>Σ x² with about twice the digits of a double: the squares are exact, and what a sum in double precision rounds away is summed beside it. The pieces that threads take
+    /// depend on the length alone.</summary>
+    public static WideSum SumOfSquares(ThreadTeam team, long count, ref float x)
     {
-        float* p = (float*)Unsafe.AsPointer(ref x);
+        const int Room = ThreadTeam.ScratchBytes / (2 * sizeof(double));
+        long piece = Math.Max(16 * 1024, ((count + Room - 1) / Room + 31) / 32 * 32), pieces = (count + piece - 1) / piece;
+        WideSum* parts = (WideSum*)team.Scratch(0);
+        team.Run((int)pieces, new SquaresBody { Count = count, Piece = piece, X = (float*)Unsafe.AsPointer(ref x), Parts = parts });
         WideSum total = default;
-        for (long start = 0; start < count; start += 4096)
+        for (long i = 0; i < pieces; i++)
         {
-            int n = (int)Math.Min(4096, count - start);
-            Vector256<double> low = default, high = default, lowLost = default, highLost = default;
-            int i = 0;
-            for (; i <= n - 8; i += 8)
-            {
-                (Vector256<double> a, Vector256<double> b) = Vector256.Widen(Vector256.Load(p + start + i));
-                Add(ref low, ref lowLost, a * a);
-                Add(ref high, ref highLost, b * b);
-            }
-
-            for (int lane = 0; lane < Vector256<double>.Count; lane++)
-            {
-                total += new WideSum(low[lane], lowLost[lane]) + new WideSum(high[lane], highLost[lane]);
-            }
-
-            for (; i < n; i++)
-            {
-                total += (double)p[start + i] * p[start + i];
-            }
+            total += parts[i];
         }
 
         return total;
     }
 
-    /// <summary>Adds terms that are not negative, and what rounding loses of them (Knuth's exact sum of two).</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Add(ref Vector256<double> sum, ref Vector256<double> lost, Vector256<double> term)
+    private struct SquaresBody : IParallelBody
     {
-        Vector256<double> next = sum + term, back = next - sum;
-        lost += (sum - (next - back)) + (term - back);
-        sum = next;
+        public long Count, Piece;
+        public float* X;
+        public WideSum* Parts;
+
+        public void Run(int part, int thread)
+        {
+            float* x = X + part * Piece, end = X + Math.Min(Count, (part + 1) * Piece);
+            Vector256<double> low = default, high = default, lowLost = default, highLost = default;
+            for (; x <= end - 8; x += 8)
+            {
+                if (Sse.IsSupported)
+                {
+                    Sse.Prefetch0(x + 512);
+                }
+
+                Vector256<double> a = Widen(x), b = Widen(x + 4);
+                Add(ref low, ref lowLost, a * a);
+                Add(ref high, ref highLost, b * b);
+            }
+
+            WideSum sum = default;
+            for (int lane = 0; lane < Vector256<double>.Count; lane++)
+            {
+                sum += new WideSum(low[lane], lowLost[lane]) + new WideSum(high[lane], highLost[lane]);
+            }
+
+            for (; x < end; x++)
+            {
+                sum += (double)*x * *x;
+            }
+
+            Parts[part] = sum;
+        }
+
+        /// <summary>Adds terms that are not negative, and what rounding loses of them (Knuth's exact sum of two).</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void Add(ref Vector256<double> sum, ref Vector256<double> lost, Vector256<double> term)
+        {
+            Vector256<double> next = sum + term, back = next - sum;
+            lost += (sum - (next - back)) + (term - back);
+            sum = next;
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector256<double> Widen(float* x)
+        {
+            Vector128<float> four = Vector128.Load(x);
+            if (Avx.IsSupported)
+            {
+                return Avx.ConvertToVector256Double(four);
+            }
+
+            (Vector128<double> low, Vector128<double> high) = Vector128.Widen(four);
+            return Vector256.Create(low, high);
+        }
     }
 
     private struct RowSums : IRangeBody

@@ -1,4 +1,6 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using V = System.Runtime.Intrinsics.Vector256<float>;
 
 namespace Shardwright.Kernels;
@@ -7,12 +9,30 @@ namespace Shardwright.Kernels;
 /// Vectors of 8 on every machine: memory is the limit, and the bits are the same.</summary>
 internal static unsafe class RowMath
 {
-    public static float Sum(float* x, int n)
+    private const float Log2E = 1.44269504f;
+
+    /// <summary>Elements of a piece of a long row that stays in the first cache between two passes.</summary>
+    private const int Piece = 1024;
+
+    /// <summary>Asks the memory for two lines that a later pass needs: the output of this row, or the row that comes next. Rows are too short, and passes over them too far apart,
+    /// for the memory to see them coming. Beyond the last row it asks for nothing that is there; null asks for nothing.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Ask(float* ahead, int i)
+    {
+        if (Sse.IsSupported && ahead != null)
+        {
+            Sse.Prefetch0(ahead + i);
+            Sse.Prefetch0(ahead + i + 16);
+        }
+    }
+
+    public static float Sum(float* x, int n, float* ahead = null)
     {
         V a = default, b = default, c = default, d = default;
         int i = 0;
         for (; i <= n - 32; i += 32)
         {
+            Ask(ahead, i);
             a += Vector256.Load(x + i);
             b += Vector256.Load(x + i + 8);
             c += Vector256.Load(x + i + 16);
@@ -33,12 +53,13 @@ internal static unsafe class RowMath
         return Vector256.Sum((a + b) + (c + d)) + tail;
     }
 
-    public static float Dot(float* x, float* y, int n)
+    public static float Dot(float* x, float* y, int n, float* ahead = null)
     {
         V a = default, b = default, c = default, d = default;
         int i = 0;
         for (; i <= n - 32; i += 32)
         {
+            Ask(ahead, i);
             a = Vector256.FusedMultiplyAdd(Vector256.Load(x + i), Vector256.Load(y + i), a);
             b = Vector256.FusedMultiplyAdd(Vector256.Load(x + i + 8), Vector256.Load(y + i + 8), b);
             c = Vector256.FusedMultiplyAdd(Vector256.Load(x + i + 16), Vector256.Load(y + i + 16), c);
@@ -60,12 +81,13 @@ internal static unsafe class RowMath
     }
 
     /// <summary>The largest; where NaN is among them, any: what is made with it is NaN then.</summary>
-    public static float Max(float* x, int n)
+    public static float Max(float* x, int n, float* ahead = null)
     {
         V a = Vector256.Create(float.NegativeInfinity), b = a, c = a, d = a;
         int i = 0;
         for (; i <= n - 32; i += 32)
         {
+            Ask(ahead, i);
             a = Vector256.MaxNative(a, Vector256.Load(x + i));
             b = Vector256.MaxNative(b, Vector256.Load(x + i + 8));
             c = Vector256.MaxNative(c, Vector256.Load(x + i + 16));
@@ -89,14 +111,30 @@ internal static unsafe class RowMath
         return result;
     }
 
-    /// <summary>y = exp(x − shift); returns the sum.</summary>
-    public static float ExpSum(float* x, float shift, float* y, int n)
+    /// <summary>ln Σ exp x, in pieces that come from memory once: the sum so far shrinks where a piece has a larger maximum.</summary>
+    public static float LogSumExp(float* x, int n)
     {
-        V a = default, b = default, s = Vector256.Create(shift);
+        float max = float.NegativeInfinity, sum = 0;
+        for (int from = 0; from < n; from += Piece)
+        {
+            int size = Math.Min(Piece, n - from);
+            float larger = MathF.Max(max, Max(x + from, size));
+            sum = float.IsNegativeInfinity(larger) ? 0 : (max == larger || sum == 0 ? sum : sum * MathF.Exp(max - larger)) + ExpSum(x + from, larger, size, x + from + Piece);
+            max = larger;
+        }
+
+        return max + MathF.Log(sum);
+    }
+
+    /// <summary>y = exp(x − shift), with the shift the largest; returns the sum.</summary>
+    public static float ExpSum(float* x, float shift, float* y, int n, float* ahead = null)
+    {
+        V a = default, b = default, s = Vector256.Create(shift), log = Vector256.Create(Log2E);
         int i = 0;
         for (; i <= n - 16; i += 16)
         {
-            V first = VectorMath.Exp(Vector256.Load(x + i) - s), second = VectorMath.Exp(Vector256.Load(x + i + 8) - s);
+            Ask(i % 32 == 0 ? ahead : null, i);
+            V first = VectorMath.Exp2OfScore((Vector256.Load(x + i) - s) * log), second = VectorMath.Exp2OfScore((Vector256.Load(x + i + 8) - s) * log);
             a += first;
             b += second;
             Vector256.Store(first, y + i);
@@ -106,7 +144,7 @@ internal static unsafe class RowMath
         float tail = 0;
         for (; i < n; i += 8)
         {
-            V rest = VectorMath.Exp(VectorMath.LoadPart(ref *x, i, Math.Min(8, n - i)) - s);
+            V rest = VectorMath.Exp2OfScore((VectorMath.LoadPart(ref *x, i, Math.Min(8, n - i)) - s) * log);
             for (int lane = 0; lane < Math.Min(8, n - i); lane++)
             {
                 y[i + lane] = rest.GetElement(lane);
@@ -117,21 +155,22 @@ internal static unsafe class RowMath
         return Vector256.Sum(a + b) + tail;
     }
 
-    /// <summary>Σ exp(x − shift).</summary>
-    public static float ExpSum(float* x, float shift, int n)
+    /// <summary>Σ exp(x − shift), with the shift no less than the largest.</summary>
+    public static float ExpSum(float* x, float shift, int n, float* ahead = null)
     {
-        V a = default, b = default, s = Vector256.Create(shift);
+        V a = default, b = default, s = Vector256.Create(shift), log = Vector256.Create(Log2E);
         int i = 0;
         for (; i <= n - 16; i += 16)
         {
-            a += VectorMath.Exp(Vector256.Load(x + i) - s);
-            b += VectorMath.Exp(Vector256.Load(x + i + 8) - s);
+            Ask(i % 32 == 0 ? ahead : null, i);
+            a += VectorMath.Exp2OfScore((Vector256.Load(x + i) - s) * log);
+            b += VectorMath.Exp2OfScore((Vector256.Load(x + i + 8) - s) * log);
         }
 
         float tail = 0;
         for (; i < n; i += 8)
         {
-            V rest = VectorMath.Exp(VectorMath.LoadPart(ref *x, i, Math.Min(8, n - i)) - s);
+            V rest = VectorMath.Exp2OfScore((VectorMath.LoadPart(ref *x, i, Math.Min(8, n - i)) - s) * log);
             for (int lane = 0; lane < Math.Min(8, n - i); lane++)
             {
                 tail += rest.GetElement(lane);
@@ -139,6 +178,25 @@ internal static unsafe class RowMath
         }
 
         return Vector256.Sum(a + b) + tail;
+    }
+
+    /// <summary>y = a·exp(x − shift), with the shift no less than the largest; y may be x.</summary>
+    public static void ScaledExp(float* x, float shift, float a, float* y, int n)
+    {
+        V s = Vector256.Create(shift), log = Vector256.Create(Log2E), factor = Vector256.Create(a);
+        int i = 0;
+        for (; i <= n - 16; i += 16)
+        {
+            V first = VectorMath.Exp2OfScore((Vector256.Load(x + i) - s) * log) * factor, second = VectorMath.Exp2OfScore((Vector256.Load(x + i + 8) - s) * log) * factor;
+            Vector256.Store(first, y + i);
+            Vector256.Store(second, y + i + 8);
+        }
+
+        for (; i < n; i += 8)
+        {
+            int left = Math.Min(8, n - i);
+            VectorMath.StorePart(VectorMath.Exp2OfScore((VectorMath.LoadPart(ref *x, i, left) - s) * log) * factor, ref *y, i, left);
+        }
     }
 
     /// <summary>y = a·x.</summary>

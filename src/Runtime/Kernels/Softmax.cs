@@ -27,14 +27,14 @@ public static unsafe class Softmax
             for (long row = from; row < to; row++)
             {
                 float* x = X + row * N, y = Y + row * N;
-                float max = RowMath.Max(x, N);
+                float max = RowMath.Max(x, N, y);
                 if (Logarithm)
                 {
                     NormMath.Center(x, max + MathF.Log(RowMath.ExpSum(x, max, N)), y, N);
                 }
                 else
                 {
-                    RowMath.Scale(y, 1 / RowMath.ExpSum(x, max, y, N), y, N);
+                    RowMath.Scale(y, 1 / RowMath.ExpSum(x, max, y, N, x + N), y, N);
                 }
             }
         }

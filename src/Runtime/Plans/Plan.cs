@@ -27,7 +27,8 @@ public sealed record PlanParameter(string Path, int Layers, IReadOnlyList<long> 
 /// <param name="Flops">Floating-point operations of one call.</param>
 /// <param name="Bytes">Bytes read and written.</param>
 /// <param name="Saved">Bytes that fusion keeps out of memory.</param>
-public sealed record PlanKernel(string Name, string Ops, long Flops, long Bytes, long Saved);
+/// <param name="Seconds">Predicted seconds of one call.</param>
+public sealed record PlanKernel(string Name, string Ops, long Flops, long Bytes, long Saved, double Seconds = 0);
 
 /// <summary>The ranks with one coordinate on the pipeline axis.</summary>
 /// <param name="Coordinate">The coordinate; 0 for a model of one stage.</param>
@@ -79,7 +80,7 @@ public sealed class Plan
         Memory = root.GetProperty("memory").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetInt64());
         Parameters = [.. root.GetProperty("parameters").EnumerateArray().Select(p => new PlanParameter(p.GetProperty("path").GetString()!, p.GetProperty("layers").GetInt32(), Numbers(p.GetProperty("logical")), Numbers(p.GetProperty("local")), p.GetProperty("placement").GetString()!))];
         Collectives = [.. root.GetProperty("collectives").EnumerateArray().Select(c => new PlanCollective(c.GetProperty("op").GetString()!, c.GetProperty("axis").GetString()!, c.GetProperty("bytesPerRank").GetInt64(), c.GetProperty("times").GetInt64(), c.GetProperty("where").GetString()!, c.GetProperty("reason").GetString()!))];
-        Kernels = [.. root.GetProperty("kernels").EnumerateArray().Select(k => new PlanKernel(k.GetProperty("name").GetString()!, k.GetProperty("ops").GetString()!, k.GetProperty("flops").GetInt64(), k.GetProperty("bytes").GetInt64(), k.GetProperty("saved").GetInt64()))];
+        Kernels = [.. root.GetProperty("kernels").EnumerateArray().Select(k => new PlanKernel(k.GetProperty("name").GetString()!, k.GetProperty("ops").GetString()!, k.GetProperty("flops").GetInt64(), k.GetProperty("bytes").GetInt64(), k.GetProperty("saved").GetInt64(), Real(k, "seconds")))];
     }
 
     /// <summary>Full name of the model.</summary>

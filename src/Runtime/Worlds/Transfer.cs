@@ -1,5 +1,6 @@
-using System.Numerics.Tensors;
+using System.Runtime.Intrinsics;
 using Shardwright.Execution;
+using V = System.Runtime.Intrinsics.Vector256<float>;
 
 namespace Shardwright.Worlds;
 
@@ -108,39 +109,79 @@ internal static unsafe class HostTransfers
         }
     }
 
-    /// <summary>Combines the same elements of all sources in member order, a block at a time, into the target or into all.</summary>
+    /// <summary>Combines the same elements of all sources in member order, in registers, into the target or into all. Lines are written right after they were read, so that nothing is fetched twice.</summary>
     private static void Combine(ReadOnlySpan<Transfer> all, long from, long into, long length, bool max, float* target = null)
     {
-        const int Block = 1024;
-        float* sum = stackalloc float[Block];
-        for (long start = 0; start < length; start += Block)
+        float** sources = stackalloc float*[all.Length], targets = stackalloc float*[target == null ? all.Length : 1];
+        for (int i = 0; i < all.Length; i++)
         {
-            int n = (int)Math.Min(Block, length - start);
-            var total = new Span<float>(sum, n);
-            new Span<float>((float*)Source(all[0]) + from + start, n).CopyTo(total);
+            sources[i] = (float*)Source(all[i]) + from;
+            if (target == null)
+            {
+                targets[i] = (float*)Target(all[i]) + into;
+            }
+        }
+
+        int outputs = all.Length;
+        if (target != null)
+        {
+            targets[0] = target;
+            outputs = 1;
+        }
+
+        if (all.Length == 2 && !max)
+        {
+            AddPair(sources[0], sources[1], targets[0], targets[outputs - 1], length);
+            return;
+        }
+
+        long at = 0;
+        for (; at <= length - 16; at += 16)
+        {
+            V first = Vector256.Load(sources[0] + at), second = Vector256.Load(sources[0] + at + 8);
             for (int i = 1; i < all.Length; i++)
             {
-                var term = new ReadOnlySpan<float>((float*)Source(all[i]) + from + start, n);
-                if (max)
-                {
-                    TensorPrimitives.Max(total, term, total);
-                }
-                else
-                {
-                    TensorPrimitives.Add(total, term, total);
-                }
+                V a = Vector256.Load(sources[i] + at), b = Vector256.Load(sources[i] + at + 8);
+                (first, second) = max ? (Vector256.Max(first, a), Vector256.Max(second, b)) : (first + a, second + b);
             }
 
-            if (target != null)
+            for (int i = 0; i < outputs; i++)
             {
-                total.CopyTo(new Span<float>(target + start, n));
-                continue;
+                Vector256.Store(first, targets[i] + at);
+                Vector256.Store(second, targets[i] + at + 8);
+            }
+        }
+
+        for (; at < length; at++)
+        {
+            float total = sources[0][at];
+            for (int i = 1; i < all.Length; i++)
+            {
+                total = max ? MathF.Max(total, sources[i][at]) : total + sources[i][at];
             }
 
-            for (int i = 0; i < all.Length; i++)
+            for (int i = 0; i < outputs; i++)
             {
-                total.CopyTo(new Span<float>((float*)Target(all[i]) + into + start, n));
+                targets[i][at] = total;
             }
+        }
+    }
+
+    private static void AddPair(float* a, float* b, float* first, float* second, long length)
+    {
+        long at = 0;
+        for (; at <= length - 16; at += 16)
+        {
+            V low = Vector256.Load(a + at) + Vector256.Load(b + at), high = Vector256.Load(a + at + 8) + Vector256.Load(b + at + 8);
+            Vector256.Store(low, first + at);
+            Vector256.Store(high, first + at + 8);
+            Vector256.Store(low, second + at);
+            Vector256.Store(high, second + at + 8);
+        }
+
+        for (; at < length; at++)
+        {
+            first[at] = second[at] = a[at] + b[at];
         }
     }
 }
