@@ -39,7 +39,7 @@ internal static class Profile
         object memory = rank.GetType().GetField("memory", Any)!.GetValue(null)!;
         object stage = Activator.CreateInstance(stageType, Any, null, [rank, Get("Arena"), wrapped, memory], null)!;
         var train = stageType.GetMethod("Train")!.CreateDelegate<Action<TokenTensor, TokenTensor, int>>(stage);
-        var norm = stageType.GetMethod("SquaredNorm")!.CreateDelegate<Func<int, double>>(stage);
+        var norm = stageType.GetMethod("SquaredNorm")!.CreateDelegate<Func<int, WideSum>>(stage);
         var update = stageType.GetMethod("Update")!.CreateDelegate<Action<float, AdamWSettings, int>>(stage);
         for (int step = -2; step < steps; step++)
         {

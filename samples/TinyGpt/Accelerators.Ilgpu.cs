@@ -39,6 +39,12 @@ internal static class Accelerators
             case "Dp2":
                 var dp2 = new Gpt.OnDp2.IlgpuRank(context, seed);
                 return new Rank(dp2, dp2.TrainStep, dp2.Evaluate, dp2.Forward);
+            case "Dp2Zero1":
+                var zero1 = new Gpt.OnDp2Zero1.IlgpuRank(context, seed);
+                return new Rank(zero1, zero1.TrainStep, zero1.Evaluate, zero1.Forward);
+            case "Dp2Zero3":
+                var zero3 = new Gpt.OnDp2Zero3.IlgpuRank(context, seed);
+                return new Rank(zero3, zero3.TrainStep, zero3.Evaluate, zero3.Forward);
             case "Tp2":
                 var tp2 = new Gpt.OnTp2.IlgpuRank(context, seed);
                 return new Rank(tp2, tp2.TrainStep, tp2.Evaluate, tp2.Forward);

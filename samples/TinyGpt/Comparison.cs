@@ -88,7 +88,7 @@ public static class Comparison
                 ReadOnlySpan<float> piece = parameter.Gradient;
                 for (int i = 0; i < piece.Length; i++)
                 {
-                    whole[parameter.Map[i]] = (float)(piece[i] / weight);
+                    whole[parameter.Map[parameter.StateRange.Start + i]] = (float)(piece[i] / weight);
                 }
             }
         }

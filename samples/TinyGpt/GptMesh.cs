@@ -27,6 +27,8 @@ public sealed record GptMesh(string Name, Mesh Mesh, Func<Plan> Plan, Func<RankC
     [
         new("Single", Gpt.OnSingle.Mesh, () => Gpt.OnSingle.Plan, (r, s) => new SingleRank(new(r, s))),
         new("Dp2", Gpt.OnDp2.Mesh, () => Gpt.OnDp2.Plan, (r, s) => new Dp2Rank(new(r, s))),
+        new("Dp2Zero1", Gpt.OnDp2Zero1.Mesh, () => Gpt.OnDp2Zero1.Plan, (r, s) => new Dp2Zero1Rank(new(r, s))),
+        new("Dp2Zero3", Gpt.OnDp2Zero3.Mesh, () => Gpt.OnDp2Zero3.Plan, (r, s) => new Dp2Zero3Rank(new(r, s))),
         new("Tp2", Gpt.OnTp2.Mesh, () => Gpt.OnTp2.Plan, (r, s) => new Tp2Rank(new(r, s))),
         new("Dp2Tp2", Gpt.OnDp2Tp2.Mesh, () => Gpt.OnDp2Tp2.Plan, (r, s) => new Dp2Tp2Rank(new(r, s))),
         new("Pp2", Gpt.OnPp2.Mesh, () => Gpt.OnPp2.Plan, (r, s) => new Pp2Rank(new(r, s))),
@@ -57,6 +59,24 @@ public sealed record GptMesh(string Name, Mesh Mesh, Func<Plan> Plan, Func<RankC
     }
 
     private sealed class Dp2Rank(Gpt.OnDp2.Rank gpt) : GptRank(gpt)
+    {
+        public override StepResult TrainStep(TokenTensor ids, TokenTensor targets, AdamWSettings settings) => gpt.TrainStep(ids, targets, settings);
+
+        public override StepResult Evaluate(TokenTensor ids, TokenTensor targets) => gpt.Evaluate(ids, targets);
+
+        public override Tensor Forward(TokenTensor ids) => gpt.Forward(ids);
+    }
+
+    private sealed class Dp2Zero1Rank(Gpt.OnDp2Zero1.Rank gpt) : GptRank(gpt)
+    {
+        public override StepResult TrainStep(TokenTensor ids, TokenTensor targets, AdamWSettings settings) => gpt.TrainStep(ids, targets, settings);
+
+        public override StepResult Evaluate(TokenTensor ids, TokenTensor targets) => gpt.Evaluate(ids, targets);
+
+        public override Tensor Forward(TokenTensor ids) => gpt.Forward(ids);
+    }
+
+    private sealed class Dp2Zero3Rank(Gpt.OnDp2Zero3.Rank gpt) : GptRank(gpt)
     {
         public override StepResult TrainStep(TokenTensor ids, TokenTensor targets, AdamWSettings settings) => gpt.TrainStep(ids, targets, settings);
 

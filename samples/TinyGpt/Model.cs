@@ -51,6 +51,8 @@ public sealed partial class Block(int hidden, int heads)
 /// <summary>A byte-level GPT.</summary>
 [ShardedOn<Single>]
 [ShardedOn<Dp2>]
+[ShardedOn<Dp2>(Name = "OnDp2Zero1", Zero = ZeroStage.OptimizerState)]
+[ShardedOn<Dp2>(Name = "OnDp2Zero3", Zero = ZeroStage.Parameters)]
 [ShardedOn<Tp2>]
 [ShardedOn<Dp2Tp2>]
 [ShardedOn<Pp2>(MicroBatches = 4)]

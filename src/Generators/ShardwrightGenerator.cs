@@ -48,6 +48,12 @@ public sealed class ShardwrightGenerator : IIncrementalGenerator
         }
 
         Add(production, model, name + ".Plan", RankPrinter.PrintPlan(program, model.Shell));
+        if (!program.Runs)
+        {
+            Add(production, model, name + ".Surface", SurfacePrinter.Print(plan.Model.Model, plan.On, model.Shell, $"Precision.{program.Precision} is planned, and no backend runs it yet: use Precision.Float32 to train", isPlanned: true));
+            return;
+        }
+
         Add(production, model, name + ".Rank", RankPrinter.PrintRank(program, model.Shell));
         foreach (StageProgram stage in program.Stages)
         {
@@ -61,7 +67,7 @@ public sealed class ShardwrightGenerator : IIncrementalGenerator
     private static void EmitIlgpu(SourceProductionContext production, PlannedMesh plan)
     {
         // A pipeline's executor copies between stages in host memory: it has no rank on accelerators yet.
-        if (plan.Program is { Pipeline: null } program)
+        if (plan.Program is { Pipeline: null, Runs: true } program)
         {
             LayerSource model = plan.Model.Source;
             Add(production, model, $".{plan.On.NestedName}.Rank.Ilgpu", RankPrinter.PrintRank(program, model.Shell, gpu: true));

@@ -37,7 +37,9 @@ internal static class DeviceTransfers
 
                 break;
             case TransferKind.ReduceScatter:
-                Combine(arena, all, member * bytes, own.Length, max: false, direct, toAll: false, arena, own.Target);
+                // The sum may take the place of this member's own term (shards of ZeRO). The first pass over eight terms must then be the one that reads it.
+                bool late = own.Target == own.Source + member * bytes && member >= 8;
+                Combine(arena, all, member * bytes, own.Length, max: false, direct && !late, toAll: false, arena, own.Target);
                 break;
             case TransferKind.AllGather:
                 for (int i = 0; i < all.Length; i++)

@@ -56,7 +56,10 @@ public sealed partial class SavedBlock(int hidden, float dropout)
 [ShardedOn<Pp2>(Name = "Pp2ZbV", MicroBatches = 2, Schedule = PipelineSchedule.ZeroBubbleV)]
 [ShardedOn<Pp2Dp2Tp2>(MicroBatches = 2)]
 [ShardedOn<Dp2Tp2>(Name = "Zero1", Zero = ZeroStage.OptimizerState)]
+[ShardedOn<Dp2Tp2>(Name = "Zero2", Zero = ZeroStage.Gradients)]
+[ShardedOn<Dp2Tp2>(Name = "Zero3", Zero = ZeroStage.Parameters)]
 [ShardedOn<Pp2Dp2Tp2>(Name = "PipelineZero1", MicroBatches = 2, Zero = ZeroStage.OptimizerState)]
+[ShardedOn<Pp2Dp2Tp2>(Name = "PipelineZero3", MicroBatches = 2, Zero = ZeroStage.Parameters)]
 public sealed partial class AdamModel
 {
     public const int Vocab = 32, Hidden = 16, Layers = 4, Context = 10, Batch = 8;

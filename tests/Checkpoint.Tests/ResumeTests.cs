@@ -20,6 +20,9 @@ public sealed class ResumeTests : IDisposable
     [InlineData("Adam/Pp2Dp2Tp2")]
     [InlineData("Adam/Zero1")]
     [InlineData("Adam/PipelineZero1")]
+    [InlineData("Adam/Zero2")]
+    [InlineData("Adam/Zero3")]
+    [InlineData("Adam/PipelineZero3")]
     [InlineData("Momentum/One")]
     [InlineData("Momentum/Tq2Dp2Tp2")]
     [InlineData("Small/One")]
@@ -65,6 +68,10 @@ public sealed class ResumeTests : IDisposable
     [InlineData("Adam/Zero1", "Adam/Tp2")]
     [InlineData("Adam/Pp2ZbV", "Adam/Zero1")]
     [InlineData("Adam/Zero1", "Adam/PipelineZero1")]
+    [InlineData("Adam/Zero2", "Adam/Zero3")]
+    [InlineData("Adam/Zero3", "Adam/Tq2Dp2Tp2")]
+    [InlineData("Adam/Tp2", "Adam/Zero3")]
+    [InlineData("Adam/Zero3", "Adam/PipelineZero3")]
     public void ARunGoesOnOnAnotherMesh(string from, string to)
     {
         const int Saved = 5, Steps = 50;
@@ -128,6 +135,7 @@ public sealed class ResumeTests : IDisposable
     [Theory]
     [InlineData("Adam/Dp2Tp2")]
     [InlineData("Adam/Zero1")]
+    [InlineData("Adam/Zero3")]
     public void APieceThatManyRanksHoldIsWrittenOnce(string name)
     {
         Subject subject = Subject.Of(name);

@@ -119,6 +119,21 @@ public sealed class PlanTests
     }
 
     [Fact]
+    public void Zero_and_precision_change_what_a_parameter_takes()
+    {
+        long State(params string[] more)
+        {
+            JsonElement plan = Tool.Json(["plan", s_gpt, "--mesh", "Dp2Tp2", "--device", "H100", .. more]);
+            return new[] { "Parameters", "Gradients", "OptimizerState" }.Sum(c => plan.GetProperty("memory").GetProperty(c).GetInt64());
+        }
+
+        Assert.Equal(State() / 16 * 12, State("--zero", "OptimizerState"));
+        Assert.Equal(State() / 16 * 8, State("--zero", "Parameters:dp"));
+        Assert.Equal(State() / 16 * 9, State("--zero", "Gradients", "--precision", "BFloat16Mixed"));
+        Assert.Equal(State() / 16 * 18, State("--precision", "BFloat16MixedFloat32Gradients"));
+    }
+
+    [Fact]
     public void Shapes_of_a_trillion_parameters_are_planned_in_numbers_of_64_bits()
     {
         JsonElement plan = Tool.Json("plan", s_gpt, "--mesh", "Dp2Tp2", "--set", "Hidden=25600", "Heads=160", "Layers=128", "Context=2048", "Batch=3072", "Vocab=51200", "--axis", "dp=64", "tp=8");

@@ -14,6 +14,7 @@ public sealed class Square;
 [ShardedOn<Cases.One>(Name = "Momentum", Optimizer = OptimizerKind.Momentum)]
 [ShardedOn<Cases.One>(Name = "Sgd", Optimizer = OptimizerKind.Sgd)]
 [ShardedOn<Square>(Name = "Split", MicroBatches = 2)]
+[ShardedOn<Square>(Name = "Zero", MicroBatches = 2, Zero = ZeroStage.Parameters)]
 public sealed partial class DropoutModel
 {
     public const int Batch = 8, Width = 16, Classes = 12;
@@ -98,6 +99,11 @@ public sealed class ModelTests
             Assert.Equal(values, second.Values[path]);
         }
     }
+
+    [Fact]
+    public void ParametersInShardsAreAsOneRank() => Same(
+        Run(DropoutModel.AdamW.Mesh, null, r => new DropoutModel.AdamW.Rank(r, 3), r => r.TrainStep(s_x, s_labels, new AdamWSettings(0.01f))),
+        Run(DropoutModel.Zero.Mesh, new GpuOptions { CpuShape = (4, 4, 2) }, r => new DropoutModel.Zero.IlgpuRank(r, 3), r => r.TrainStep(s_x, s_labels, new AdamWSettings(0.01f))));
 
     [Theory]
     [InlineData(32, 8)]
@@ -196,15 +202,15 @@ public sealed class ModelTests
             {
                 foreach (ParameterView p in rank.Parameters)
                 {
-                    Place(result.Values, p, p.Read());
-                    Place(result.Gradients, p, p.Gradient.ToArray());
+                    Place(result.Values, p, p.Read(), p.ValueRange.Start);
+                    Place(result.Gradients, p, p.Gradient.ToArray(), p.StateRange.Start);
                 }
             }
         });
         return result;
     }
 
-    private static void Place(Dictionary<string, float[]> all, ParameterView p, float[] piece)
+    private static void Place(Dictionary<string, float[]> all, ParameterView p, float[] piece, long start)
     {
         if (!all.TryGetValue(p.Path, out float[]? whole))
         {
@@ -213,7 +219,7 @@ public sealed class ModelTests
 
         for (int i = 0; i < piece.Length; i++)
         {
-            whole[p.Map[i]] = piece[i];
+            whole[p.Map[start + i]] = piece[i];
         }
     }
 

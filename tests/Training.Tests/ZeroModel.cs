@@ -29,16 +29,31 @@ public sealed partial class ZeroLayer(int hidden, int inner)
 [ShardedOn<One>(Name = "OneM1")]
 [ShardedOn<Dp2>(Name = "Dp2M1")]
 [ShardedOn<Dp2>(Name = "Dp2M1Zero1", Zero = ZeroStage.OptimizerState)]
+[ShardedOn<Dp2>(Name = "Dp2M1Zero2", Zero = ZeroStage.Gradients)]
+[ShardedOn<Dp2>(Name = "Dp2M1Zero3", Zero = ZeroStage.Parameters)]
 [ShardedOn<Dp2>(Name = "Dp2M4", MicroBatches = 4)]
 [ShardedOn<Dp2>(Name = "Dp2M4Zero1", MicroBatches = 4, Zero = ZeroStage.OptimizerState)]
+[ShardedOn<Dp2>(Name = "Dp2M4Zero2", MicroBatches = 4, Zero = ZeroStage.Gradients)]
+[ShardedOn<Dp2>(Name = "Dp2M4Zero3", MicroBatches = 4, Zero = ZeroStage.Parameters)]
 [ShardedOn<Dp3>(Name = "Dp3M1")]
 [ShardedOn<Dp3>(Name = "Dp3M1Zero1", Zero = ZeroStage.OptimizerState, ZeroAxis = "dp")]
+[ShardedOn<Dp3>(Name = "Dp3M1Zero2", Zero = ZeroStage.Gradients, ZeroAxis = "dp")]
+[ShardedOn<Dp3>(Name = "Dp3M1Zero3", Zero = ZeroStage.Parameters, ZeroAxis = "dp")]
 [ShardedOn<Tp2Dp2Tq2>(Name = "Tp2Dp2Tq2M1")]
 [ShardedOn<Tp2Dp2Tq2>(Name = "Tp2Dp2Tq2M1Zero1", Zero = ZeroStage.OptimizerState)]
+[ShardedOn<Tp2Dp2Tq2>(Name = "Tp2Dp2Tq2M1Zero2", Zero = ZeroStage.Gradients)]
+[ShardedOn<Tp2Dp2Tq2>(Name = "Tp2Dp2Tq2M1Zero3", Zero = ZeroStage.Parameters)]
 [ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4", MicroBatches = 4)]
 [ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4Zero1", MicroBatches = 4, Zero = ZeroStage.OptimizerState)]
+[ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4Zero2", MicroBatches = 4, Zero = ZeroStage.Gradients)]
+[ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4Zero3", MicroBatches = 4, Zero = ZeroStage.Parameters)]
 [ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4ZbV", MicroBatches = 4, Schedule = PipelineSchedule.ZeroBubbleV)]
 [ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4ZbVZero1", MicroBatches = 4, Schedule = PipelineSchedule.ZeroBubbleV, Zero = ZeroStage.OptimizerState)]
+[ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4ZbVZero3", MicroBatches = 4, Schedule = PipelineSchedule.ZeroBubbleV, Zero = ZeroStage.Parameters)]
+[ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4ZbH1Zero2", MicroBatches = 4, Schedule = PipelineSchedule.ZeroBubbleH1, Zero = ZeroStage.Gradients)]
+[ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4BfsZero3", MicroBatches = 4, Schedule = PipelineSchedule.LoopedBreadthFirst, Zero = ZeroStage.Parameters)]
+[ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4InterleavedZero2", MicroBatches = 4, Schedule = PipelineSchedule.Interleaved, Zero = ZeroStage.Gradients)]
+[ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4GPipeZero3", MicroBatches = 4, Schedule = PipelineSchedule.GPipe, Zero = ZeroStage.Parameters)]
 public sealed partial class ZeroNet
 {
     public const int Vocab = 30, Hidden = 12, Inner = 20, Layers = 4, Context = 6, Batch = 24;
@@ -56,15 +71,22 @@ public sealed partial class ZeroNet
     Tensor Logits(TokenTensor ids) => MatMul(norm.Forward(last.Forward(layers.Forward(tokens.Forward(ids)))), Transpose(tokens.Weight));
 }
 
-/// <summary>Other optimizers.</summary>
+/// <summary>Other optimizers; and a parameter whose gradient is the same for all micro-batches and ranks.</summary>
 [ShardedOn<Dp2>(Name = "Momentum", Optimizer = OptimizerKind.Momentum)]
 [ShardedOn<Dp2>(Name = "MomentumZero1", Optimizer = OptimizerKind.Momentum, Zero = ZeroStage.OptimizerState)]
-[ShardedOn<Dp2>(Name = "Sgd", Optimizer = OptimizerKind.Sgd)]
-[ShardedOn<Dp2>(Name = "SgdZero1", Optimizer = OptimizerKind.Sgd, Zero = ZeroStage.OptimizerState)]
+[ShardedOn<Dp2>(Name = "MomentumZero3", Optimizer = OptimizerKind.Momentum, Zero = ZeroStage.Parameters)]
+[ShardedOn<Dp2>(Name = "Sgd", MicroBatches = 2, Optimizer = OptimizerKind.Sgd)]
+[ShardedOn<Dp2>(Name = "SgdZero1", MicroBatches = 2, Optimizer = OptimizerKind.Sgd, Zero = ZeroStage.OptimizerState)]
+[ShardedOn<Dp2>(Name = "SgdZero2", MicroBatches = 2, Optimizer = OptimizerKind.Sgd, Zero = ZeroStage.Gradients)]
 public sealed partial class ZeroSmall
 {
     readonly Tensor weight = Parameter(6, 5, Init.Normal(0.5f));
     [NoDecay] readonly Tensor bias = Parameter(5, Init.Uniform(-0.5f, 0.5f));
+    readonly Tensor alone = Parameter(7, Init.Uniform(-0.5f, 0.5f));
 
-    public Tensor Loss([Shape(ZeroNet.Batch, 6), Split("dp", dim: 0)] Tensor x) => Mean(Square(Linear(x, weight, bias)));
+    public Tensor Loss([Shape(ZeroNet.Batch, 6), Split("dp", dim: 0)] Tensor x)
+    {
+        AddLoss(Sum(Square(alone)), 0.5f);
+        return Mean(Square(Linear(x, weight, bias)));
+    }
 }

@@ -10,15 +10,20 @@ namespace Shardwright.Cli.Plans;
 /// <param name="Axes">--axis: sizes of axes.</param>
 /// <param name="Device">--device.</param>
 /// <param name="MicroBatches">--micro-batches.</param>
+/// <param name="Zero">--zero.</param>
+/// <param name="Precision">--precision.</param>
 internal sealed record Overrides(
     IReadOnlyList<KeyValuePair<string, string>> Constants,
     IReadOnlyList<KeyValuePair<string, string>> Axes,
     string? Device,
-    string? MicroBatches)
+    string? MicroBatches,
+    string? Zero = null,
+    string? Precision = null)
 {
     /// <summary>As it is written on a command line, for messages; empty for none.</summary>
     public override string ToString() => string.Join(", ", Constants.Select(c => $"{c.Key} = {c.Value}").Concat(Axes.Select(a => $"axis {a.Key} = {a.Value}"))
-        .Concat(Device is null ? [] : [$"device {Device}"]).Concat(MicroBatches is null ? [] : [$"{MicroBatches} micro-batches"]));
+        .Concat(Device is null ? [] : [$"device {Device}"]).Concat(MicroBatches is null ? [] : [$"{MicroBatches} micro-batches"])
+        .Concat(Zero is null ? [] : [$"Zero {Zero}"]).Concat(Precision is null ? [] : [Precision]));
 
     /// <summary>The same model on the same mesh with these in place.</summary>
     public PlanTarget Apply(PlanTarget target, AssemblySet set)
@@ -27,7 +32,12 @@ internal sealed record Overrides(
         MeshDefinition mesh = target.On.Mesh with { Axes = Sizes(target), Device = Device is null ? target.On.Mesh.Device : DeviceSpecs.Find(Device, set) };
         return new PlanTarget(
             target.Model with { Layer = ConstantTable.With(target.Model.Layer, values) },
-            target.On with { Mesh = mesh, MicroBatches = MicroBatches is null ? target.On.MicroBatches : new Expression.Integer(Whole("--micro-batches ", MicroBatches), -1) },
+            target.On with
+            {
+                Mesh = mesh, MicroBatches = MicroBatches is null ? target.On.MicroBatches : new Expression.Integer(Whole("--micro-batches ", MicroBatches), -1),
+                Zero = Zero is null ? target.On.Zero : Zero.Split(':')[0], ZeroAxis = Zero is null ? target.On.ZeroAxis : string.Join(':', Zero.Split(':').Skip(1)),
+                Precision = Precision ?? target.On.Precision,
+            },
             values.Count == 0 ? target.Layers : target.Layers.ToDictionary(l => l.Key, l => ConstantTable.With(l.Value, values), StringComparer.Ordinal));
     }
 

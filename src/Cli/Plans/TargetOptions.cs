@@ -12,13 +12,15 @@ internal sealed class TargetOptions
     private readonly Option<string[]> _set = CommonOptions.Pairs("--set", "Name=Value", "Other values for constants of the model and its layers.");
     private readonly Option<string[]> _axis = CommonOptions.Pairs("--axis", "name=size", "Other sizes for axes of the mesh.");
     private readonly Option<string> _device = new("--device") { HelpName = "D", Description = "Another device: a class with [DeviceSpec], such as H100." };
+    private readonly Option<string> _zero = new("--zero") { HelpName = "S", Description = "What is cut into shards: None, OptimizerState, Gradients or Parameters; with an axis behind a colon where there are several: Gradients:dp." };
+    private readonly Option<string> _precision = new("--precision") { HelpName = "P", Description = "Element types: Float32, BFloat16Mixed or BFloat16MixedFloat32Gradients." };
     private readonly Option<string> _microBatches = new("--micro-batches") { HelpName = "M", Description = "Another number of micro-batches." };
 
     /// <summary>Adds them to a command.</summary>
     public Command AddTo(Command command)
     {
         command.Arguments.Add(_path);
-        foreach (Option option in new Option[] { _model, _mesh, _set, _axis, _device, _microBatches })
+        foreach (Option option in new Option[] { _model, _mesh, _set, _axis, _device, _microBatches, _zero, _precision })
         {
             command.Options.Add(option);
         }
@@ -30,7 +32,7 @@ internal sealed class TargetOptions
     public (AssemblySet Set, IReadOnlyList<PlanTarget> Targets, Overrides Overrides) Read(CommandContext context)
     {
         var overrides = new Overrides(
-            CommonOptions.Split("--set", context.Get(_set)), CommonOptions.Split("--axis", context.Get(_axis)), context.Get(_device), context.Get(_microBatches));
+            CommonOptions.Split("--set", context.Get(_set)), CommonOptions.Split("--axis", context.Get(_axis)), context.Get(_device), context.Get(_microBatches), context.Get(_zero), context.Get(_precision));
         AssemblySet set = AssemblySet.Open(context.Get(_path)!);
         return (set, PlanTarget.Find(set, context.Get(_model), context.Get(_mesh), [.. overrides.Axes.Select(a => a.Key)]), overrides);
     }

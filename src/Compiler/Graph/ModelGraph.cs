@@ -87,7 +87,7 @@ public sealed class Value
     public bool HasDefaultName { get; set; }
 
     /// <summary>Logical (global) shape of one micro-batched step: of the whole step, before micro-batches and axes divide it.</summary>
-    public TensorType Type { get; }
+    public TensorType Type { get; internal set; }
 
     /// <summary>What it is to the model.</summary>
     public ValueKind Kind { get; }

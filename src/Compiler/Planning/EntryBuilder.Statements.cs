@@ -26,7 +26,12 @@ internal sealed partial class EntryBuilder
             return plan with { Start = start, Length = tensor.Local.Count };
         }
 
-        Home home = _homes[root];
+        Home home = _gathered.TryGetValue(root, out ParameterPlan? cut) ? new Home(_windows[(_current, cut.Group, false)], SlotIndex.None, 0, cut.At) : _homes[root];
+        if (home.At > 0)
+        {
+            start = start is null ? new Offset(home.At, default) : new Offset(start.Constant + home.At, start.Terms);
+        }
+
         return new OperandPlan(home.Storage.Buffer, home.Storage.Slots > 1 || home.Storage.HasHead || home.Storage.HasTail ? home.Slot : SlotIndex.None, start, tensor.Local.Count, home.Layers);
     }
 
@@ -75,6 +80,8 @@ internal sealed partial class EntryBuilder
     private List<ProgramStatement> Statements(Piece piece)
     {
         var result = new List<ProgramStatement>();
+        _current = piece.Id;
+        Gather(piece, result);
         foreach (FusedStep step in piece.Steps)
         {
             if (step.Collective is { } collective)
@@ -116,6 +123,7 @@ internal sealed partial class EntryBuilder
             }
         }
 
+        Scatter(piece, result);
         return result;
     }
 

@@ -77,12 +77,12 @@ internal sealed partial class EntryBuilder
         return true;
     }
 
-    private void Copy(LocalTensor source, Piece piece, Storage storage, SlotIndex slot, int layers)
+    private void Copy(LocalTensor source, Piece piece, Storage storage, SlotIndex slot, int layers, long at = 0)
     {
         var target = new LocalTensor(_graph.Tensors.Count, source.Name, source.Local, source.Logical, source.Start, source.Layout, piece.Id, piece.Stack?.Id ?? -1);
         _graph.Tensors.Add(target);
         piece.Steps.Add(new FusedStep(new LocalStep.Compute(null, new CopyOp(), ImmutableArray.Create(source), ImmutableArray.Create(target))));
-        _homes[target] = new Home(storage, slot, layers);
+        _homes[target] = new Home(storage, slot, layers, at);
         _extra.Add(target);
     }
 
@@ -106,10 +106,17 @@ internal sealed partial class EntryBuilder
         foreach ((Value parameter, LocalTensor gradient) in _graph.Gradients)
         {
             ParameterPlan plan = _parameters[parameter.Parameter!.Path];
+            if (_groups[plan.Group].Shards is { Stage: > 1 })
+            {
+                PlaceInWindow(plan, parameter, gradient);
+                continue;
+            }
+
             var target = new OperandPlan(plan.Gradient, plan.Layers > 1 ? SlotIndex.Layer : SlotIndex.None, null, gradient.Local.Count, plan.Layers);
             LocalTensor root = gradient.Root;
             bool onlyFirst = _microBatches > 1 && !gradient.Layout[0].IsPartial;
-            bool own = root.Region >= 0 && root.Stack == parameter.Stack && !_homes.ContainsKey(root) && !_fixed.ContainsKey(root) && IsWhole(gradient) && _writes.ContainsKey(root);
+            bool own = root.Region >= 0 && root.Stack == parameter.Stack && !_homes.ContainsKey(root) && !_fixed.ContainsKey(root) && IsWhole(gradient) && _writes.ContainsKey(root)
+                && _buffers[plan.Gradient].Element == gradient.Local.Element;
             FusedStep? producer = own && producers.TryGetValue((root.Region, root), out FusedStep? made) ? made : null;
             bool product = producer is { IsGemm: true, Ops.Count: 1 } && _uses[root].All(u => u.Position == _pieces[root.Region].End) && ReferenceEquals(gradient, root);
             if (own && _microBatches == 1)
@@ -157,7 +164,7 @@ internal sealed partial class EntryBuilder
 
     private void Place(LocalTensor root)
     {
-        if (_homes.ContainsKey(root) || _fixed.ContainsKey(root))
+        if (_homes.ContainsKey(root) || _fixed.ContainsKey(root) || _gathered.ContainsKey(root))
         {
             return;
         }
@@ -201,6 +208,8 @@ internal sealed partial class EntryBuilder
                 }
             }
         }
+
+        TouchWindows();
     }
 
     /// <summary>Within a loop body, what only one iteration knows lives from step to step; everything else lives through the whole loop.</summary>

@@ -37,6 +37,7 @@ internal sealed partial class EntryBuilder
     private readonly KernelBuilder _kernels;
     private readonly BufferTable _buffers;
     private readonly Dictionary<string, ParameterPlan> _parameters = new(StringComparer.Ordinal);
+    private readonly IReadOnlyList<ParameterGroup> _groups;
     private readonly int _microBatches;
     private readonly List<Piece> _pieces = new();
     private readonly Dictionary<LocalTensor, Home> _homes = new();
@@ -50,13 +51,14 @@ internal sealed partial class EntryBuilder
     private readonly HashSet<LocalTensor> _arrivals;
     private readonly HashSet<LocalTensor> _departures;
 
-    public EntryBuilder(string entry, LocalGraph graph, KernelBuilder kernels, BufferTable buffers, ImmutableArray<ParameterPlan> parameters, int microBatches)
+    public EntryBuilder(string entry, LocalGraph graph, KernelBuilder kernels, BufferTable buffers, ParameterLayout layout, int microBatches)
     {
         _entry = entry;
         _graph = graph;
         _kernels = kernels;
         _buffers = buffers;
-        foreach (ParameterPlan parameter in parameters.Reverse())
+        _groups = layout.Groups;
+        foreach (ParameterPlan parameter in layout.Parameters.Reverse())
         {
             _parameters[parameter.Path] = parameter;
         }
@@ -101,6 +103,7 @@ internal sealed partial class EntryBuilder
         PlaceRest();
         Number();
         CollectUses();
+        PlaceGathered();
         Lifetimes();
         LayOut();
         return Emit();
@@ -140,9 +143,14 @@ internal sealed partial class EntryBuilder
     {
         foreach ((Value parameter, LocalTensor tensor) in _graph.Parameters)
         {
-            if (_parameters.TryGetValue(parameter.Parameter!.Path, out ParameterPlan? plan))
+            bool known = _parameters.TryGetValue(parameter.Parameter!.Path, out ParameterPlan? plan);
+            if (known && _groups[plan!.Group].Shards is { Stage: > 2 })
             {
-                _fixed[tensor] = new OperandPlan(plan.Value, plan.Layers > 1 ? SlotIndex.Layer : SlotIndex.None, null, tensor.Local.Count, plan.Layers);
+                _gathered[tensor] = plan;
+            }
+            else if (known)
+            {
+                _fixed[tensor] = new OperandPlan(plan!.Value, plan.Layers > 1 ? SlotIndex.Layer : SlotIndex.None, null, tensor.Local.Count, plan.Layers);
             }
         }
     }

@@ -1,5 +1,4 @@
 using Shardwright.Compiler.Graph;
-using Shardwright.Compiler.Memory;
 using Shardwright.Compiler.Sharding;
 
 namespace Shardwright.Compiler.Planning;
@@ -13,20 +12,25 @@ internal sealed class ParameterLayout
     private readonly ImmutableArray<ShardAxis> _axes;
     private readonly BufferTable _buffers;
     private readonly string[] _states;
+    private readonly DType[] _elements;
+    private readonly long _unit;
     private readonly int _stage;
     private readonly ZeroRequest? _zero;
     private readonly ShardAxis? _zeroAxis;
     private readonly Dictionary<Value, ParameterPlan> _parameters = new();
     private readonly List<ParameterGroup> _groups = new();
-    private long[] _offsets = Array.Empty<long>();
+    private long[] _offsets = Array.Empty<long>(); // bytes
 
-    private ParameterLayout(LocalGraph train, BufferTable buffers, string optimizer, int stage, ZeroRequest? zero)
+    private ParameterLayout(LocalGraph train, BufferTable buffers, string optimizer, string precision, int stage, ZeroRequest? zero)
     {
         _train = train;
         _tensors = train.Parameters.ToDictionary(p => p.Parameter, p => p.Tensor);
         _axes = train.Sharded.Axes;
         _buffers = buffers;
-        _states = optimizer switch { "AdamW" => new[] { "firstMoment", "secondMoment" }, "Momentum" => new[] { "velocity" }, _ => Array.Empty<string>() };
+        _states = (precision == Planner.Single ? Array.Empty<string>() : new[] { "master" }).Concat(optimizer switch { "AdamW" => new[] { "firstMoment", "secondMoment" }, "Momentum" => new[] { "velocity" }, _ => Array.Empty<string>() }).ToArray();
+        DType half = precision == Planner.Single ? DType.Float32 : DType.BFloat16;
+        _elements = new[] { half, precision == Planner.HalfWithWideGradients ? DType.Float32 : half }.Concat(_states.Select(_ => DType.Float32)).ToArray();
+        _unit = precision == Planner.Single ? 16 : 32;
         _stage = stage;
         _zero = zero;
         _zeroAxis = zero is null ? null : _axes.First(a => a.Name == zero.Axis);
@@ -57,12 +61,13 @@ internal sealed class ParameterLayout
     /// <param name="train">Its training graph.</param>
     /// <param name="buffers">Takes the buffers.</param>
     /// <param name="optimizer">AdamW, Momentum or Sgd.</param>
+    /// <param name="precision">Element types: in bf16 the optimizer keeps parameters in fp32 beside its states.</param>
     /// <param name="stage">Number of the stage.</param>
     /// <param name="tied">Stages that hold a parameter, by path, where there are several.</param>
     /// <param name="zero">What is cut into shards; null for nothing.</param>
-    public static ParameterLayout Make(LocalGraph train, BufferTable buffers, string optimizer, int stage, IReadOnlyDictionary<string, EquatableArray<int>> tied, ZeroRequest? zero = null)
+    public static ParameterLayout Make(LocalGraph train, BufferTable buffers, string optimizer, string precision, int stage, IReadOnlyDictionary<string, EquatableArray<int>> tied, ZeroRequest? zero = null)
     {
-        var layout = new ParameterLayout(train, buffers, optimizer, stage, zero);
+        var layout = new ParameterLayout(train, buffers, optimizer, precision, stage, zero);
         layout.Run(tied);
         return layout;
     }
@@ -78,7 +83,7 @@ internal sealed class ParameterLayout
         _offsets = new long[2 + _states.Length];
         for (int region = 1; region < _offsets.Length; region++)
         {
-            _offsets[region] = _offsets[region - 1] + groups.Select((g, i) => HeldBytes(g, shards[i], region - 1)).Sum();
+            _offsets[region] = _offsets[region - 1] + groups.Select((g, i) => Held(g, shards[i], region - 1)).Sum() * Width(region - 1);
         }
 
         for (int i = 0; i < groups.Count; i++)
@@ -107,14 +112,14 @@ internal sealed class ParameterLayout
 
     private ShardPlan Shard(List<Row> group)
     {
-        const long Unit = 16; // floats of a cache line: each shard begins at one
+        // Each shard begins at a cache line.
         ShardAxis axis = _zeroAxis!;
         int layers = Layers(group[0].Parameter), buckets = group[0].Key.Stack >= 0 && layers > 1 ? layers : 1;
         var gaps = new List<(long, long)>();
         long at = 0;
         foreach (Row row in group)
         {
-            long count = row.Tensor.Local.Count, stride = Stride(row.Tensor) / 4;
+            long count = row.Tensor.Local.Count, stride = Stride(row.Tensor);
             for (int layer = 0; layer < (buckets > 1 ? 1 : Math.Max(1, Layers(row.Parameter))); layer++, at += stride)
             {
                 if (stride > count)
@@ -124,7 +129,7 @@ internal sealed class ParameterLayout
             }
         }
 
-        long length = (at + Unit * axis.Parts - 1) / (Unit * axis.Parts) * (Unit * axis.Parts);
+        long length = RoundUp(at, _unit * axis.Parts);
         if (length > at)
         {
             gaps.Add((at, length - at));
@@ -133,17 +138,23 @@ internal sealed class ParameterLayout
         List<string> order = _axes.Select(a => a.Name).ToList();
         bool scatters = group[0].Reduce.Contains(axis.Name);
         EquatableArray<string> before = _zero!.Stage > 1 && scatters ? group[0].Reduce.Where(a => order.IndexOf(a) < order.IndexOf(axis.Name)).ToEquatable() : default;
-        return new ShardPlan(axis.Name, axis.Parts, _zero.Stage, buckets, length, scatters, before, group[0].Key.Once, _zero.Stage > 1 ? gaps.ToEquatable() : default, ReshardCost.BytesPerRank(axis, Placement.Split(0), Placement.Broadcast, length * 4));
+        return new ShardPlan(axis.Name, axis.Parts, _zero.Stage, buckets, length, scatters, before, group[0].Key.Once, _zero.Stage > 1 ? gaps.ToEquatable() : default, ReshardCost.BytesPerRank(axis, Placement.Split(0), Placement.Broadcast, length * Width(0)));
     }
 
-    private static long Stride(LocalTensor tensor) => ArenaLayout.Align(tensor.Local.Bytes);
+    private static long RoundUp(long count, long unit) => (count + unit - 1) / unit * unit;
+
+    /// <summary>Elements from one tensor to the next: whole cache lines in every region.</summary>
+    private long Stride(LocalTensor tensor) => RoundUp(tensor.Local.Count, _unit);
+
+    private int Width(int region) => BufferPlan.Width(_elements[region]);
 
     private long Size(Row row) => Stride(row.Tensor) * Math.Max(1, Layers(row.Parameter));
 
     /// <summary>Whether a region (0 parameters, 1 gradients, then states) holds the shards of a group rather than all of it.</summary>
     private static bool IsCut(ShardPlan shards, int region) => region > 1 || shards.Stage > (region == 0 ? 2 : 1);
 
-    private long HeldBytes(List<Row> group, ShardPlan? shards, int region) => 4 * (shards is null ? group.Sum(Size) / 4 : shards.Buckets * (IsCut(shards, region) ? shards.Share : shards.Length));
+    /// <summary>Elements of a group that a region holds.</summary>
+    private long Held(List<Row> group, ShardPlan? shards, int region) => shards is null ? group.Sum(Size) : shards.Buckets * (IsCut(shards, region) ? shards.Share : shards.Length);
 
     private void Place(List<Row> group, ShardPlan? shards)
     {
@@ -162,11 +173,11 @@ internal sealed class ParameterLayout
         {
             int layers = Math.Max(1, Layers(row.Parameter));
             bool perBucket = shards is { Buckets: > 1 };
-            long stride = perBucket ? shards!.Length * 4 : Stride(row.Tensor);
+            long stride = perBucket ? shards!.Length : Stride(row.Tensor);
             string name = Name(row.Parameter.Parameter!.Path), comment = Comment(row.Tensor, _axes);
             buffers.Add(Enumerable.Range(0, regions).Select(region => shards is not null && IsCut(shards, region) ? -1
-                : _buffers.Add(name + Suffix(region), DType.Float32, MemorySpace.State, _offsets[region] + at, row.Tensor.Local.Count, stride, layers, Category(region), comment)).ToArray());
-            starts.Add(at / 4);
+                : _buffers.Add(name + Suffix(region), _elements[region], MemorySpace.State, _offsets[region] + at * Width(region), row.Tensor.Local.Count, stride * Width(region), layers, Category(region), comment)).ToArray());
+            starts.Add(at);
             at += perBucket ? Stride(row.Tensor) : Size(row);
         }
 
@@ -175,8 +186,8 @@ internal sealed class ParameterLayout
         OperandPlan[] whole = Enumerable.Range(0, regions).Select(region =>
         {
             int buckets = shards?.Buckets ?? 1;
-            long length = HeldBytes(group, shards, region) / 4 / buckets;
-            int id = _buffers.Add($"group{number}{what[region]}", DType.Float32, MemorySpace.State, _offsets[region], length, length * 4, buckets, Category(region), label);
+            long length = Held(group, shards, region) / buckets;
+            int id = _buffers.Add($"group{number}{what[region]}", _elements[region], MemorySpace.State, _offsets[region], length, length * Width(region), buckets, Category(region), label);
             return buckets > 1 ? new OperandPlan(id, SlotIndex.Layer, null, length, buckets) : _buffers.Whole(id);
         }).ToArray();
 
@@ -191,12 +202,12 @@ internal sealed class ParameterLayout
             var placements = Enumerable.Range(0, _axes.Length).Where(a => !_axes[a].IsMicroBatch).Select(a => (_axes[a].Name, row.Tensor.Layout[a])).ToEquatable();
             _parameters[row.Parameter] = new ParameterPlan(
                 row.Parameter.Parameter!.Path, Layers(row.Parameter), Buffer(0), Buffer(1), _states.Select((state, s) => new StatePlan(state, Buffer(2 + s))).ToEquatable(), row.Parameter.Type.Dims, row.Tensor.Local.Dims,
-                row.Tensor.Start.ToEquatable(), row.Parameter.Parameter.Init, row.Key.NoDecay, placements, row.Parameter.Stack, number, starts[i], shards is { Buckets: > 1 } ? 0 : Stride(row.Tensor) / 4);
+                row.Tensor.Start.ToEquatable(), row.Parameter.Parameter.Init, row.Key.NoDecay, placements, row.Parameter.Stack, number, starts[i], shards is { Buckets: > 1 } ? 0 : Stride(row.Tensor));
         }
 
         for (int region = 0; region < regions; region++)
         {
-            _offsets[region] += HeldBytes(group, shards, region);
+            _offsets[region] += Held(group, shards, region) * Width(region);
         }
     }
 
@@ -214,7 +225,7 @@ internal sealed class ParameterLayout
 
             bool here = shards is not null && axis.Name == shards.Axis;
             OperandPlan operand = scattered ? own : whole;
-            long bytes = 4 * operand.Length * (operand.Layers > 1 ? operand.Layers : 1);
+            long bytes = Width(1) * operand.Length * (operand.Layers > 1 ? operand.Layers : 1);
             result.Add(here
                 ? new ReductionPlan(CollectiveKind.ReduceScatter, axis.Name, whole, own, ReshardCost.BytesPerRank(axis, Placement.Partial, Placement.Split(0), bytes))
                 : new ReductionPlan(CollectiveKind.AllReduce, axis.Name, operand, null, ReshardCost.BytesPerRank(axis, Placement.Partial, Placement.Broadcast, bytes)));

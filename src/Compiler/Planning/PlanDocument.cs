@@ -29,6 +29,7 @@ public static class PlanDocument
         Line("pipelineAxis", Quote(program.Pipeline?.Axis ?? ""));
         Line("layers", "{" + string.Join(", ", (program.Pipeline?.Layers ?? default).Select(l => $"{Quote(l.Path)}: {List(l.Layers.Select(n => Number(n)))}")) + "}");
         Line("optimizer", Quote(program.Optimizer));
+        Line("precision", Quote(program.Precision));
         Line("flops", Number(program.Ranks.Max(r => Flops(program, r))));
         Line("modelFlops", Real(program.Forecast.ModelFlops));
         Line("device", Quote(program.Forecast.Device));
@@ -43,7 +44,7 @@ public static class PlanDocument
         Line("memory", MemoryText(program, Largest(program)));
         Line("ranks", Rows(program.Ranks.Select((rank, i) =>
             $"{{\"coordinate\": {i}, \"stages\": {List(rank.Chunks.Select(c => Number(c.Stage)))}, \"totalBytes\": {rank.ArenaBytes}, \"memory\": {MemoryText(program, rank)}, \"flops\": {Flops(program, rank)}, "
-            + $"\"parameters\": {Elements(program, rank)}, \"collectives\": {List(Collectives(program, rank, i))}}}")));
+            + $"\"parameters\": {Elements(program, rank)}, \"padding\": {Padding(program, rank)}, \"collectives\": {List(Collectives(program, rank, i))}}}")));
         Line("parameters", Rows(Parameters(program).Select(p =>
             $"{{\"path\": {Quote(p.Plan.Path)}, \"layers\": {p.Layers}, \"logical\": {List(p.Plan.Logical.Select(Number))}, \"local\": {List(p.Plan.Local.Select(Number))}, \"placement\": {Quote(p.Plan.Placements.Count == 0 ? "whole" : string.Join(", ", p.Plan.Placements.Select(x => $"{x.Axis}: {x.Placement}")))}}}")));
         Line("collectives", Rows(Collectives(program)));
@@ -63,17 +64,27 @@ public static class PlanDocument
     /// <summary>Bytes of a rank's arena by category; they add up to the whole.</summary>
     public static IReadOnlyDictionary<MemoryCategory, long> Memory(RankProgram program, RankPlan rank)
     {
-        List<ParameterGroup> groups = rank.Chunks.SelectMany(c => program.Stages[c.Program].Groups).ToList();
+        long Kept(Func<ParameterGroup, long> elements, Func<ParameterGroup, OperandPlan?> like) => rank.Chunks.Select(c => program.Stages[c.Program])
+            .Sum(stage => stage.Groups.Sum(g => like(g) is { } operand ? elements(g) * BufferPlan.Width(stage.Buffers[operand.Buffer].Element) : 0));
         var memory = new SortedDictionary<MemoryCategory, long>
         {
-            [MemoryCategory.Parameters] = groups.Sum(g => g.ParameterElements * 4),
-            [MemoryCategory.Gradients] = groups.Sum(g => g.GradientElements * 4),
-            [MemoryCategory.OptimizerState] = groups.Sum(g => g.StateElements * 4),
+            [MemoryCategory.Parameters] = Kept(g => g.ParameterElements, g => g.Parameters),
+            [MemoryCategory.Gradients] = Kept(g => g.GradientElements, g => g.Gradients),
+            [MemoryCategory.OptimizerState] = Kept(g => g.StateElements, g => g.States.FirstOrDefault()),
             [MemoryCategory.Communication] = rank.ScalarBytes + rank.Chunks.SelectMany(c => c.Spaces).Where(s => s.Space is not (MemorySpace.Kept or MemorySpace.Deferred)).Sum(s => s.BlockBytes * s.Slots),
             [MemoryCategory.Workspace] = program.ScratchBytesPerThread * program.MaxThreads,
         };
         memory[MemoryCategory.Activations] = rank.ArenaBytes - memory.Values.Sum();
         return memory;
+    }
+
+    /// <summary>Bytes of parameters, gradients and optimizer state that belong to no tensor: they keep tensors and shards at cache lines. The mean of the ranks that hold one shard each.</summary>
+    public static long Padding(RankProgram program, RankPlan rank)
+    {
+        long Of(StageProgram stage, ParameterGroup group, long held, OperandPlan? like) => like is null ? 0
+            : (long)((double)held * group.Padding * BufferPlan.Width(stage.Buffers[like.Buffer].Element) / (group.Elements + group.Padding));
+        return rank.Chunks.Select(c => program.Stages[c.Program]).Sum(stage => stage.Groups.Sum(g =>
+            Of(stage, g, g.ParameterElements, g.Parameters) + Of(stage, g, g.GradientElements, g.Gradients) + Of(stage, g, g.StateElements, g.States.FirstOrDefault())));
     }
 
     /// <summary>Elements of parameters that a rank holds.</summary>

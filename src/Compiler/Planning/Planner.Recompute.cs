@@ -108,10 +108,9 @@ public sealed partial class Planner
     /// <summary>Bytes of a rank for training alone.</summary>
     private long TrainingBytes(ShardedGraph sharded, StageMap map, int microBatches)
     {
-        var stages = new StagePlanner(new List<TracedEntry> { new("Train", sharded.Graph, sharded, map, microBatches) }, _on.Optimizer, _zero, false, false);
+        var stages = new StagePlanner(new List<TracedEntry> { new("Train", sharded.Graph, sharded, map, microBatches) }, _on.Optimizer, _on.Precision, _zero, false, false);
         stages.Plan(0);
         return new ArenaPlanner(stages.Programs, _on.Mesh.Ranks, ScratchBytesPerThread * Math.Max(1, _on.Mesh.Device.MaxThreads)).Single().ArenaBytes;
     }
 
-    private bool IsHalf => _on.Precision != "Float32";
 }

@@ -18,11 +18,6 @@ public sealed partial class Planner
             return Refuse("SW2003", $"Zero = {_on.Zero} is no stage: use {string.Join(", ", s_zeroStages)}");
         }
 
-        if (stage > 1)
-        {
-            return Refuse("SW2003", $"Zero = {_on.Zero} is not planned by this version: use OptimizerState");
-        }
-
         if (stage == 0)
         {
             return _on.ZeroAxis.Length == 0 || Refuse("SW2003", $"ZeroAxis = \"{_on.ZeroAxis}\" of '{name}' on '{mesh}' cuts nothing: say what with Zero = ZeroStage.OptimizerState (or Gradients, Parameters), or leave the axis out");

@@ -135,6 +135,7 @@ public sealed partial class Planner
 
     private bool Add(List<TracedEntry> entries, string name, ModelGraph graph, PipelineRequest.Answer request, int microBatches)
     {
+        Narrow(graph);
         StageMap map = StageMap.Make(graph, request.Cut);
         TiedGradients.Split(graph, map);
         if (Place(graph, microBatches) is not { } sharded)
@@ -159,7 +160,7 @@ public sealed partial class Planner
     private RankProgram? Assemble(List<TracedEntry> entries, PipelineRequest.Answer request, int microBatches)
     {
         bool pipelined = request.Table is not null;
-        var stages = new StagePlanner(entries, _on.Optimizer, _zero, pipelined, request.Table?.SplitsBackward ?? false);
+        var stages = new StagePlanner(entries, _on.Optimizer, _on.Precision, _zero, pipelined, request.Table?.SplitsBackward ?? false);
         int[] programOf = Enumerable.Range(0, request.Cut.Stages).Select(stages.Plan).ToArray();
         if (stages.Unroutable.Count > 0)
         {
@@ -190,7 +191,7 @@ public sealed partial class Planner
         var program = new RankProgram(
             full, dot < 0 ? "" : full.Substring(0, dot), _on.NestedName, _on.Mesh.ShortName, _on.Mesh.Axes.Select(a => (a.Name, a.Size)).ToEquatable(),
             _on.Optimizer, microBatches, stages.Kernels.Kernels.ToEquatable(), stages.Programs.ToEquatable(), ranks, ScratchBytesPerThread, threads, pipeline);
-        return program with { Forecast = StepTime.Of(program, _on.Mesh, IsHalf, order) };
+        return program with { Precision = _on.Precision, Forecast = StepTime.Of(program, _on.Mesh, IsHalf, order) };
     }
 
     private (EquatableArray<RankPlan>, PipelinePlan, LoweredPipeline)? Pipeline(List<TracedEntry> entries, PipelineRequest.Answer request, StagePlanner stages, int[] programOf, ArenaPlanner arenas)
@@ -198,7 +199,7 @@ public sealed partial class Planner
         ActionTable table = request.Table!;
         var tied = stages.Tied.OrderBy(t => t.Key, StringComparer.Ordinal).Select(t => new TiedPlan(
             t.Key, t.Value, t.Value.Select(s => table.RankOfStage[s]).Distinct().OrderBy(r => r).ToEquatable(),
-            4 * stages.Programs[programOf[t.Value[0]]].Groups.Where(g => g.Tied == t.Key).Sum(g => g.Gradients.Length))).ToEquatable();
+            TiedBytes(stages.Programs[programOf[t.Value[0]]], t.Key))).ToEquatable();
         var world = new StepWorld(_on.Mesh.Axes.Select(a => (a.Name, a.Size)).ToEquatable(), request.Axis, stages.Programs, programOf, tied);
         var orders = new List<(string, LoweredPipeline)>();
         foreach (TracedEntry entry in entries)
@@ -233,6 +234,8 @@ public sealed partial class Planner
         return (arenas.Pipeline(programOf, entries[0].Map, orders, bytes), plan, orders[0].Item2);
     }
 
+    private static long TiedBytes(StageProgram stage, string path) => stage.Groups.Where(g => g.Tied == path).Sum(g => g.Gradients.Length * BufferPlan.Width(stage.Buffers[g.Gradients.Buffer].Element));
+
     /// <summary>The order of a pass without backward: the forward actions of the schedule, or, for one micro-batch, stage after stage.</summary>
     private static ActionTable ForwardOnly(ActionTable table, int microBatches) => table with
     {
@@ -250,8 +253,7 @@ public sealed partial class Planner
         }
 
         string? what = !s_recomputeModes.Contains(_on.Recompute) ? $"Recompute = {_on.Recompute} is no mode: use {string.Join(", ", s_recomputeModes)}"
-            : _on.Precision != "Float32" ? $"Precision = {_on.Precision} does not run on '{_on.Mesh.Device.Name}': use Float32"
-            : null;
+            : PrecisionFault();
         if (what is not null)
         {
             _findings.Add(Finding.At("SW2003", Site, what));

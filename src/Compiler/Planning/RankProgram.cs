@@ -168,6 +168,9 @@ public abstract record ProgramStatement
     /// <param name="ReduceAxes">Axes along which it is a sum of terms.</param>
     public sealed record AddLoss(OperandPlan Operand, double Factor, bool IntoWeight, EquatableArray<string> UnlessFirstOf, EquatableArray<string> ReduceAxes) : ProgramStatement;
 
+    /// <summary>Sets elements to zero.</summary>
+    public sealed record Clear(OperandPlan Operand, string Comment) : ProgramStatement;
+
     /// <summary>Adds a contribution to an accumulated gradient: overwrites at micro-batch 0, adds afterwards.</summary>
     public sealed record Accumulate(OperandPlan Gradient, OperandPlan Contribution, bool OnlyFirstMicroBatch, string Comment) : ProgramStatement;
 }
@@ -255,6 +258,9 @@ public sealed record ParameterGroup(
 {
     /// <summary>Buckets, each with its own collectives.</summary>
     public int Buckets => Shards?.Buckets ?? 1;
+
+    /// <summary>Elements that belong to no tensor, before shards are cut: between tensors, and at the ends of buckets.</summary>
+    public long Padding => (Shards is { } shards ? shards.Length * shards.Buckets : ParameterElements) - Elements;
 
     /// <summary>Elements of parameters that a rank holds, padding included.</summary>
     public long ParameterElements => Parameters.Length * Buckets;
@@ -369,6 +375,12 @@ public sealed record RankProgram(
     int MaxThreads,
     PipelinePlan? Pipeline)
 {
+    /// <summary>Element types of a step: Float32, or one that no rank on the host runs.</summary>
+    public string Precision { get; init; } = "Float32";
+
+    /// <summary>Whether it can be emitted for the backends there are.</summary>
+    public bool Runs => Precision == "Float32";
+
     /// <summary>What it asks of its device.</summary>
     public PlanForecast Forecast { get; init; } = new("", long.MaxValue, 0, 0, 0, 0, 0, 0);
 

@@ -10,16 +10,18 @@ internal sealed class StagePlanner
 {
     private readonly IReadOnlyList<TracedEntry> _entries;
     private readonly string _optimizer;
+    private readonly string _precision;
     private readonly ZeroRequest? _zero;
     private readonly bool _pipelined;
     private readonly bool _split;
     private readonly List<StageProgram> _programs = new();
     private readonly Dictionary<(int Before, EquatableArray<int> Layers), int> _inner = new();
 
-    public StagePlanner(IReadOnlyList<TracedEntry> entries, string optimizer, ZeroRequest? zero, bool pipelined, bool split)
+    public StagePlanner(IReadOnlyList<TracedEntry> entries, string optimizer, string precision, ZeroRequest? zero, bool pipelined, bool split)
     {
         _entries = entries;
         _optimizer = optimizer;
+        _precision = precision;
         _zero = zero;
         _pipelined = pipelined;
         _split = split;
@@ -71,7 +73,7 @@ internal sealed class StagePlanner
             return -1;
         }
 
-        ParameterLayout parameters = ParameterLayout.Make(train, buffers, _optimizer, stage, Tied, _zero);
+        ParameterLayout parameters = ParameterLayout.Make(train, buffers, _optimizer, _precision, stage, Tied, _zero);
         var entries = new List<EntryPlan>();
         var blocks = new SortedDictionary<MemorySpace, long>();
         long step = 0, bound = 0;
@@ -83,7 +85,7 @@ internal sealed class StagePlanner
                 return -1;
             }
 
-            var builder = new EntryBuilder(entry.Name, local, Kernels, buffers, parameters.Parameters, entry.MicroBatches);
+            var builder = new EntryBuilder(entry.Name, local, Kernels, buffers, parameters, entry.MicroBatches);
             entries.Add(builder.Build());
             step = Math.Max(step, builder.Bytes);
             bound = Math.Max(bound, builder.LowerBound);

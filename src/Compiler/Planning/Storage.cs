@@ -57,4 +57,8 @@ internal sealed class Storage
 }
 
 /// <summary>Where a root tensor lies: which storage, which slot, for how many layers.</summary>
-internal sealed record Home(Storage Storage, SlotIndex Slot, int Layers);
+/// <param name="Storage">The storage.</param>
+/// <param name="Slot">Which slot of it.</param>
+/// <param name="Layers">Layers that own one each.</param>
+/// <param name="At">First element within the slot, where tensors share it.</param>
+internal sealed record Home(Storage Storage, SlotIndex Slot, int Layers, long At = 0);

@@ -107,6 +107,13 @@ internal static class CpuKernelPrinter
         w.Line("Blocks.Fill.Accumulate(team, contribution.Length, microBatch == 0, ref arena.Ref(contribution), ref arena.Ref(gradient));");
         w.Close();
         w.Line();
+        if (KernelInterfacePrinter.Clears(program))
+        {
+            w.Line("/// <inheritdoc/>");
+            w.Line("public void Clear(Slice<float> elements) => Blocks.Fill.Value(elements.Length, ref arena.Ref(elements), 0);");
+            w.Line();
+        }
+
         w.Line("/// <inheritdoc/>");
         w.Open("public WideSum SumOfSquares(Slice<float> gradient)");
         w.Line(Span("SumOfSquares"));

@@ -101,6 +101,13 @@ internal static class IlgpuKernelPrinter
         w.Line("Blocks.Fill.Accumulate(arena, microBatch == 0, contribution, gradient);");
         w.Close();
         w.Line();
+        if (KernelInterfacePrinter.Clears(program))
+        {
+            w.Line("/// <inheritdoc/>");
+            w.Line("public void Clear(Slice<float> elements) => Blocks.Fill.Value(arena, elements, 0);");
+            w.Line();
+        }
+
         w.Line("/// <inheritdoc/>");
         w.Open("public WideSum SumOfSquares(Slice<float> gradient)");
         w.Line(CpuKernelPrinter.Span("SumOfSquares"));

@@ -27,6 +27,13 @@ internal static class KernelInterfacePrinter
         w.Summary("Overwrites a gradient at the first micro-batch, adds to it afterwards.");
         w.Line("void Accumulate(Slice<float> contribution, Slice<float> gradient, int microBatch);");
         w.Line();
+        if (Clears(program))
+        {
+            w.Summary("Sets elements to zero.");
+            w.Line("void Clear(Slice<float> elements);");
+            w.Line();
+        }
+
         w.Summary("Squared norm, with more digits than a double has: the same bits however the gradients are cut.");
         w.Line("WideSum SumOfSquares(Slice<float> gradient);");
         w.Line();
@@ -37,6 +44,9 @@ internal static class KernelInterfacePrinter
         shell.Close(w);
         return w.ToString();
     }
+
+    /// <summary>Whether the program clears memory: gaps between gradients that are summed into shards.</summary>
+    public static bool Clears(RankProgram program) => program.Stages.SelectMany(s => s.Groups).Any(g => g.Shards is { Gaps.Count: > 0 });
 
     public static string Optimizer(RankProgram program) => program.Optimizer switch
     {

@@ -189,6 +189,9 @@ internal static class StagePrinter
                 string value = $"arena.Scalar({Operand(stage, loss.Operand)})";
                 w.Line(loss.IntoWeight ? $"{guard}rank.AddWeight({set}, {value});" : $"{guard}rank.AddLoss({set}, {value}, {loss.Factor.ToString("R", System.Globalization.CultureInfo.InvariantCulture)});");
                 break;
+            case ProgramStatement.Clear clear:
+                w.Line($"kernels.Clear({Operand(stage, clear.Operand)}); // {clear.Comment}");
+                break;
             case ProgramStatement.Accumulate accumulate:
                 string once = accumulate.OnlyFirstMicroBatch ? "if (microBatch == 0) " : "";
                 w.Line($"{once}kernels.Accumulate({Operand(stage, accumulate.Contribution)}, {Operand(stage, accumulate.Gradient)}, microBatch); // {accumulate.Comment}");

@@ -109,7 +109,7 @@ public sealed class ParameterView
         get
         {
             Slice<float> slice = _slot.Shard is null or { Gradients: true } ? Kept(_slot.Gradient) : _slot.Gradient[_layer].Part(StateRange.Start, StateRange.Length);
-            return _arena.IsHost ? _arena.Span(slice) : _arena.Read(slice).ToArray();
+            return slice.Length == 0 ? [] : _arena.IsHost ? _arena.Span(slice) : _arena.Read(slice).ToArray();
         }
     }
 
@@ -119,7 +119,7 @@ public sealed class ParameterView
     private Slice<float> ValueSlice => _slot.Shard is { Values: true } ? Kept(_slot.Value) : _slot.Value[_layer];
 
     /// <summary>A copy of this rank's elements.</summary>
-    public float[] Read() => _arena.Read(ValueSlice).ToArray();
+    public float[] Read() => ValueRange.Length == 0 ? [] : _arena.Read(ValueSlice).ToArray();
 
     /// <summary>Sets this rank's elements.</summary>
     /// <exception cref="ArgumentException">The number of elements is wrong.</exception>

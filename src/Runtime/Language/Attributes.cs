@@ -217,8 +217,11 @@ public enum Precision
     /// <summary>fp32 throughout.</summary>
     Float32,
 
-    /// <summary>bf16 with fp32 master weights.</summary>
+    /// <summary>bf16 with fp32 master weights and optimizer state: planned for devices that compute in it; no backend runs it yet.</summary>
     BFloat16Mixed,
+
+    /// <summary>The same, with gradients summed in fp32.</summary>
+    BFloat16MixedFloat32Gradients,
 }
 
 /// <summary>Marks a partial class as a model that runs on a mesh; one for each mesh.</summary>

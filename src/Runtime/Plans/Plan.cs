@@ -35,7 +35,9 @@ public sealed record PlanKernel(string Name, string Ops, long Flops, long Bytes,
 /// <param name="Stages">Stages that they run.</param>
 /// <param name="TotalBytes">Bytes of their arena.</param>
 /// <param name="Memory">Bytes by category; they add up to the whole.</param>
-public sealed record PlanRank(int Coordinate, IReadOnlyList<int> Stages, long TotalBytes, IReadOnlyDictionary<string, long> Memory);
+/// <param name="Parameters">Elements of parameters that a stage of theirs has, before shards are cut.</param>
+/// <param name="Padding">Bytes of parameters, gradients and optimizer state that belong to no tensor.</param>
+public sealed record PlanRank(int Coordinate, IReadOnlyList<int> Stages, long TotalBytes, IReadOnlyDictionary<string, long> Memory, long Parameters, long Padding);
 
 /// <summary>A change that makes a plan fit which does not; it was planned again with it.</summary>
 /// <param name="Change">As it is written: <c>MicroBatches = 8</c>.</param>
@@ -61,8 +63,9 @@ public sealed class Plan
         StageLayers = root.GetProperty("layers").EnumerateObject().ToDictionary(p => p.Name, p => (IReadOnlyList<int>)[.. p.Value.EnumerateArray().Select(n => n.GetInt32())]);
         Ranks = [.. root.GetProperty("ranks").EnumerateArray().Select(r => new PlanRank(
             r.GetProperty("coordinate").GetInt32(), [.. r.GetProperty("stages").EnumerateArray().Select(n => n.GetInt32())], r.GetProperty("totalBytes").GetInt64(),
-            r.GetProperty("memory").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetInt64())))];
+            r.GetProperty("memory").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetInt64()), r.GetProperty("parameters").GetInt64(), r.GetProperty("padding").GetInt64()))];
         Optimizer = root.GetProperty("optimizer").GetString()!;
+        Precision = root.GetProperty("precision").GetString()!;
         Flops = root.GetProperty("flops").GetInt64();
         ModelFlops = Real(root, "modelFlops");
         Device = root.TryGetProperty("device", out JsonElement device) ? device.GetString()! : "";
@@ -109,6 +112,9 @@ public sealed class Plan
 
     /// <summary>Optimizer of the step.</summary>
     public string Optimizer { get; }
+
+    /// <summary>Element types of the step: a member of <see cref="Shardwright.Precision"/> by name.</summary>
+    public string Precision { get; }
 
     /// <summary>Floating-point operations of a training step on the rank that has most of them.</summary>
     public long Flops { get; }
@@ -185,7 +191,7 @@ public sealed class Plan
         var text = new StringBuilder();
         CultureInfo c = CultureInfo.InvariantCulture;
         string mesh = Axes.Count == 0 ? "one rank" : string.Join(" × ", Axes.Select(a => $"{a.Name} {a.Size}"));
-        text.AppendLine(c, $"{Model} on {Mesh}: {mesh}; {MicroBatches} micro-batch(es), {Stages} stage(s), {Optimizer}");
+        text.AppendLine(c, $"{Model} on {Mesh}: {mesh}; {MicroBatches} micro-batch(es), {Stages} stage(s), {Optimizer}{(Precision == nameof(Shardwright.Precision.Float32) ? "" : ", " + Precision)}");
         text.AppendLine(c, $"{ParameterCount:N0} parameters; {Flops / 1e9:N2} GFLOP per rank and step");
         if (StepSeconds > 0)
         {

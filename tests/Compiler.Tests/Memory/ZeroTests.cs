@@ -1,6 +1,7 @@
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
 using Shardwright.Compiler.Planning;
+using Shardwright.Compiler.Sharding;
 
 namespace Shardwright.Compiler.Tests.Memory;
 
@@ -21,6 +22,67 @@ public sealed class ZeroTests
         Assert.Equal(before[MemoryCategory.Parameters], after[MemoryCategory.Parameters]);
         Assert.Equal(before[MemoryCategory.Gradients], after[MemoryCategory.Gradients]);
         Assert.Equal(before[MemoryCategory.OptimizerState] / 2, whole.ArenaBytes - cut.ArenaBytes);
+    }
+
+    /// <summary>Bytes per parameter of memory-and-cost: parameters, gradients, state, each whole or in shards. Padding is named: it is what a bucket has beside its parameters.</summary>
+    [Theory]
+    [InlineData("OnDp2", "AdamW", "None", 2)]
+    [InlineData("OnDp2", "AdamW", "OptimizerState", 2)]
+    [InlineData("OnDp2", "AdamW", "Gradients", 2)]
+    [InlineData("OnDp2", "AdamW", "Parameters", 2)]
+    [InlineData("OnDp2", "AdamW", "Parameters", 7)]
+    [InlineData("OnDp2Tp2", "Momentum", "Gradients", 3)]
+    [InlineData("OnDp2Tp2", "Sgd", "Parameters", 4)]
+    [InlineData("OnPp2Dp2Tp2", "AdamW", "Gradients", 5)]
+    [InlineData("OnPp2Dp2Tp2", "AdamW", "Parameters", 2)]
+    public void ModelStateFollowsTheTable(string on, string optimizer, string zero, int n)
+    {
+        RankProgram program = Plans.TinyGpt.Program(
+            on, m => m with { Optimizer = optimizer, Zero = zero, Mesh = m.Mesh with { Axes = m.Mesh.Axes.Select(a => a.Name == "dp" ? a with { Size = n } : a).ToEquatable() } }, ("Batch", 16 * n));
+        int stage = Array.IndexOf(["None", "OptimizerState", "Gradients", "Parameters"], zero);
+        int states = optimizer switch { "AdamW" => 2, "Momentum" => 1, _ => 0 };
+        foreach (RankPlan rank in program.Ranks)
+        {
+            List<ParameterGroup> groups = [.. rank.Chunks.SelectMany(c => program.Stages[c.Program].Groups)];
+            IReadOnlyDictionary<MemoryCategory, long> memory = PlanDocument.Memory(program, rank);
+            long elements = rank.Chunks.SelectMany(c => program.Stages[c.Program].Parameters).Sum(p => Math.Max(1, p.Layers) * p.Local.Aggregate(1L, (a, b) => a * b));
+            Assert.Equal(elements, groups.Sum(g => g.Elements));
+
+            // Times n, so that the bytes of a shard are whole numbers.
+            long padding = groups.Sum(g => (g.Shards is { } s ? s.Length * s.Buckets : g.ParameterElements) - g.Elements);
+            long Kept(int from, int copies) => 4 * copies * (elements + padding) * (stage >= from ? 1 : n);
+            Assert.Equal(Kept(3, 1), n * memory[MemoryCategory.Parameters]);
+            Assert.Equal(Kept(2, 1), n * memory[MemoryCategory.Gradients]);
+            Assert.Equal(Kept(1, states), n * memory[MemoryCategory.OptimizerState]);
+            Assert.InRange(padding, 0, groups.Sum(g => 16L * n * g.Buckets));
+
+            // What the plan names is the same, rounded down for each group and region.
+            double named = 4.0 * padding * ((stage >= 3 ? 1 : n) + (stage >= 2 ? 1 : n) + states * (stage >= 1 ? 1 : n)) / n;
+            Assert.InRange(PlanDocument.Padding(program, rank), named - 3 * groups.Count, named);
+        }
+    }
+
+    [Fact]
+    public void ALayerIsGatheredOnceInEachDirectionIntoAWindowOfOneLayer()
+    {
+        RankProgram program = Plans.TinyGpt.Program("OnDp2", m => m with { Zero = "Parameters" }, ("Layers", 12)), whole = Plans.TinyGpt.Program("OnDp2", overrides: ("Layers", 12));
+        EntryPlan train = program.Stages[0].Entries[0];
+        List<ParameterGroup> layers = [.. program.Stages[0].Groups.Where(g => g.Buckets == 12)];
+        Assert.Equal(12 * 128 * 128 * 12 + 4 * 128 * 12, layers.Sum(g => g.Elements));
+        foreach (string method in new[] { "ForwardBlocks", "BackwardBlocks" })
+        {
+            List<ProgramStatement.Start> starts = [.. train.Methods.Single(m => m.Name == method).Statements.OfType<ProgramStatement.Start>()];
+            Assert.Equal(layers.Count, starts.Count(s => s.Kind == CollectiveKind.AllGather));
+            Assert.Equal(method == "BackwardBlocks" ? layers.Count : 0, starts.Count(s => s.Kind == CollectiveKind.ReduceScatter));
+        }
+
+        // No buffer beside the shards is larger than a bucket, and no parameter has a buffer of its own.
+        Assert.All(program.Stages[0].Buffers.Where(b => b.Category == MemoryCategory.Parameters && b.Space == MemorySpace.Step), b => Assert.Contains(program.Stages[0].Groups, g => g.Shards!.Length == b.Length && b.Slots == 1));
+        Assert.All(program.Stages[0].Buffers.Where(b => b.Category == MemoryCategory.Parameters && b.Space == MemorySpace.State), b => Assert.StartsWith("group", b.Name, StringComparison.Ordinal));
+
+        // Half of all state is gone; what windows add is less than two layers and what stands outside of them.
+        long state = 16 * whole.Stages[0].Groups.Sum(g => g.Elements), outside = 8 * program.Stages[0].Groups.Where(g => g.Buckets == 1).Sum(g => g.Shards!.Length), layer = 8 * layers.Sum(g => g.Shards!.Length);
+        Assert.InRange(program.ArenaBytes, whole.ArenaBytes - state / 2, whole.ArenaBytes - state / 2 + outside + 2 * layer);
     }
 
     private static string Model(string on, string weight = "readonly Tensor w = Parameter(6, 6);") => AnalysisTests.Head + $$"""

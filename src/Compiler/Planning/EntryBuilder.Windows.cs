@@ -1,0 +1,121 @@
+using Shardwright.Compiler.Graph;
+using Shardwright.Compiler.Sharding;
+
+namespace Shardwright.Compiler.Planning;
+
+/// <summary>What of ZeRO happens within a micro-batch. Gradients of which only shards are kept are made in a window of one bucket, and summed into the shards when the
+/// region that completes them ends; parameters of which only shards are kept are gathered into a window where a region begins that reads them. Windows live no longer than that.</summary>
+internal sealed partial class EntryBuilder
+{
+    private readonly Dictionary<LocalTensor, ParameterPlan> _gathered = new();
+    private readonly SortedDictionary<(int Piece, int Group, bool IsGradient), Storage> _windows = new();
+    private int _current;
+
+    private Storage Window(int piece, int group, bool isGradient)
+    {
+        if (!_windows.TryGetValue((piece, group, isGradient), out Storage? window))
+        {
+            string what = isGradient ? "Gradient" : "Parameter", of = _groups[group].Buckets > 1 ? ", of one layer" : "";
+            _windows[(piece, group, isGradient)] = window = new Storage($"group{group}{what}Window", new TensorType(ElementOf(_groups[group].Parameters), EquatableArray.Of(_groups[group].Shards!.Length)), 1, $"{_groups[group].Name}{of}: {(isGradient ? "until they are summed into shards" : "gathered")}")
+            {
+                Category = isGradient ? MemoryCategory.Gradients : MemoryCategory.Parameters,
+            };
+            _storages.Add(window);
+        }
+
+        return window;
+    }
+
+    private void PlaceInWindow(ParameterPlan plan, Value parameter, LocalTensor gradient)
+    {
+        Piece piece = PieceOf(gradient);
+        Storage window = Window(piece.Id, plan.Group, isGradient: true);
+        LocalTensor root = gradient.Root;
+
+        // The sum over ranks overwrites the window: what is read again afterwards, or by others, has memory of its own.
+        bool own = root.Region == piece.Id && root.Stack == parameter.Stack && !_homes.ContainsKey(root) && !_fixed.ContainsKey(root) && !_gathered.ContainsKey(root)
+            && IsWhole(gradient) && _writes.ContainsKey(root) && !_departures.Contains(root) && _uses[root].All(u => u.Region == piece.Id);
+        if (own)
+        {
+            _homes[root] = new Home(window, SlotIndex.None, 0, plan.At);
+        }
+        else
+        {
+            Copy(gradient, piece, window, SlotIndex.None, 0, plan.At);
+        }
+    }
+
+    /// <summary>One window for each region and bucket that it reads.</summary>
+    private void PlaceGathered()
+    {
+        foreach (KeyValuePair<LocalTensor, ParameterPlan> parameter in _gathered)
+        {
+            foreach ((int region, int position) in _uses.TryGetValue(parameter.Key, out List<(int Region, int Position)>? uses) ? uses : new List<(int, int)>())
+            {
+                Window(Math.Max(0, region), parameter.Value.Group, isGradient: false).Touch(_pieces[Math.Max(0, region)].Start, position);
+            }
+        }
+    }
+
+    private void TouchWindows()
+    {
+        foreach (KeyValuePair<(int Piece, int Group, bool IsGradient), Storage> window in _windows)
+        {
+            Piece piece = _pieces[window.Key.Piece];
+            window.Value.Phases |= 1 << (int)piece.Phase;
+            if (window.Key.IsGradient)
+            {
+                window.Value.Touch(piece.End, piece.End);
+            }
+        }
+    }
+
+    private IEnumerable<(ParameterGroup Group, OperandPlan Window)> WindowsOf(Piece piece, bool isGradient) => _windows.Where(w => w.Key.Piece == piece.Id && w.Key.IsGradient == isGradient)
+        .Select(w => (_groups[w.Key.Group], new OperandPlan(w.Value.Buffer, SlotIndex.None, null, w.Value.Type.Count, 0)));
+
+    private void Gather(Piece piece, List<ProgramStatement> result)
+    {
+        foreach ((ParameterGroup group, OperandPlan window) in WindowsOf(piece, isGradient: false))
+        {
+            Collective(result, CollectiveKind.AllGather, group.Shards!.Axis, group.Parameters, window, group.Shards.GatherBytes, "parameters, " + group.Name);
+        }
+    }
+
+    private void Scatter(Piece piece, List<ProgramStatement> result)
+    {
+        foreach ((ParameterGroup group, OperandPlan window) in WindowsOf(piece, isGradient: true))
+        {
+            ShardPlan shards = group.Shards!;
+            string reason = "gradients, " + group.Name;
+            result.AddRange(shards.Gaps.Select(gap => new ProgramStatement.Clear(window with { Start = new Offset(gap.At, default), Length = gap.Length }, "between tensors")));
+            foreach (string axis in shards.Before)
+            {
+                Collective(result, CollectiveKind.AllReduce, axis, window, null, ReshardCost.BytesPerRank(AxisOf(axis), Placement.Partial, Placement.Broadcast, BufferPlan.Width(ElementOf(window)) * shards.Length), reason);
+            }
+
+            OperandPlan part = window with { Start = new Offset(0, EquatableArray.Of((shards.Axis, shards.Share))), Length = shards.Share };
+            bool direct = shards.Scatters && _microBatches == 1 && ElementOf(window) == ElementOf(group.Gradients);
+            if (shards.Scatters)
+            {
+                Collective(result, CollectiveKind.ReduceScatter, shards.Axis, window, direct ? group.Gradients : part, ReshardCost.BytesPerRank(AxisOf(shards.Axis), Placement.Partial, Placement.Split(0), BufferPlan.Width(ElementOf(window)) * shards.Length), reason);
+            }
+
+            if (!direct)
+            {
+                result.Add(new ProgramStatement.Accumulate(group.Gradients, part, shards.Once, group.Name));
+            }
+        }
+    }
+
+    private DType ElementOf(OperandPlan operand) => _buffers[operand.Buffer].Element;
+
+    private ShardAxis AxisOf(string name) => _graph.Sharded.Axes.First(a => a.Name == name);
+
+    private static void Collective(List<ProgramStatement> result, CollectiveKind kind, string axis, OperandPlan source, OperandPlan? target, long bytes, string reason)
+    {
+        string ticket = (kind == CollectiveKind.AllGather ? "gathered" : "summed") + result.Count;
+        EquatableArray<string> axes = EquatableArray.Of(axis);
+        result.Add(new ProgramStatement.Start(ticket, kind, axes, source, target, bytes, reason));
+        result.Add(new ProgramStatement.Wait(ticket, axes));
+    }
+}

@@ -1,0 +1,106 @@
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp;
+using Shardwright.Compiler.Machine;
+using Shardwright.Compiler.Planning;
+
+namespace Shardwright.Compiler.Tests.Memory;
+
+/// <summary>bf16 is planned and accounted, refused where the device has none, and never run by mistake.</summary>
+public sealed class PrecisionTests
+{
+    private static readonly DeviceDefinition s_large = new("Large", 1L << 50, 1L << 50, 0, 3350, 67, 989.5, 4, 1);
+
+    private static RankProgram Gpt(string on, string precision, string zero, params (string, long)[] overrides) =>
+        Plans.TinyGpt.Program(on, m => m with { Precision = precision, Zero = zero, Mesh = m.Mesh with { Device = s_large } }, overrides);
+
+    /// <summary>Bytes per parameter of memory-and-cost, n = 2: parameters, gradients, optimizer with its fp32 parameters.</summary>
+    [Theory]
+    [InlineData("BFloat16Mixed", "None", 2, 2, 12)]
+    [InlineData("BFloat16Mixed", "OptimizerState", 2, 2, 6)]
+    [InlineData("BFloat16Mixed", "Gradients", 2, 1, 6)]
+    [InlineData("BFloat16Mixed", "Parameters", 1, 1, 6)]
+    [InlineData("BFloat16MixedFloat32Gradients", "None", 2, 4, 12)]
+    [InlineData("BFloat16MixedFloat32Gradients", "OptimizerState", 2, 4, 6)]
+    [InlineData("BFloat16MixedFloat32Gradients", "Gradients", 2, 2, 6)]
+    [InlineData("BFloat16MixedFloat32Gradients", "Parameters", 1, 2, 6)]
+    [InlineData("Float32", "Parameters", 2, 2, 4)]
+    public void ModelStateFollowsTheTable(string precision, string zero, int parameters, int gradients, int state)
+    {
+        foreach (string on in new[] { "OnDp2", "OnPp2Dp2Tp2" })
+        {
+            RankProgram program = Gpt(on, precision, zero);
+            foreach (RankPlan rank in program.Ranks)
+            {
+                List<ParameterGroup> groups = [.. rank.Chunks.SelectMany(c => program.Stages[c.Program].Groups)];
+                long elements = groups.Sum(g => g.Elements), padding = groups.Sum(g => (g.Shards is { } s ? s.Length * s.Buckets : g.ParameterElements) - g.Elements);
+                IReadOnlyDictionary<MemoryCategory, long> memory = PlanDocument.Memory(program, rank);
+                Assert.Equal(parameters * (elements + padding), memory[MemoryCategory.Parameters]);
+                Assert.Equal(gradients * (elements + padding), memory[MemoryCategory.Gradients]);
+                Assert.Equal(state * (elements + padding), memory[MemoryCategory.OptimizerState]);
+                Assert.InRange(padding, 0, groups.Sum(g => 64L * g.Buckets));
+            }
+        }
+    }
+
+    [Fact]
+    public void ActivationsTakeHalf()
+    {
+        long Activations(string precision) => PlanDocument.Memory(Gpt("OnSingle", precision, "None"), Gpt("OnSingle", precision, "None").Ranks[0])[MemoryCategory.Activations];
+        Assert.InRange((double)Activations("BFloat16Mixed") / Activations("Float32"), 0.5, 0.55);
+    }
+
+    /// <summary>Narayanan et al., arXiv 2104.04473, table 1: parameters by their formula.</summary>
+    [Theory]
+    [InlineData(24, 2304, 24, 1.7e9)]
+    [InlineData(40, 6144, 48, 18.4e9)]
+    [InlineData(96, 12288, 96, 174.6e9)]
+    [InlineData(128, 25600, 160, 1008e9)]
+    public void PublishedShapesHaveTheirParameters(int layers, int hidden, int heads, double published)
+    {
+        const int Vocab = 51200, Context = 2048;
+        RankProgram program = Gpt("OnDp2Tp2", "BFloat16Mixed", "Parameters", ("Layers", layers), ("Hidden", hidden), ("Heads", heads), ("Vocab", Vocab), ("Context", Context));
+        double count = program.Stages[0].Parameters.Sum(p => Math.Max(1, p.Layers) * p.Logical.Aggregate(1.0, (a, b) => a * b));
+        double l = layers, h = hidden, formula = 12 * l * h * h * (1 + 13 / (12 * h) + (Vocab + Context) / (12 * l * h));
+        Assert.InRange(count / formula, 0.99, 1.01);
+        Assert.InRange(count / published, 0.97, 1.03);
+    }
+
+    private static string Source(string device, string precision) => AnalysisTests.Head + $$"""
+        [DeviceMesh(Device = typeof(Devices.{{device}}))] [MeshAxis("dp", 2, Role = AxisRole.Data)] public sealed class Box;
+        [«ShardedOn<Box>(Precision = Precision.{{precision}}, Zero = ZeroStage.Gradients)»]
+        public sealed partial class Net
+        {
+            readonly Tensor w = Parameter(6, 6);
+            public Tensor Loss([Shape(8, 6), Split("dp", 0)] Tensor x) => Mean(Square(MatMul(x, w)));
+        }
+        """;
+
+    [Theory]
+    [InlineData("BFloat16Mixed")]
+    [InlineData("BFloat16MixedFloat32Gradients")]
+    public async Task ADeviceWithoutBf16RefusesIt(string precision)
+    {
+        string marked = Source("LocalCpu", precision);
+        int start = marked.IndexOf('«', StringComparison.Ordinal), end = marked.IndexOf('»', StringComparison.Ordinal) - 1;
+        Diagnostic diagnostic = Assert.Single(await AnalysisTests.Diagnose(AnalysisTests.Compile(Clean(marked))));
+        Assert.Equal("SW2003", diagnostic.Id);
+        Assert.Contains("its device 'LocalCpu' does not compute in bf16", diagnostic.GetMessage(), StringComparison.Ordinal);
+        Assert.Equal((start, end), (diagnostic.Location.SourceSpan.Start, diagnostic.Location.SourceSpan.End));
+    }
+
+    [Theory]
+    [InlineData("H100", "BFloat16Mixed", false)]
+    [InlineData("LocalCpu", "Float32", true)]
+    public async Task WhereItIsPlannedTheRankSaysThatItDoesNotRun(string device, string precision, bool runs)
+    {
+        CSharpCompilation compilation = AnalysisTests.Compile(Clean(Source(device, precision)));
+        Assert.Empty(await AnalysisTests.Diagnose(compilation));
+        (Compilation output, GeneratorRunResult result) = AnalysisTests.Generate(compilation);
+        Assert.Empty(output.GetDiagnostics().Where(d => d.Severity == DiagnosticSeverity.Error));
+        Assert.Contains(result.GeneratedSources, s => s.SourceText.ToString().Contains($"\"precision\": \"{precision}\"", StringComparison.Ordinal));
+        Assert.Equal(!runs, result.GeneratedSources.Any(s => s.SourceText.ToString().Contains("Net.OnBox does not run: Precision.BFloat16Mixed is planned", StringComparison.Ordinal)));
+        Assert.Equal(runs, result.GeneratedSources.Any(s => s.SourceText.ToString().Contains("kernels.AdamW(", StringComparison.Ordinal)));
+    }
+
+    private static string Clean(string marked) => marked.Replace("«", "", StringComparison.Ordinal).Replace("»", "", StringComparison.Ordinal);
+}
