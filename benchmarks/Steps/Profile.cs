@@ -33,13 +33,13 @@ internal static class Profile
         MethodInfo[] methods = interfaceType.GetMethods();
         Type profiled = Wrap(interfaceType, kernelsType, methods);
         object? Get(string name) => typeof(RankBase).GetProperty(name, Any)!.GetValue(rank);
-        object kernels = Activator.CreateInstance(kernelsType, Get("Arena"), Get("Team"), Get("Random"))!, wrapped = Activator.CreateInstance(profiled)!;
+        object kernels = Activator.CreateInstance(kernelsType, Get("Arena"), Get("Team"), Get("Random"), null)!, wrapped = Activator.CreateInstance(profiled)!;
         profiled.GetField("inner")!.SetValue(wrapped, kernels);
         Type stageType = outer.GetNestedType("Stage0`1", Any)!.MakeGenericType(profiled);
         object memory = rank.GetType().GetField("memory", Any)!.GetValue(null)!;
         object stage = Activator.CreateInstance(stageType, Any, null, [rank, Get("Arena"), wrapped, memory], null)!;
         var train = stageType.GetMethod("Train")!.CreateDelegate<Action<TokenTensor, TokenTensor, int>>(stage);
-        var norm = stageType.GetMethod("SquaredNorm")!.CreateDelegate<Func<int, double>>(stage);
+        var norm = stageType.GetMethod("SquaredNorm")!.CreateDelegate<Func<int, WideSum>>(stage);
         var update = stageType.GetMethod("Update")!.CreateDelegate<Action<float, AdamWSettings, int>>(stage);
         for (int step = -2; step < steps; step++)
         {
