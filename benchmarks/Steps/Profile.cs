@@ -33,7 +33,7 @@ internal static class Profile
         MethodInfo[] methods = interfaceType.GetMethods();
         Type profiled = Wrap(interfaceType, kernelsType, methods);
         object? Get(string name) => typeof(RankBase).GetProperty(name, Any)!.GetValue(rank);
-        object kernels = Activator.CreateInstance(kernelsType, Get("Arena"), Get("Team"), Get("Random"))!, wrapped = Activator.CreateInstance(profiled)!;
+        object kernels = Activator.CreateInstance(kernelsType, Get("Arena"), Get("Team"), Get("Random"), null)!, wrapped = Activator.CreateInstance(profiled)!;
         profiled.GetField("inner")!.SetValue(wrapped, kernels);
         Type stageType = outer.GetNestedType("Stage0`1", Any)!.MakeGenericType(profiled);
         object memory = rank.GetType().GetField("memory", Any)!.GetValue(null)!;
