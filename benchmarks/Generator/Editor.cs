@@ -1,7 +1,9 @@
 using System.Diagnostics;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
+using Microsoft.CodeAnalysis.Diagnostics;
 using Microsoft.CodeAnalysis.Text;
+using Shardwright.Analyzers;
 using Shardwright.Generators;
 
 namespace Shardwright.Benchmarks;
@@ -60,5 +62,18 @@ internal sealed class Editor
         _driver = _driver.RunGenerators(_compilation);
         var cost = new Cost(Stopwatch.GetElapsedTime(start), Environment.CpuUsage.TotalTime - processor, GC.GetTotalAllocatedBytes(precise: true) - bytes);
         return _driver.GetRunResult().Results[0].Exception is { } fault ? throw fault : cost;
+    }
+
+    /// <summary>Asks for the diagnostics of one file, as an editor does while one types in it: no generator has run for this text.</summary>
+    public Cost Live(string path)
+    {
+        SyntaxTree tree = _compilation.SyntaxTrees.Single(t => t.FilePath == path);
+        CompilationWithAnalyzers analysis = _compilation.WithAnalyzers([new FindingsAnalyzer()]);
+        SemanticModel model = _compilation.GetSemanticModel(tree);
+        TimeSpan processor = Environment.CpuUsage.TotalTime;
+        long bytes = GC.GetTotalAllocatedBytes(precise: true), start = Stopwatch.GetTimestamp();
+        ImmutableArray<Diagnostic> found = analysis.GetAnalyzerSemanticDiagnosticsAsync(model, null, default).GetAwaiter().GetResult();
+        var cost = new Cost(Stopwatch.GetElapsedTime(start), Environment.CpuUsage.TotalTime - processor, GC.GetTotalAllocatedBytes(precise: true) - bytes);
+        return found.FirstOrDefault(d => d.Severity == DiagnosticSeverity.Error) is { } error ? throw new InvalidOperationException(error.ToString()) : cost;
     }
 }

@@ -39,5 +39,29 @@ internal static class GptBenchmark
         report("cold", cold);
         report("after an edit in one layer", layer);
         report("after an edit elsewhere", elsewhere);
+        Live(runs, report);
+    }
+
+    /// <summary>Diagnostics while one types: in the Forward of a layer, and in a file that has nothing to do with any.</summary>
+    private static void Live(int runs, Action<string, IReadOnlyList<Cost>> report)
+    {
+        var editor = new Editor(s_files);
+        editor.Live("Layers.cs");
+        List<Cost> elsewhere = [], layer = [];
+        string answer = "42", body = "+ downBias;";
+        for (int run = 0; run < 3 * runs; run++)
+        {
+            string next = (100 + run).ToString(CultureInfo.InvariantCulture);
+            editor.Edit("Elsewhere.cs", answer, next);
+            elsewhere.Add(editor.Live("Elsewhere.cs"));
+            answer = next;
+            string changed = $"* {run + 1000}f + downBias;";
+            editor.Edit("Layers.cs", body, changed);
+            layer.Add(editor.Live("Layers.cs"));
+            body = changed;
+        }
+
+        report("live, after an edit in a Forward", layer);
+        report("live, after an edit elsewhere", elsewhere);
     }
 }

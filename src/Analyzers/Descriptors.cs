@@ -23,15 +23,24 @@ public static class Descriptors
         Error("SW1002", "Dim out of range"),
         Error("SW1003", "Dim not divisible by axis"),
         Error("SW1004", "Contradicting placements on one axis"),
+        Warning("SW1005", "Partial value reaches a nonlinear op"),
+        Info("SW1006", "Hidden reshard"),
+        Info("SW1007", "Large parameter is whole on an axis that could split it"),
+        Warning("SW1008", "Chatty axis lies on the slow link"),
+        Warning("SW1010", "Large hidden reshard"),
         Error("SW2001", "Stages do not add up"),
+        Warning("SW2002", "Stages are out of balance"),
         Error("SW2003", "Schedule cannot run with these counts"),
+        Warning("SW2004", "Ranks wait in a pipeline bubble"),
+        Info("SW2005", "Parameter is tied across stages"),
         Error("SW2006", "Value cannot pass between stages"),
         Error("SW2007", "Schedule is no step, or could stand still"),
         Make("SW3001", "Does not fit", DiagnosticSeverity.Error),
         Warning("SW3002", "Fits with less than a tenth to spare"),
         Error("SW3003", "Numbers of a device or link cannot be true"),
         Warning("SW3004", "Nothing to compute again"),
-        Make("SW9001", "The plan in one line", DiagnosticSeverity.Info),
+        Warning("SW4001", "Exposed communication"),
+        Info("SW9001", "The plan in one line"),
     }.ToDictionary(d => d.Id);
 
     /// <summary>All descriptors.</summary>
@@ -44,6 +53,8 @@ public static class Descriptors
     private static DiagnosticDescriptor Error(string id, string title) => Make(id, title, DiagnosticSeverity.Error, WellKnownDiagnosticTags.NotConfigurable);
 
     private static DiagnosticDescriptor Warning(string id, string title) => Make(id, title, DiagnosticSeverity.Warning);
+
+    private static DiagnosticDescriptor Info(string id, string title) => Make(id, title, DiagnosticSeverity.Info);
 
     private static DiagnosticDescriptor Make(string id, string title, DiagnosticSeverity severity, params string[] tags) =>
         new(id, title, "{0}", Category, severity, isEnabledByDefault: true, helpLinkUri: $"docs/rules/{id}.md", customTags: tags);

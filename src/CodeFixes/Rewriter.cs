@@ -131,14 +131,14 @@ internal static class Rewriter
             node = argument.Expression;
         }
 
-        if (node is not ExpressionSyntax)
+        if (node is not ExpressionSyntax or AssignmentExpressionSyntax)
         {
             return null;
         }
 
         // A call of the same name is taken away instead: two of them are none.
-        bool twice = node is InvocationExpressionSyntax { ArgumentList.Arguments.Count: 1 } call && call.Expression.ToString().Split('.').Last() == edit.Name;
-        return new TextChange(node.Span, twice ? ((InvocationExpressionSyntax)node).ArgumentList.Arguments[0].ToString() : edit.Name + "(" + node + ")");
+        bool twice = edit.Value.Length == 0 && node is InvocationExpressionSyntax { ArgumentList.Arguments.Count: 1 } call && call.Expression.ToString().Split('.').Last() == edit.Name;
+        return new TextChange(node.Span, twice ? ((InvocationExpressionSyntax)node).ArgumentList.Arguments[0].ToString() : edit.Name + "(" + node + edit.Value + ")");
     }
 
     private static TextChange? RemoveField(SyntaxNode node, SourceText text)

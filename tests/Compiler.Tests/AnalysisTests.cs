@@ -35,8 +35,8 @@ public sealed class AnalysisTests
         assembly, files.Select(f => CSharpSyntaxTree.ParseText(f.Text, new CSharpParseOptions(LanguageVersion.CSharp12), f.Path)), [.. s_references, .. more],
         new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary, nullableContextOptions: NullableContextOptions.Enable));
 
-    /// <summary>All diagnostics but the plans in one line, which every good model has.</summary>
-    internal static async Task<ImmutableArray<Diagnostic>> Diagnose(Compilation compilation) => [.. (await DiagnoseAll(compilation)).Where(d => d.Id != "SW9001")];
+    /// <summary>All warnings and errors: suggestions, as the plan in one line, good models have too.</summary>
+    internal static async Task<ImmutableArray<Diagnostic>> Diagnose(Compilation compilation) => [.. (await DiagnoseAll(compilation)).Where(d => d.Severity >= DiagnosticSeverity.Warning)];
 
     internal static async Task<ImmutableArray<Diagnostic>> DiagnoseAll(Compilation compilation) =>
         await compilation.WithAnalyzers([new FindingsAnalyzer()]).GetAnalyzerDiagnosticsAsync();

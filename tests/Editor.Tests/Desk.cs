@@ -92,6 +92,18 @@ internal sealed class Desk
         return [.. output.GetDiagnostics().Where(d => d.Severity == DiagnosticSeverity.Error)];
     }
 
+    /// <summary>The project with its generated code, built and loaded.</summary>
+    public async Task<System.Reflection.Assembly> Load()
+    {
+        Compilation compilation = (await Project.GetCompilationAsync())!;
+        compilation = compilation.WithOptions(compilation.Options.WithOptimizationLevel(OptimizationLevel.Release));
+        CSharpGeneratorDriver.Create([new ShardwrightGenerator().AsSourceGenerator()], parseOptions: (CSharpParseOptions)Project.ParseOptions!).RunGeneratorsAndUpdateCompilation(compilation, out Compilation output, out _);
+        using var stream = new MemoryStream();
+        Microsoft.CodeAnalysis.Emit.EmitResult result = output.Emit(stream);
+        Assert.True(result.Success, string.Join("\n", result.Diagnostics));
+        return System.Reflection.Assembly.Load(stream.ToArray());
+    }
+
     /// <summary>Fixes that are offered for a diagnostic.</summary>
     public async Task<List<CodeAction>> Fixes(Diagnostic diagnostic)
     {

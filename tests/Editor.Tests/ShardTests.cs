@@ -122,6 +122,72 @@ public sealed class ShardTests(ITestOutputHelper output)
         Assert.Equal(2, layers.Split("[Split").Length - 1);
     }
 
+    /// <summary>A small GPT without placements, on one rank and on four, with what trains it.</summary>
+    private const string Small = """
+        using System;
+        using Shardwright;
+        using static Shardwright.Ops;
+        namespace My;
+        [DeviceMesh(Device = typeof(Devices.LocalCpu))] public sealed class One;
+        [DeviceMesh(Device = typeof(Devices.LocalCpu))] [MeshAxis("dp", 2, Role = AxisRole.Data)] [MeshAxis("tp", 2, Role = AxisRole.Tensor)] public sealed class Lab;
+        [ShardedOn<One>]
+        [ShardedOn<Lab>(MicroBatches = 2)]
+        public sealed partial class Gpt
+        {
+            public const int Vocab = 64, Hidden = 128, Heads = 4, Layers = 2, Context = 64, Batch = 8;
+            readonly Embedding tokens = new(Vocab, Hidden);
+            readonly LayerStack<Block> blocks = new(Layers, () => new Block(Hidden, Heads));
+            readonly LayerNorm norm = new(Hidden);
+            public Tensor Loss([Shape(Batch, Context)] TokenTensor ids, [Shape(Batch, Context)] TokenTensor targets) =>
+                CrossEntropy(MatMul(norm.Forward(blocks.Forward(tokens.Forward(ids))), Transpose(tokens.Weight)), targets);
+        }
+        public static class Runner
+        {
+            public static double[] OnOne() => Run(Gpt.OnOne.Mesh, r => new Gpt.OnOne.Rank(r, 7), (r, ids, targets) => r.TrainStep(ids, targets, new AdamWSettings(3e-4f)));
+            public static double[] OnLab() => Run(Gpt.OnLab.Mesh, r => new Gpt.OnLab.Rank(r, 7), (r, ids, targets) => r.TrainStep(ids, targets, new AdamWSettings(3e-4f)));
+            static double[] Run<T>(Mesh mesh, Func<RankContext, T> make, Func<T, TokenTensor, TokenTensor, StepResult> step) where T : IDisposable
+            {
+                var losses = new double[11];
+                using var world = World.InProcess(mesh, new WorldOptions { ThreadsPerRank = 1 });
+                world.Run(context =>
+                {
+                    using T rank = make(context);
+                    for (int i = 0; i < losses.Length; i++)
+                    {
+                        var random = new Random(i);
+                        int[] ids = new int[Gpt.Batch * Gpt.Context], targets = new int[ids.Length];
+                        for (int t = 0; t < ids.Length; t++)
+                        {
+                            ids[t] = random.Next(Gpt.Vocab);
+                            targets[t] = (ids[t] * 5 + 3) % Gpt.Vocab;
+                        }
+
+                        double loss = step(rank, TokenTensor.Of(ids, Gpt.Batch, Gpt.Context), TokenTensor.Of(targets, Gpt.Batch, Gpt.Context)).Loss;
+                        if (context.Rank == 0)
+                        {
+                            losses[i] = loss;
+                        }
+                    }
+                });
+                return losses;
+            }
+        }
+        """;
+
+    [Fact]
+    public async Task WhatWasShardedTrainsAsOnOneRank()
+    {
+        Desk sharded = await Shard(Desk.Of([("Layers.cs", Layers), ("Gpt.cs", Small)]), "Gpt.cs", "class Gpt", "SW1009/Gpt/OnLab");
+        Assert.Contains("[Split(\"tp\", dim: 1)] readonly Tensor up", Plain(sharded.Text("Layers.cs")), StringComparison.Ordinal);
+        Type runner = (await sharded.Load()).GetType("My.Runner")!;
+        double[] one = (double[])runner.GetMethod("OnOne")!.Invoke(null, null)!, four = (double[])runner.GetMethod("OnLab")!.Invoke(null, null)!;
+        Assert.True(one[^1] < one[0]);
+        for (int step = 0; step < one.Length; step++)
+        {
+            Assert.InRange(Math.Abs(four[step] / one[step] - 1), 0, 1e-6);
+        }
+    }
+
     private static string Plain(string text) => text.Replace("/*tp1*/", "", StringComparison.Ordinal).Replace("/*tp0*/", "", StringComparison.Ordinal).Replace("/*dp0*/", "", StringComparison.Ordinal);
 
     private static async Task<Desk> Shard(Desk desk, string file, string at, string key)

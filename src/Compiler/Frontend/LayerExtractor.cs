@@ -104,6 +104,11 @@ public sealed class LayerExtractor
             }
         }
 
+        if (LayerContext.Declarations(type).FirstOrDefault()?.SyntaxTree.Options is CSharpParseOptions { LanguageVersion: < LanguageVersion.CSharp12 and var version })
+        {
+            _context.Sites.Report("SW0002", TypeSite(type), $"'{type.Name}' is compiled as C# {version.ToDisplayString()}, and its generated part is C# 12: set <LangVersion>12</LangVersion> or later in the project, or leave LangVersion out");
+        }
+
         if (type.IsGenericType)
         {
             _context.Sites.Report("SW0002", TypeSite(type), $"'{type.Name}' is generic, which a layer cannot be: its graph is made once; pass what differs to the constructor");
@@ -124,12 +129,17 @@ public sealed class LayerExtractor
 
     private void CheckUnused(List<FieldDefinition> fields)
     {
-        foreach (FieldDefinition field in fields)
+        List<FieldDefinition> unused = fields.Where(f => !_context.Used.Contains(f.Name)).ToList();
+
+        // In a body that does not compile, what is unused may only not be typed yet.
+        if (unused.Count == 0 || _context.Sites.Findings.Any(f => f.Id is "SW0002" or "SW0005") || _context.Methods.SelectMany(LayerContext.Declarations).Any(d => _context.HasErrors(d.GetSyntax(_context.Cancellation))))
         {
-            if (!_context.Used.Contains(field.Name) && _context.Sites.Findings.All(f => f.Id != "SW0002" && f.Id != "SW0005"))
-            {
-                _context.Sites.Report("SW0006", field.Site, $"'{field.Name}' is never used by Forward or Loss: it would take memory and never learn; remove it", Fix.Of($"Remove '{field.Name}'", "SW0006/remove", EditKind.RemoveField, _context.Sites.Place(field.Site)));
-            }
+            return;
+        }
+
+        foreach (FieldDefinition field in unused)
+        {
+            _context.Sites.Report("SW0006", field.Site, $"'{field.Name}' is never used by Forward or Loss: it would take memory and never learn; remove it", Fix.Of($"Remove '{field.Name}'", "SW0006/remove", EditKind.RemoveField, _context.Sites.Place(field.Site)));
         }
     }
 

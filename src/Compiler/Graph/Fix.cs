@@ -30,7 +30,7 @@ public enum EditKind
     /// <summary>Replaces the string of the name within the place by the value.</summary>
     SetString,
 
-    /// <summary>Puts the expression at the place into a call of the name.</summary>
+    /// <summary>Puts the expression at the place into a call of the name; the value is text that follows it as further arguments.</summary>
     Wrap,
 }
 

@@ -66,7 +66,7 @@ internal sealed class CutSearchRun
 
         _simulated++;
         long[] peaks = Peaks(ends);
-        return new Cut(counts.ToEquatable(), Simulator.Run(_table, costs, _request.Link, edges).Makespan, costs.Max(c => c.Total), peaks.ToEquatable(), Overflow(peaks));
+        return new Cut(counts.ToEquatable(), new SimulatorRun(_table, costs, _request.Link, edges, times: false).Makespan(), costs.Max(c => c.Total), peaks.ToEquatable(), Overflow(peaks));
     }
 
     private bool Spent => _simulated * _actions >= _request.MaxActions;

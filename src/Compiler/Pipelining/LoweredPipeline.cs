@@ -1,3 +1,4 @@
+using System.Text;
 using Shardwright.Compiler.Graph;
 
 namespace Shardwright.Compiler.Pipelining;
@@ -106,23 +107,65 @@ public sealed record LoweredPipeline(
     /// <summary>A line as a reader knows it: <c>0F2</c>, <c>1RECV_F2</c>, <c>0SEND_F2</c>, <c>0REDUCE_GRAD</c>.</summary>
     public string Text(LoweredAction line)
     {
-        string letter = line.Message < 0 ? "" : (Messages[line.Message].Kind == MessageKind.Activation ? "F" : "B") + line.MicroBatch;
-        string micro = line.MicroBatch < 0 ? "" : "_" + line.MicroBatch;
-        return line.Kind switch
+        var text = new StringBuilder();
+        Append(text, line);
+        return text.ToString();
+    }
+
+    /// <summary>Adds a line to a text: tables of large pipelines have hundreds of thousands.</summary>
+    public void Append(StringBuilder text, LoweredAction line)
+    {
+        if (line.Kind is not (LoweredKind.ReduceTied or LoweredKind.ShareLoss or LoweredKind.ReduceNorm or LoweredKind.Update))
         {
-            LoweredKind.Compute => new StageAction(line.Action, line.Stage, line.MicroBatch).ToString(),
-            LoweredKind.StartReceive => $"{line.Stage}RECV_{letter}",
-            LoweredKind.AwaitReceive => $"{line.Stage}WAIT_RECV_{letter}",
-            LoweredKind.StartSend => $"{line.Stage}SEND_{letter}",
-            LoweredKind.AwaitSend => $"{line.Stage}WAIT_SEND_{letter}",
-            LoweredKind.StartGather => $"{line.Stage}GATHER",
-            LoweredKind.AwaitGather => $"{line.Stage}WAIT_GATHER",
-            LoweredKind.StartReduce => $"{line.Stage}REDUCE_GRAD{micro}",
-            LoweredKind.AwaitReduce => $"{line.Stage}WAIT_REDUCE_GRAD{micro}",
-            LoweredKind.ReduceTied => $"REDUCE_TIED_{line.Stage}",
-            LoweredKind.ShareLoss => "SHARE_LOSS",
-            LoweredKind.ReduceNorm => "REDUCE_NORM",
-            _ => "UPDATE",
-        };
+            text.Append(line.Stage);
+        }
+
+        switch (line.Kind)
+        {
+            case LoweredKind.Compute:
+                text.Append(StageAction.Letter(line.Action)).Append(line.MicroBatch);
+                break;
+            case LoweredKind.StartReceive:
+                Message("RECV_");
+                break;
+            case LoweredKind.AwaitReceive:
+                Message("WAIT_RECV_");
+                break;
+            case LoweredKind.StartSend:
+                Message("SEND_");
+                break;
+            case LoweredKind.AwaitSend:
+                Message("WAIT_SEND_");
+                break;
+            case LoweredKind.StartGather:
+                text.Append("GATHER");
+                break;
+            case LoweredKind.AwaitGather:
+                text.Append("WAIT_GATHER");
+                break;
+            case LoweredKind.StartReduce:
+                MicroBatch("REDUCE_GRAD");
+                break;
+            case LoweredKind.AwaitReduce:
+                MicroBatch("WAIT_REDUCE_GRAD");
+                break;
+            case LoweredKind.ReduceTied:
+                text.Append("REDUCE_TIED_").Append(line.Stage);
+                break;
+            default:
+                text.Append(line.Kind switch { LoweredKind.ShareLoss => "SHARE_LOSS", LoweredKind.ReduceNorm => "REDUCE_NORM", _ => "UPDATE" });
+                break;
+        }
+
+        void Message(string word) => text.Append(word).Append(Messages[line.Message].Kind == MessageKind.Activation ? 'F' : 'B').Append(line.MicroBatch);
+
+        void MicroBatch(string word)
+        {
+            text.Append(word);
+            if (line.MicroBatch >= 0)
+            {
+                text.Append('_').Append(line.MicroBatch);
+            }
+        }
     }
 }

@@ -16,10 +16,10 @@ internal sealed class SimulatorRun
     private readonly int[][] _into, _out;
     private readonly int[] _next;
     private readonly double[] _free, _busy;
-    private readonly double[][] _starts, _ends;
+    private readonly double[][]? _starts, _ends;
     private readonly Stack<int> _ready = new();
 
-    public SimulatorRun(ActionTable table, IReadOnlyList<StageCost> costs, LinkCost link, IReadOnlyList<StageEdge> edges)
+    public SimulatorRun(ActionTable table, IReadOnlyList<StageCost> costs, LinkCost link, IReadOnlyList<StageEdge> edges, bool times = true)
     {
         (_table, _costs, _link, _edges, _count) = (table, costs, link, edges, table.Shape.MicroBatches);
         _forward = NotYet(table.Stages * _count);
@@ -42,11 +42,23 @@ internal sealed class SimulatorRun
         _next = new int[table.Ranks.Count];
         _free = new double[table.Ranks.Count];
         _busy = new double[table.Ranks.Count];
-        _starts = table.Ranks.Select(r => new double[r.Count]).ToArray();
-        _ends = table.Ranks.Select(r => new double[r.Count]).ToArray();
+        if (times)
+        {
+            _starts = table.Ranks.Select(r => new double[r.Count]).ToArray();
+            _ends = table.Ranks.Select(r => new double[r.Count]).ToArray();
+        }
     }
 
     public Simulation Run()
+    {
+        double makespan = Makespan();
+        return new Simulation(
+            makespan, _busy.ToEquatable(), Enumerable.Range(0, _next.Length).Select(_table.PeakLive).ToEquatable(),
+            _starts!.Select(s => s.ToEquatable()).ToEquatable(), _ends!.Select(e => e.ToEquatable()).ToEquatable());
+    }
+
+    /// <summary>The time of the step alone.</summary>
+    public double Makespan()
     {
         for (int rank = _table.Ranks.Count - 1; rank >= 0; rank--)
         {
@@ -71,9 +83,7 @@ internal sealed class SimulatorRun
             }
         }
 
-        return new Simulation(
-            _free.Length == 0 ? 0 : _free.Max(), _busy.ToEquatable(), Enumerable.Range(0, _next.Length).Select(_table.PeakLive).ToEquatable(),
-            _starts.Select(s => s.ToEquatable()).ToEquatable(), _ends.Select(e => e.ToEquatable()).ToEquatable());
+        return _free.Length == 0 ? 0 : _free.Max();
     }
 
     /// <summary>When what an action needs is there; negative as long as that is not known.</summary>
@@ -103,7 +113,12 @@ internal sealed class SimulatorRun
     {
         double time = _costs[action.Stage].Of(action.Kind), end = start + time;
         int at = _next[rank]++;
-        (_starts[rank][at], _ends[rank][at], _free[rank]) = (start, end, end);
+        _free[rank] = end;
+        if (_starts is not null)
+        {
+            (_starts[rank][at], _ends![rank][at]) = (start, end);
+        }
+
         _busy[rank] += time;
         int own = action.Stage * _count + action.MicroBatch;
         if (action.Kind == ActionKind.Forward)

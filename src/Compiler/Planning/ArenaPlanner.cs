@@ -1,3 +1,4 @@
+using System.Text;
 using Shardwright.Compiler.Graph;
 using Shardwright.Compiler.Memory;
 using Shardwright.Compiler.Pipelining;
@@ -9,6 +10,7 @@ namespace Shardwright.Compiler.Planning;
 internal sealed class ArenaPlanner
 {
     private static readonly MemorySpace[] s_slotted = { MemorySpace.Input, MemorySpace.Kept, MemorySpace.Output, MemorySpace.GradientIn, MemorySpace.GradientOut, MemorySpace.Deferred };
+    private const int WordsOfALine = 12;
     private readonly IReadOnlyList<StageProgram> _programs;
     private readonly int _worldRanks;
     private readonly long _scratchBytes;
@@ -85,10 +87,23 @@ internal sealed class ArenaPlanner
     /// <summary>Actions and messages of a rank, some to a line. What is done once per step is in the text of the step.</summary>
     private static IEnumerable<string> Lines(LoweredPipeline order, int rank)
     {
-        var words = order.Ranks[rank].Where(a => a.Kind is LoweredKind.Compute or LoweredKind.StartReceive or LoweredKind.AwaitReceive or LoweredKind.StartSend or LoweredKind.AwaitSend).Select(order.Text).ToList();
-        for (int i = 0; i < words.Count; i += 12)
+        var text = new StringBuilder();
+        int words = 0;
+        foreach (LoweredAction action in order.Ranks[rank].Where(a => a.Kind is LoweredKind.Compute or LoweredKind.StartReceive or LoweredKind.AwaitReceive or LoweredKind.StartSend or LoweredKind.AwaitSend))
         {
-            yield return string.Join(" ", words.Skip(i).Take(12));
+            if (words == WordsOfALine)
+            {
+                yield return text.ToString();
+                text.Clear();
+                words = 0;
+            }
+
+            order.Append(words++ == 0 ? text : text.Append(' '), action);
+        }
+
+        if (words > 0)
+        {
+            yield return text.ToString();
         }
     }
 

@@ -61,7 +61,7 @@ internal sealed class PipelineRequest
         }
 
         List<StageRequest> requests = Requests(graph, axis.Size);
-        int? asked = requests.Where(r => !r.IsSingle).Select(r => (int?)(r.Counts.Count / axis.Size)).FirstOrDefault();
+        int? asked = requests.Where(r => !r.IsSingle && r.Counts.Count >= axis.Size).Select(r => (int?)(r.Counts.Count / axis.Size)).FirstOrDefault();
         if (asked is { } staged && _on.Chunks != 0 && _on.Chunks != staged)
         {
             return Fail("SW2003", Site, $"Chunks = {_on.Chunks} and [Stages] with {staged * axis.Size} numbers for {axis.Size} ranks do not agree: leave Chunks out, or give {_on.Chunks * axis.Size} numbers");

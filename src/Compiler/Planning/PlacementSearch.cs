@@ -34,19 +34,19 @@ public sealed class PlacementSearch
     private const int MostOpenAxes = 3;
 
     private readonly ModelDefinition _model;
-    private readonly EquatableArray<LayerDefinition> _layers;
+    private readonly Func<string, LayerDefinition?> _layers;
     private readonly ShardedOnDefinition _on;
-    private readonly Func<string, bool> _mayEdit;
+    private readonly Func<string, bool> _isFree;
     private readonly CancellationToken _cancellation;
     private readonly Dictionary<string, Priced?> _known = new();
     private int _plans;
 
-    private PlacementSearch(ModelDefinition model, EquatableArray<LayerDefinition> layers, ShardedOnDefinition on, Func<string, bool> mayEdit, CancellationToken cancellation)
+    private PlacementSearch(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, Func<string, bool> isFree, CancellationToken cancellation)
     {
         _model = model;
         _layers = layers;
         _on = on;
-        _mayEdit = mayEdit;
+        _isFree = isFree;
         _cancellation = cancellation;
     }
 
@@ -62,7 +62,18 @@ public sealed class PlacementSearch
     /// <param name="mayEdit">Whether attributes may be written into a type, by full name with assembly.</param>
     /// <param name="cancellation">Ends it.</param>
     public static PlacementChoice? Find(ModelDefinition model, EquatableArray<LayerDefinition> layers, ShardedOnDefinition on, Func<string, bool> mayEdit, CancellationToken cancellation) =>
-        new PlacementSearch(model, layers, on, mayEdit, cancellation).Run();
+        new PlacementSearch(model, type => layers.FirstOrDefault(l => l.Type == type), on, place => mayEdit(place.Substring(0, place.LastIndexOf('#'))), cancellation).Run();
+
+    /// <summary>What the signature search alone would split of parameters at some places; nothing is planned.</summary>
+    internal static ImmutableArray<Annotation> Proposal(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, Func<string, bool> isFree, CancellationToken cancellation) =>
+        new PlacementSearch(model, layers, on, isFree, cancellation).Propose(ImmutableArray<Annotation>.Empty, 1) ?? ImmutableArray<Annotation>.Empty;
+
+    /// <summary>The plan with annotations; null where there is none.</summary>
+    internal static RankProgram? Try(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, IReadOnlyList<Annotation> annotations, CancellationToken cancellation)
+    {
+        (ModelDefinition written, Func<string, LayerDefinition?> found) = new PlacementSearch(model, layers, on, _ => false, cancellation).Written(annotations.ToImmutableArray());
+        return Planner.Try(written, found, on, cancellation);
+    }
 
     private PlacementChoice? Run()
     {
@@ -96,7 +107,7 @@ public sealed class PlacementSearch
         for (int choice = (1 << chosen.Count) - 1; choice >= 0; choice--)
         {
             var batch = new HashSet<string>(axes.Where(a => a.Role == "Data").Concat(open.Except(chosen)).Concat(chosen.Where((_, i) => (choice >> i & 1) == 1)).Select(a => a.Name));
-            yield return Inputs().Where(_ => _mayEdit(_model.Layer.Type))
+            yield return Inputs().Where(i => _isFree(i.Place))
                 .SelectMany(i => axes.Where(a => batch.Contains(a.Name) && i.Parameter.Placements.All(p => p.Axis != a.Name)).Select(a => new Annotation(i.Place, a.Name, 0))).ToImmutableArray();
         }
     }
@@ -154,7 +165,7 @@ public sealed class PlacementSearch
     }
 
     private string? Group(Value parameter) =>
-        parameter.Parameter?.Annotation is { } place && _mayEdit(place.Place.Substring(0, place.Place.LastIndexOf('#'))) ? place.Place + "/" + place.Parameter : null;
+        parameter.Parameter?.Annotation is { } place && _isFree(place.Place) ? place.Place + "/" + place.Parameter : null;
 
     /// <summary>Takes away what the whole plan would rather be without, one by one and all of a class together, and adds large parameters, as long as that helps.</summary>
     private Priced Improve(Priced best)
@@ -188,7 +199,7 @@ public sealed class PlacementSearch
     /// <summary>One more parameter that is split, the largest first.</summary>
     private IEnumerable<ImmutableArray<Annotation>> With(ImmutableArray<Annotation> annotations)
     {
-        if (Tracer.Trace(_model, Find, "Loss", training: true, new Dictionary<string, long>(), _cancellation).Graph is not { } graph)
+        if (Tracer.Trace(_model, _layers, "Loss", training: true, new Dictionary<string, long>(), _cancellation).Graph is not { } graph)
         {
             return Array.Empty<ImmutableArray<Annotation>>();
         }
@@ -216,7 +227,7 @@ public sealed class PlacementSearch
         (ModelDefinition model, Func<string, LayerDefinition?> layers) = Written(annotations);
         Priced? priced = null;
         if (Planner.Try(model, layers, _on, _cancellation) is { } program && _model.Meshes.Where(m => m != _on && annotations.Any(a => m.Mesh.Axes.Any(x => x.Name == a.Axis)))
-            .All(m => Planner.Try(_model, Find, m, _cancellation) is null || Planner.Try(model, layers, m, _cancellation) is not null))
+            .All(m => Planner.Try(_model, _layers, m, _cancellation) is null || Planner.Try(model, layers, m, _cancellation) is not null))
         {
             priced = new Priced(annotations, program.Forecast.StepSeconds, program.ArenaBytes, program.ArenaBytes <= program.Forecast.UsableBytes);
         }
@@ -226,14 +237,8 @@ public sealed class PlacementSearch
 
     private (ModelDefinition, Func<string, LayerDefinition?>) Written(ImmutableArray<Annotation> annotations)
     {
-        if (annotations.Length == 0)
-        {
-            return (_model, Find);
-        }
-
-        Dictionary<string, LayerDefinition> layers = _layers.GroupBy(l => l.Type).ToDictionary(g => g.Key, g => Annotation.Write(g.First(), annotations));
-        return (_model with { Layer = Annotation.Write(_model.Layer, annotations) }, type => layers.TryGetValue(type, out LayerDefinition? layer) ? layer : null);
+        return annotations.Length == 0
+            ? (_model, _layers)
+            : (_model with { Layer = Annotation.Write(_model.Layer, annotations) }, type => _layers(type) is { } layer ? Annotation.Write(layer, annotations) : null);
     }
-
-    private LayerDefinition? Find(string type) => _layers.FirstOrDefault(l => l.Type == type);
 }

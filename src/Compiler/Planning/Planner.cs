@@ -75,6 +75,7 @@ public sealed partial class Planner
             if (program is not null && proposes)
             {
                 planner.CheckFit(program);
+                planner.Advise(program);
             }
         }
         catch (OverflowException)

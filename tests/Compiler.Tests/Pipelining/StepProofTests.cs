@@ -73,4 +73,19 @@ public sealed class StepProofTests
         MeshWorld late = world with { Programs = new[] { early.Prepend(world.Programs[0].First(i => i.Text == "loss")).ToEquatable(), world.Programs[1] }.ToEquatable() };
         Assert.Contains("(loss) for rank 1; rank 1 waits at", ProgressProof.Check(late.Equal())!.Message, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void TheWorldEndsAStepInTheOrderOfTheEmittedProgram()
+    {
+        MeshWorld world = World("Train", s_program);
+        string[] ends = [.. world.Programs[0].Where(i => i.Kind == LaneKind.Collective).Select(i => i.Text!.Split(',')[0])];
+        Assert.Equal(ends.OrderBy(e => e switch { "gradients" => 0, "gradients of tokens.weight" => 1, "loss" => 2, _ => 3 }), ends);
+
+        string rank = AnalysisTests.Generate(AnalysisTests.Compile([.. new[] { "Model.cs", "Meshes.cs" }.Select(f => File.ReadAllText(Path.Combine(DocumentationTests.Root, "samples", "TinyGpt", f)))]))
+            .Result.GeneratedSources.Single(s => s.HintName.Contains("OnPp2Dp2Tp2.Rank", StringComparison.Ordinal)).SourceText.ToString();
+        int step = rank.IndexOf("public StepResult TrainStep", StringComparison.Ordinal);
+        int[] places = [.. new[] { "executor.Run", "stage.ReduceGradients()", "SumTied(", "= Loss(", "Update(weight" }.Select(t => rank.IndexOf(t, step, StringComparison.Ordinal))];
+        Assert.DoesNotContain(-1, places);
+        Assert.Equal(places.Order(), places);
+    }
 }

@@ -1,0 +1,168 @@
+using System.Globalization;
+using Shardwright.Compiler.Graph;
+using Shardwright.Compiler.Graph.Definitions;
+using Shardwright.Compiler.Pipelining;
+
+namespace Shardwright.Compiler.Planning;
+
+/// <summary>What would be better: findings beside a plan that is valid. Each measures; from where on it is said is for the editor's thresholds.</summary>
+public sealed partial class Planner
+{
+    /// <summary>Shorter steps are not judged: they are the fixed costs of a toy.</summary>
+    private const double LeastSeconds = 1e-2;
+
+    /// <summary>Bubbles below this share are not worth looking for fewer.</summary>
+    private const double LeastBubble = 0.05;
+
+    /// <summary>Share of the step that other links must save.</summary>
+    private const double LinkSaves = 0.1;
+
+    private const int MostMicroBatches = 1024;
+
+    private void Advise(RankProgram program)
+    {
+        if (_train is not { } train)
+        {
+            return;
+        }
+
+        _findings.AddRange(HiddenReshards.Find(train, program.MicroBatches, Site));
+        Tied(program, train.Graph);
+        if (WholeParameters.Exist(train.Graph, _on.Mesh, axis => train.Axes.Any(a => a.Name == axis && a.IsData)))
+        {
+            _findings.AddRange(WholeParameters.Find(_model, _layers, _on, program, train.Graph, _cancellation));
+        }
+
+        if (program.Forecast.StepSeconds >= LeastSeconds)
+        {
+            Bubble(program, train.Graph.Batch);
+            Balance(program, train.Graph);
+            Links(program);
+            Exposed(program);
+        }
+    }
+
+    /// <summary>SW2005.</summary>
+    private void Tied(RankProgram program, ModelGraph graph)
+    {
+        foreach (TiedPlan tied in (program.Pipeline?.Tied ?? default).Where(t => t.Ranks.Count > 1))
+        {
+            string place = graph.Parameters.FirstOrDefault(p => p.Parameter!.Path == tied.Path)?.Parameter!.Annotation?.Place ?? Site;
+            _findings.Add(Finding.At("SW2005", place, $"'{tied.Path.Replace("{0}", "*")}' lies on the stages {string.Join(", ", tied.Stages)} of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}': each keeps a copy of {Quantity.Bytes(tied.Bytes)}, and their gradients are summed over '{program.Pipeline!.Axis}' once per step"));
+        }
+    }
+
+    /// <summary>SW2002: a cut that was written by hand, against the one that is searched.</summary>
+    private void Balance(RankProgram program, ModelGraph graph)
+    {
+        if (program.Pipeline is not { Layers.Count: 1 } pipeline
+            || graph.StageRequests.Where(r => !r.IsSingle && r.Counts.Count == pipeline.Stages && (r.Mesh.Length == 0 || r.Mesh == _on.Mesh.Type)).OrderByDescending(r => r.Mesh.Length > 0).FirstOrDefault() is not { } request)
+        {
+            return;
+        }
+
+        ShardedOnDefinition on = Schedules.Find(_on.Schedule) is { RequiredChunks: null } ? _on with { Chunks = pipeline.Stages / pipeline.Ranks } : _on;
+        ModelDefinition free = _model with { Layer = WithoutStages(_model.Layer) };
+        if (Try(free, type => _layers(type) is { } layer ? WithoutStages(layer) : null, on, _cancellation) is not { Pipeline: { } better } other
+            || other.Forecast.StepSeconds >= program.Forecast.StepSeconds || better.Layers[0].Layers.Count != pipeline.Stages || (other.ArenaBytes > other.Forecast.UsableBytes && program.ArenaBytes <= program.Forecast.UsableBytes))
+        {
+            return;
+        }
+
+        string cut = string.Join(", ", better.Layers[0].Layers);
+        _findings.Add(Finding.At("SW2002", request.Site, $"stages of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' are out of balance: with [Stages({cut})] on '{request.Path}' a step takes {Quantity.Time(other.Forecast.StepSeconds)} instead of {Quantity.Time(program.Forecast.StepSeconds)} with [Stages({string.Join(", ", request.Counts)})]") with
+        {
+            Measure = 100 * (program.Forecast.StepSeconds / other.Forecast.StepSeconds - 1),
+            Fixes = EquatableArray.Of(Fix.Of($"Rebalance stages: [Stages({cut})]", "SW2002/rebalance", EditKind.SetArgument, request.Site, "", cut)),
+        });
+
+        LayerDefinition WithoutStages(LayerDefinition layer) => request.Site.StartsWith(layer.Type + "#", StringComparison.Ordinal)
+            ? layer with { Fields = layer.Fields.Select(f => f is FieldDefinition.LayerStack stack ? stack with { Stages = stack.Stages.Where(s => s.IsSingle).ToEquatable() } : f).ToEquatable() }
+            : layer;
+    }
+
+    /// <summary>SW2004: how much of the ranks' time is spent waiting, and the micro-batches that would halve it.</summary>
+    private void Bubble(RankProgram program, long batch)
+    {
+        double bubble = program.Forecast.Bubble;
+        if (program.Pipeline is not { } pipeline || bubble < LeastBubble)
+        {
+            return;
+        }
+
+        int? enough = Schedules.Find(_on.Schedule) is { } schedule ? Halving(schedule, new ScheduleShape(pipeline.Ranks, pipeline.Stages / pipeline.Ranks, program.MicroBatches), batch) : null;
+        _findings.Add(Finding.At("SW2004", Site, $"ranks of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' wait for {Quantity.Share(bubble)} of a step: {program.MicroBatches} micro-batches fill {pipeline.Stages} stages ({pipeline.Schedule}); "
+            + (enough is { } count ? $"MicroBatches = {count} would halve that" : "no number of micro-batches that divides the batch would halve that: use a larger batch, fewer stages, or an interleaved or zero-bubble schedule")) with
+        {
+            Measure = 100 * bubble,
+            Fixes = enough is { } set ? EquatableArray.Of(Fix.Of($"Set MicroBatches to {set}", "SW2004/micro-batches", EditKind.SetArgument, Site, "MicroBatches", set.ToString(CultureInfo.InvariantCulture))) : default,
+        });
+    }
+
+    /// <summary>The fewest micro-batches with half the bubble, for equal stages.</summary>
+    private int? Halving(Schedule schedule, ScheduleShape shape, long batch)
+    {
+        double Of(ScheduleShape s) => Simulator.Run(ActionTable.Build(schedule, s), new StageCost(1, 1, 1)).Bubble;
+
+        // A micro-batch keeps a row for each rank that splits the batch.
+        long rows = (_train?.Axes ?? default).Where(a => a.IsData).Aggregate(1L, (product, a) => product * a.Parts);
+        double now = Of(shape);
+        for (long count = 2L * shape.MicroBatches; count <= Math.Min(MostMicroBatches, batch); count += shape.MicroBatches)
+        {
+            _cancellation.ThrowIfCancellationRequested();
+            ScheduleShape next = shape with { MicroBatches = (int)count };
+            if (batch % (count * rows) == 0 && schedule.Refuse(next) is null && Of(next) <= now / 2)
+            {
+                return (int)count;
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>SW1008: an axis that moves much over a slow link, beside one that moves little over a fast one.</summary>
+    private void Links(RankProgram program)
+    {
+        List<MeshAxisDefinition> axes = _on.Mesh.Axes.Where(a => a.Size > 1 && a.Role != "Pipeline").ToList();
+        foreach (MeshAxisDefinition slow in axes)
+        {
+            long moved = Moved(program, slow.Name);
+            foreach (MeshAxisDefinition fast in axes.Where(a => a.Link.BytesPerSecond > slow.Link.BytesPerSecond && slow.Size <= a.Size && Moved(program, a.Name) < moved))
+            {
+                var mesh = _on.Mesh with { Axes = _on.Mesh.Axes.Select(a => a == slow ? a with { Link = fast.Link } : a == fast ? a with { Link = slow.Link } : a).ToEquatable() };
+                if (Try(_model, _layers, _on with { Mesh = mesh }, _cancellation) is { } other && other.Forecast.StepSeconds < program.Forecast.StepSeconds * (1 - LinkSaves))
+                {
+                    _findings.Add(Finding.At("SW1008", Site, $"axis '{slow.Name}' of '{_on.Mesh.ShortName}' moves {Quantity.Bytes(moved)} for each rank and step over {slow.Link.Name}, and '{fast.Name}' {Quantity.Bytes(Moved(program, fast.Name))} over {fast.Link.Name}, which is faster: with their links swapped a step of '{_model.Layer.ShortName}' takes {Quantity.Time(other.Forecast.StepSeconds)} instead of {Quantity.Time(program.Forecast.StepSeconds)}; let the neighbours along '{slow.Name}' be those that {fast.Link.Name} joins"));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// <summary>Bytes that a rank sends along an axis in a step.</summary>
+    private static long Moved(RankProgram program, string axis) => program.Ranks.Max(r => r.Chunks.Sum(c =>
+    {
+        StageProgram stage = program.Stages[c.Program];
+        EntryPlan train = stage.Entries[0];
+        return (double)train.MicroBatches * train.Main.OfType<ProgramStatement.Call>().Sum(call => Math.Max(1, call.Layers) * train.Methods[call.Method].Statements.OfType<ProgramStatement.Start>().Where(s => s.Axes.Contains(axis)).Sum(s => (double)s.Bytes))
+            + stage.Groups.Where(g => g.ReduceAxes.Contains(axis)).Sum(g => (double)g.Bytes / g.ReduceAxes.Count);
+    })) is var bytes && bytes < long.MaxValue ? (long)bytes : long.MaxValue;
+
+    /// <summary>SW4001.</summary>
+    private void Exposed(RankProgram program)
+    {
+        PlanForecast forecast = program.Forecast;
+        double share = forecast.CommunicationSeconds / forecast.StepSeconds;
+        if (share < LeastBubble)
+        {
+            return;
+        }
+
+        string axes = string.Join(", ", _on.Mesh.Axes.Where(a => a.Size > 1).Select(a => (a, Bytes: Moved(program, a.Name))).Where(a => a.Bytes > 0).OrderByDescending(a => a.Bytes / a.a.Link.BytesPerSecond)
+            .Select(a => $"{Quantity.Bytes(a.Bytes)} over '{a.a.Name}' ({a.a.Link.Name})"));
+        _findings.Add(Finding.At("SW4001", Site, $"ranks of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' wait for the network for {Quantity.Share(share)} of a step, {Quantity.Time(forecast.CommunicationSeconds)} of {Quantity.Time(forecast.StepSeconds)}: {axes}; a larger batch has less to move for its work, and so have fewer ranks along the first of these axes") with
+        {
+            Measure = 100 * share,
+        });
+    }
+}
