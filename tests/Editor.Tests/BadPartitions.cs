@@ -116,7 +116,7 @@ public static class BadPartitions
         ("a few micro-batches on many stages", "SW2004", """
             [DeviceMesh(Device = typeof(Devices.A100With80GB))] [MeshAxis("pp", 8, Role = AxisRole.Pipeline, Link = typeof(Links.NvLink3))] public sealed class Deep;
             [ShardedLayer] public sealed partial class Wide(int n) { readonly Tensor w = Parameter(n, n); public Tensor Forward(Tensor x) => Gelu(MatMul(x, w)); }
-            [«ShardedOn<Deep>(MicroBatches = 4)»] public sealed partial class Net { readonly LayerStack<Wide> stack = new(8, () => new Wide(2048)); public Tensor Loss([Shape(8192, 2048)] Tensor x) => Mean(Square(stack.Forward(x))); }
+            [«ShardedOn<Deep>(MicroBatches = 16)»] public sealed partial class Net { readonly LayerStack<Wide> stack = new(8, () => new Wide(2048)); public Tensor Loss([Shape(8192, 2048)] Tensor x) => Mean(Square(stack.Forward(x))); }
             """),
         ("a softmax over the batch, cut into micro-batches", "SW2003", Net("readonly Tensor w = Parameter(8, 4);", "Mean(MatMul(«Softmax(Transpose(x))», w))", on: "ShardedOn<Lab>(MicroBatches = 2)")),
     ];
