@@ -48,7 +48,7 @@ public static class GptShape
         using Shardwright;
         using static Shardwright.Ops;
         namespace My;
-        [DeviceSpec(MemoryBytes = 1e15, Fp32TFlops = 100, BandwidthGBs = 3000)] public sealed class Big;
+        [DeviceSpec(MemoryBytes = 1_000_000_000_000_000, Fp32TFlops = 100, BandwidthGBs = 3000)] public sealed class Big;
         [DeviceMesh(Device = typeof(Big))] [MeshAxis("dp", 8, Role = AxisRole.Data)] [MeshAxis("tp", 8, Role = AxisRole.Tensor)] public sealed class Cluster;
         [ShardedOn<Cluster>(MicroBatches = 8)] public sealed partial class Gpt3
         {

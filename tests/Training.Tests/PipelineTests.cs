@@ -127,6 +127,25 @@ public sealed class PipelineTests
         });
     }
 
+    /// <summary>The V of two ranks puts the first and the last stage on rank 0, which so holds the tied embedding twice.</summary>
+    [Fact]
+    public void ALoadedParameterIsSetInEveryCopy()
+    {
+        using var world = World.InProcess(PipelineGpt.Pp2M4ZbV.Mesh);
+        world.Run(r =>
+        {
+            using var gpt = new PipelineGpt.Pp2M4ZbV.Rank(r, 3);
+            ParameterView[] copies = [.. gpt.Parameters.Where(p => p.Path == "tokens.weight")];
+            Assert.Equal(r.Coordinate("pp") == 0 ? 2 : 0, copies.Length);
+            if (copies.Length > 0)
+            {
+                float[] values = [.. Enumerable.Range(0, PipelineGpt.Vocab * PipelineGpt.Hidden).Select(i => i / 64f)];
+                gpt.LoadParameter("tokens.weight", values);
+                Assert.All(copies, copy => Assert.Equal(values, copy.Read()));
+            }
+        });
+    }
+
     [Fact]
     public void ARankThatFailsInMidScheduleEndsTheOthers()
     {

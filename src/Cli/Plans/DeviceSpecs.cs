@@ -1,6 +1,7 @@
 using System.Globalization;
 using Shardwright.Cli.Assemblies;
 using Shardwright.Compiler.Graph.Definitions;
+using Shardwright.Compiler.Machine;
 
 namespace Shardwright.Cli.Plans;
 
@@ -21,12 +22,11 @@ internal static class DeviceSpecs
         };
     }
 
-    private static DeviceDefinition Read(AssemblyClass type)
-    {
-        double Number(string name, double otherwise) => type.Device!.Named.TryGetValue(name, out object? value) && value is not null ? Convert.ToDouble(value, CultureInfo.InvariantCulture) : otherwise;
-        double memory = Number("MemoryBytes", 16.0 * (1L << 30));
-        return new DeviceDefinition(
-            type.ShortName, (long)memory, (long)Number("UsableBytes", memory), (long)Number("ReserveBytes", 0),
-            Number("BandwidthGBs", 20), Number("Fp32TFlops", 0.1), Number("Bf16TFlops", 0), Number("LaunchMicroseconds", 0), (int)Number("MaxThreads", 16));
-    }
+    private static DeviceDefinition Read(AssemblyClass type) => DeviceDefinition.Read(
+        type.ShortName,
+        property => type.Device!.Named.TryGetValue(property, out object? value) && value is not null ? Convert.ToDouble(value, CultureInfo.InvariantCulture) : null,
+        type.Efficiencies.Select(Point).OfType<EfficiencyPoint>());
+
+    private static EfficiencyPoint? Point(AttributeValues point) =>
+        point.Arguments is [int kind, double size, double share] && Enum.IsDefined((WorkKind)kind) ? new EfficiencyPoint((WorkKind)kind, size, share) : null;
 }

@@ -31,7 +31,6 @@ public static class MeshExtractor
     private static DeviceDefinition Device(INamedTypeSymbol? type)
     {
         AttributeData? spec = type?.GetAttributes().FirstOrDefault(a => Names.Is(a, "DeviceSpec"));
-        double memory = Number(spec, "MemoryBytes", 0);
         var points = new List<EfficiencyPoint>();
         foreach (AttributeData point in type?.GetAttributes().Where(a => Names.Is(a, "DeviceEfficiency")) ?? Enumerable.Empty<AttributeData>())
         {
@@ -41,22 +40,17 @@ public static class MeshExtractor
             }
         }
 
-        return new DeviceDefinition(
-            type?.Name ?? "", Whole(memory), Whole(Number(spec, "UsableBytes", memory)), Whole(Number(spec, "ReserveBytes", 0)),
-            Number(spec, "BandwidthGBs", 0), Number(spec, "Fp32TFlops", 0), Number(spec, "Bf16TFlops", 0), Number(spec, "LaunchMicroseconds", 0),
-            (int)Number(spec, "MaxThreads", 1), Number(spec, "StepMicroseconds", 0), points.ToEquatable(), spec is not null);
+        return DeviceDefinition.Read(type?.Name ?? "", spec is null ? null : property => Number(spec, property), points);
     }
 
     private static LinkDefinition Link(INamedTypeSymbol? type)
     {
         AttributeData? spec = type?.GetAttributes().FirstOrDefault(a => Names.Is(a, "LinkSpec"));
-        return new LinkDefinition(type?.Name ?? "", Number(spec, "BandwidthGBs", 0), Number(spec, "LatencyMicroseconds", 0));
+        return new LinkDefinition(type?.Name ?? "", Number(spec, "BandwidthGBs") ?? 0, Number(spec, "LatencyMicroseconds") ?? 0);
     }
 
-    private static double Number(AttributeData? spec, string name, double otherwise) =>
-        spec is not null && Named(spec, name).Value is { } value ? Convert.ToDouble(value, System.Globalization.CultureInfo.InvariantCulture) : otherwise;
-
-    private static long Whole(double value) => value >= long.MaxValue ? long.MaxValue : value <= long.MinValue ? long.MinValue : (long)value;
+    private static double? Number(AttributeData? spec, string name) =>
+        spec is not null && Named(spec, name).Value is { } value ? Convert.ToDouble(value, System.Globalization.CultureInfo.InvariantCulture) : null;
 
     private static TypedConstant Named(AttributeData attribute, string name) => attribute.NamedArguments.FirstOrDefault(n => n.Key == name).Value;
 

@@ -123,6 +123,8 @@ public sealed class Value
 /// <summary>One op applied to values.</summary>
 public sealed class Node
 {
+    private OperandTypes? _types;
+
     internal Node(int id, Op op, ImmutableArray<Value> inputs, ImmutableArray<Value> outputs, string origin, string source, string site, bool backward)
     {
         Id = id;
@@ -164,6 +166,9 @@ public sealed class Node
 
     /// <summary>Whether it runs a forward node again for the backward pass.</summary>
     public bool IsAgain { get; init; }
+
+    /// <summary>Types of its operands; found once.</summary>
+    internal OperandTypes Types => _types ??= new OperandTypes(Inputs.Select(v => v.Type).ToEquatable(), Outputs.Select(v => v.Type).ToEquatable());
 
     /// <inheritdoc/>
     public override string ToString() => $"{string.Join(", ", Outputs.Select(o => "%" + o.Id))} = {Op.Name}({string.Join(", ", Inputs.Select(i => "%" + i.Id))})";

@@ -6,7 +6,7 @@ namespace Shardwright.Compiler.Graph;
 public sealed record OperandTypes(EquatableArray<TensorType> Inputs, EquatableArray<TensorType> Outputs)
 {
     /// <summary>Types of a node's operands.</summary>
-    public static OperandTypes Of(Node node) => new(node.Inputs.Select(v => v.Type).ToEquatable(), node.Outputs.Select(v => v.Type).ToEquatable());
+    public static OperandTypes Of(Node node) => node.Types;
 }
 
 /// <summary>An op with its attributes: an immutable record, one file each. Sizes that follow from its operands are not attributes,

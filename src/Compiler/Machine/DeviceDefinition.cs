@@ -39,6 +39,22 @@ public sealed record DeviceDefinition(
     string Name, long MemoryBytes, long UsableBytes, long ReserveBytes, double BandwidthGBs, double Fp32TFlops, double Bf16TFlops, double LaunchMicroseconds, int MaxThreads,
     double StepMicroseconds = 0, EquatableArray<EfficiencyPoint> Efficiencies = default, bool HasSpec = true)
 {
+    /// <summary>Reads what [DeviceSpec] and [DeviceEfficiency] say, wherever they stand: in source, or in the metadata of an assembly.</summary>
+    /// <param name="name">Name of the class.</param>
+    /// <param name="spec">Number of a property that was given, or null; null where the class carries no [DeviceSpec].</param>
+    /// <param name="points">Its efficiency table.</param>
+    public static DeviceDefinition Read(string name, Func<string, double?>? spec, IEnumerable<EfficiencyPoint> points)
+    {
+        double Number(string property, double otherwise) => spec?.Invoke(property) ?? otherwise;
+        double memory = Number("MemoryBytes", 0);
+        return new DeviceDefinition(
+            name, Whole(memory), Whole(Number("UsableBytes", memory)), Whole(Number("ReserveBytes", 0)),
+            Number("BandwidthGBs", 0), Number("Fp32TFlops", 0), Number("Bf16TFlops", 0), Number("LaunchMicroseconds", 0),
+            (int)Number("MaxThreads", 1), Number("StepMicroseconds", 0), points.ToEquatable(), spec is not null);
+    }
+
+    private static long Whole(double value) => value >= long.MaxValue ? long.MaxValue : value <= long.MinValue ? long.MinValue : (long)value;
+
     /// <summary>Share of the peak that is planned where the device has no points for a kind.</summary>
     private static double Planned(WorkKind kind) => kind switch { WorkKind.Product => 0.5, WorkKind.Attention => 0.35, WorkKind.Elementwise => 0.25, _ => 0.8 };
 

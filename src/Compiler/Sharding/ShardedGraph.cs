@@ -18,11 +18,16 @@ public sealed class ShardedGraph
             _layouts[value] = Enumerable.Repeat(Placement.Broadcast, axes.Length).ToArray();
         }
 
+        var whole = new Dictionary<(int Inputs, int Outputs), Signature>();
         foreach (Node node in graph.Nodes)
         {
-            var signature = new Signature(
-                Enumerable.Repeat(Placement.Broadcast, node.Inputs.Length).ToEquatable(),
-                Enumerable.Repeat(Placement.Broadcast, node.Outputs.Length).ToEquatable());
+            if (!whole.TryGetValue((node.Inputs.Length, node.Outputs.Length), out Signature? signature))
+            {
+                whole[(node.Inputs.Length, node.Outputs.Length)] = signature = new Signature(
+                    Enumerable.Repeat(Placement.Broadcast, node.Inputs.Length).ToEquatable(),
+                    Enumerable.Repeat(Placement.Broadcast, node.Outputs.Length).ToEquatable());
+            }
+
             _signatures[node] = Enumerable.Repeat(signature, axes.Length).ToArray();
         }
     }

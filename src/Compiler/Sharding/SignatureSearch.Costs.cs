@@ -20,10 +20,28 @@ public sealed partial class SignatureSearch
     private long[] NodeCosts(Node node, ImmutableArray<Signature> signatures, int axis)
     {
         bool costs = node.Op.IsHeavy || signatures.Any(s => s.Communicates);
-        OperandTypes? local = !costs ? null : new OperandTypes(
+        OperandTypes? local = costs ? LocalTypes(node, OperandTypes.Of(node), axis) : null;
+        var result = new long[signatures.Length];
+        for (int i = 0; i < result.Length; i++)
+        {
+            result[i] = NodeCost(node, signatures[i], _sharded.Axes[axis], local) + i;
+        }
+
+        return result;
+    }
+
+    /// <summary>Types of a node's operands as the axes before one leave them.</summary>
+    private OperandTypes LocalTypes(Node node, OperandTypes types, int axis)
+    {
+        bool split = false;
+        for (int earlier = 0; earlier < axis && !split; earlier++)
+        {
+            split = _sharded.SignatureOf(node, earlier).Factor >= 0 || _sharded.SignatureOf(node, earlier).Inputs.Any(p => p.IsSplit) || _sharded.SignatureOf(node, earlier).Outputs.Any(p => p.IsSplit);
+        }
+
+        return !split ? types : new OperandTypes(
             node.Inputs.Select((v, i) => v.Type.With(_sharded.Local(v.Type, _sharded.InputLayout(node, i), axis))).ToEquatable(),
             node.Outputs.Select((v, o) => v.Type.With(_sharded.Local(v.Type, _sharded.OutputLayout(node, o), axis))).ToEquatable());
-        return signatures.Select((s, i) => NodeCost(node, s, _sharded.Axes[axis], local) + i).ToArray();
     }
 
     /// <summary>Time of the op itself; its local types are needed only where it has any.</summary>

@@ -161,9 +161,7 @@ public sealed partial class SignatureSearch
     private ImmutableArray<Signature> Signatures(Node node, int axis)
     {
         OperandTypes types = OperandTypes.Of(node);
-        var local = new OperandTypes(
-            node.Inputs.Select((v, i) => v.Type.With(_sharded.Local(v.Type, _sharded.InputLayout(node, i), axis))).ToEquatable(),
-            node.Outputs.Select((v, o) => v.Type.With(_sharded.Local(v.Type, _sharded.OutputLayout(node, o), axis))).ToEquatable());
+        OperandTypes local = LocalTypes(node, types, axis);
         var question = new Question(node.Op, types, local, Enumerable.Range(0, axis).Select(earlier => _sharded.SignatureOf(node, earlier).Factor).ToEquatable());
         if (_offered.TryGetValue(question, out ImmutableArray<Signature> known))
         {

@@ -112,7 +112,9 @@ public abstract partial class RankBase : IDisposable
     /// <exception cref="ArgumentException">There is no such parameter, or the number of elements is wrong.</exception>
     public void LoadParameter(string path, ReadOnlySpan<float> logical)
     {
-        ParameterView view = _parameters.FirstOrDefault(p => p.Path == path) ?? throw new ArgumentException($"There is no parameter '{path}': {string.Join(", ", _parameters.Take(8).Select(p => p.Path))}, … exist.");
+        // A tied weight lies twice on a rank that runs both of its stages.
+        ParameterView[] copies = [.. _parameters.Where(p => p.Path == path)];
+        ParameterView view = copies.FirstOrDefault() ?? throw new ArgumentException($"There is no parameter '{path}': {string.Join(", ", _parameters.Take(8).Select(p => p.Path))}, … exist.");
         long count = view.LogicalShape.Aggregate(1L, (product, size) => product * size);
         if (logical.Length != count)
         {
@@ -125,7 +127,10 @@ public abstract partial class RankBase : IDisposable
             value[i] = logical[(int)view.Map[view.ValueRange.Start + i]];
         }
 
-        view.Write(value);
+        foreach (ParameterView copy in copies)
+        {
+            copy.Write(value);
+        }
     }
 
     /// <inheritdoc/>
