@@ -27,6 +27,8 @@ internal static class DeviceSpecs
         double memory = Number("MemoryBytes", 16.0 * (1L << 30));
         return new DeviceDefinition(
             type.ShortName, (long)memory, (long)Number("UsableBytes", memory), (long)Number("ReserveBytes", 0),
-            Number("BandwidthGBs", 20), Number("Fp32TFlops", 0.1), Number("Bf16TFlops", 0), Number("LaunchMicroseconds", 0), (int)Number("MaxThreads", 16));
+            Number("BandwidthGBs", 20), Number("Fp32TFlops", 0.1), Number("Bf16TFlops", 0), Number("LaunchMicroseconds", 0), (int)Number("MaxThreads", 16),
+            Number("StepMicroseconds", 0), type.Efficiencies.Where(e => e.Arguments.Count == 3).Select(e => new EfficiencyPoint(
+                (WorkKind)Convert.ToInt32(e.Arguments[0], CultureInfo.InvariantCulture), Convert.ToDouble(e.Arguments[1], CultureInfo.InvariantCulture), Convert.ToDouble(e.Arguments[2], CultureInfo.InvariantCulture))).ToEquatable());
     }
 }

@@ -14,11 +14,15 @@ internal sealed class TargetOptions
     private readonly Option<string> _device = new("--device") { HelpName = "D", Description = "Another device: a class with [DeviceSpec], such as H100." };
     private readonly Option<string> _microBatches = new("--micro-batches") { HelpName = "M", Description = "Another number of micro-batches." };
 
+    private readonly Option<string> _recompute = new("--recompute") { HelpName = "R", Description = "None, Selective, Full or Auto: what backward computes again." };
+    private readonly Option<string> _zero = new("--zero") { HelpName = "Z", Description = "None, OptimizerState, Gradients or Parameters: what is sharded over the data axis." };
+    private readonly Option<string> _precision = new("--precision") { HelpName = "P", Description = "Float32 or BFloat16Mixed." };
+
     /// <summary>Adds them to a command.</summary>
     public Command AddTo(Command command)
     {
         command.Arguments.Add(_path);
-        foreach (Option option in new Option[] { _model, _mesh, _set, _axis, _device, _microBatches })
+        foreach (Option option in new Option[] { _model, _mesh, _set, _axis, _device, _microBatches, _recompute, _zero, _precision })
         {
             command.Options.Add(option);
         }
@@ -30,7 +34,7 @@ internal sealed class TargetOptions
     public (AssemblySet Set, IReadOnlyList<PlanTarget> Targets, Overrides Overrides) Read(CommandContext context)
     {
         var overrides = new Overrides(
-            CommonOptions.Split("--set", context.Get(_set)), CommonOptions.Split("--axis", context.Get(_axis)), context.Get(_device), context.Get(_microBatches));
+            CommonOptions.Split("--set", context.Get(_set)), CommonOptions.Split("--axis", context.Get(_axis)), context.Get(_device), context.Get(_microBatches), context.Get(_recompute), context.Get(_zero), context.Get(_precision));
         AssemblySet set = AssemblySet.Open(context.Get(_path)!);
         return (set, PlanTarget.Find(set, context.Get(_model), context.Get(_mesh), [.. overrides.Axes.Select(a => a.Key)]), overrides);
     }

@@ -40,9 +40,11 @@ public static class PlanDocument
         Line("mfu", Real(program.Forecast.Mfu));
         Line("waysOut", Rows(waysOut.Select(w => $"{{\"change\": {Quote(w.Change)}, \"totalBytes\": {w.ArenaBytes}, \"stepSeconds\": {Real(w.StepSeconds)}}}")));
         Line("totalBytes", program.ArenaBytes.ToString(CultureInfo.InvariantCulture));
+        Line("lowerBound", Number(Largest(program).LowerBound));
         Line("memory", MemoryText(program, Largest(program)));
+        Line("timeline", List(Largest(program).Timeline.Select(p => $"{{\"where\": {Quote(p.Where)}, \"bytes\": {p.Bytes}}}")));
         Line("ranks", Rows(program.Ranks.Select((rank, i) =>
-            $"{{\"coordinate\": {i}, \"stages\": {List(rank.Chunks.Select(c => Number(c.Stage)))}, \"totalBytes\": {rank.ArenaBytes}, \"memory\": {MemoryText(program, rank)}, \"flops\": {Flops(program, rank)}, "
+            $"{{\"coordinate\": {i}, \"stages\": {List(rank.Chunks.Select(c => Number(c.Stage)))}, \"totalBytes\": {rank.ArenaBytes}, \"lowerBound\": {rank.LowerBound}, \"memory\": {MemoryText(program, rank)}, \"flops\": {Flops(program, rank)}, "
             + $"\"parameters\": {Elements(program, rank)}, \"collectives\": {List(Collectives(program, rank, i))}}}")));
         Line("parameters", Rows(Parameters(program).Select(p =>
             $"{{\"path\": {Quote(p.Plan.Path)}, \"layers\": {p.Layers}, \"logical\": {List(p.Plan.Logical.Select(Number))}, \"local\": {List(p.Plan.Local.Select(Number))}, \"placement\": {Quote(p.Plan.Placements.Count == 0 ? "whole" : string.Join(", ", p.Plan.Placements.Select(x => $"{x.Axis}: {x.Placement}")))}}}")));
@@ -69,11 +71,24 @@ public static class PlanDocument
             [MemoryCategory.Parameters] = groups.Sum(g => g.ParameterElements * 4),
             [MemoryCategory.Gradients] = groups.Sum(g => g.GradientElements * 4),
             [MemoryCategory.OptimizerState] = groups.Sum(g => g.StateElements * 4),
-            [MemoryCategory.Communication] = rank.ScalarBytes + rank.Chunks.SelectMany(c => c.Spaces).Where(s => s.Space is not (MemorySpace.Kept or MemorySpace.Deferred)).Sum(s => s.BlockBytes * s.Slots),
+            [MemoryCategory.Communication] = rank.ScalarBytes + Covered(rank.Chunks.SelectMany(c => c.Spaces).Where(s => s.Entry == "Train" && s.Space is not (MemorySpace.Kept or MemorySpace.Deferred))),
             [MemoryCategory.Workspace] = program.ScratchBytesPerThread * program.MaxThreads,
         };
         memory[MemoryCategory.Activations] = rank.ArenaBytes - memory.Values.Sum();
         return memory;
+    }
+
+    /// <summary>Bytes that blocks take; what they share counts once.</summary>
+    private static long Covered(IEnumerable<SlotPlan> spaces)
+    {
+        long covered = 0, end = 0;
+        foreach ((long offset, long bytes) in spaces.SelectMany(s => s.Offsets.Select(o => (o, s.BlockBytes))).OrderBy(b => b.o))
+        {
+            covered += Math.Max(0, offset + bytes - Math.Max(end, offset));
+            end = Math.Max(end, offset + bytes);
+        }
+
+        return covered;
     }
 
     /// <summary>Elements of parameters that a rank holds.</summary>
