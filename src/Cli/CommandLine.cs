@@ -14,6 +14,7 @@ internal static class CommandLine
         SbpCommand.Create,
         ScheduleCommand.Create,
         CutCommand.Create,
+        CalibrateCommand.Create,
     ];
 
     /// <summary>Runs one command line.</summary>

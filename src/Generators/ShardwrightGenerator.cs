@@ -29,7 +29,11 @@ public sealed class ShardwrightGenerator : IIncrementalGenerator
         IncrementalValuesProvider<PlannedMesh> plans = models.SelectMany(static (model, cancellation) => PlannedMesh.Plan(model, cancellation)).WithTrackingName(TrackingNames.Plans);
 
         context.RegisterSourceOutput(layers, static (production, layer) => Add(production, layer, "", LayerPrinter.Print(layer.Definition, layer.Meshes, layer.Shell)));
-        context.RegisterSourceOutput(plans, static (production, plan) => Emit(production, plan));
+
+        // A debugging build writes where memory dies; asked for by a property of the project, and another program altogether.
+        IncrementalValueProvider<bool> poisons = context.AnalyzerConfigOptionsProvider
+            .Select(static (options, _) => options.GlobalOptions.TryGetValue("build_property.ShardwrightPoisonMemory", out string? value) && string.Equals(value, "true", StringComparison.OrdinalIgnoreCase));
+        context.RegisterSourceOutput(plans.Combine(poisons), static (production, pair) => Emit(production, pair.Right ? pair.Left with { Program = pair.Left.Program is { } program ? program with { PoisonsMemory = true } : null } : pair.Left));
 
         // Kernels for accelerators where they can be compiled: another output, so that its presence touches nothing else.
         IncrementalValueProvider<bool> seesIlgpu = context.CompilationProvider

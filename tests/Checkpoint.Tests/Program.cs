@@ -8,6 +8,11 @@ public static class Program
 {
     public static int Main(string[] arguments)
     {
+        if (arguments is ["memory"])
+        {
+            return MemoryTests.Child();
+        }
+
         if (arguments is not ["train", string name, string folder, string steps])
         {
             Console.Error.WriteLine("usage: train SUBJECT FOLDER STEPS");

@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Text.Json;
+using System.Xml.Linq;
 
 namespace Shardwright.Cli.Tests;
 
@@ -154,6 +155,59 @@ public sealed class PlanTests
         Assert.Equal(microBatches, plan.GetProperty("microBatches").GetInt32());
         Assert.All(plan.GetProperty("ranks").EnumerateArray(), r => Assert.True(r.GetProperty("totalBytes").GetInt64() > 0));
     }
+
+    [Fact]
+    public void A_plan_that_does_not_fit_comes_with_changes_that_do()
+    {
+        string[] large = ["plan", s_gpt, "--mesh", "Dp2", "--device", "Rtx4090", "--set", "Layers=24", "Hidden=1024", "Heads=16", "Context=1024", "Batch=64", "Vocab=32768"];
+        JsonElement plan = Tool.Json(large);
+        long usable = plan.GetProperty("usableBytes").GetInt64();
+        Assert.Equal(23L << 30, usable);
+        Assert.True(plan.GetProperty("totalBytes").GetInt64() > usable);
+        JsonElement[] ways = [.. plan.GetProperty("waysOut").EnumerateArray()];
+        Assert.True(ways.Length >= 2);
+        string micro = ways.Select(w => w.GetProperty("change").GetString()!).First(c => c.StartsWith("MicroBatches = ", StringComparison.Ordinal))["MicroBatches = ".Length..];
+        foreach (string[] change in new[] { ["--micro-batches", micro], (string[])["--recompute", "auto"] })
+        {
+            JsonElement again = Tool.Json([.. large, .. change]);
+            Assert.InRange(again.GetProperty("totalBytes").GetInt64(), 1, usable);
+            Assert.Empty(again.GetProperty("waysOut").EnumerateArray());
+            Assert.Contains(ways, w => w.GetProperty("totalBytes").GetInt64() == again.GetProperty("totalBytes").GetInt64() && w.GetProperty("stepSeconds").GetDouble() == again.GetProperty("stepSeconds").GetDouble());
+        }
+
+        string text = Tool.Run(large).Output;
+        Assert.Contains("Rtx4090: DOES NOT FIT", text, StringComparison.Ordinal);
+        Assert.Equal(2, text.Split('\n').Count(l => l.Contains("would fit: ", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public void The_live_bytes_of_a_step_are_drawn()
+    {
+        string file = Path.Combine(Path.GetTempPath(), $"shardwright-{Guid.NewGuid():N}.svg");
+        try
+        {
+            JsonElement plan = Tool.Json("plan", s_gpt, "--mesh", "Pp2Dp2Tp2", "--svg", file);
+            XNamespace svg = "http://www.w3.org/2000/svg";
+            XDocument picture = XDocument.Load(file);
+            JsonElement[] points = [.. plan.GetProperty("timeline").EnumerateArray()];
+            Assert.Equal(points.Length, picture.Descendants(svg + "g").Count(g => (string?)g.Attribute("class") == "live"));
+            Assert.Contains(picture.Descendants(svg + "title"), t => t.Value.StartsWith("0F0: ", StringComparison.Ordinal) || t.Value.StartsWith("1F0: ", StringComparison.Ordinal));
+            Assert.Equal(plan.GetProperty("lowerBound").GetInt64(), points.Max(p => p.GetProperty("bytes").GetInt64()));
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+
+        Assert.Contains("--svg draws one model on one mesh", Tool.Refusal(ExitCodes.Usage, "plan", s_gpt, "--svg", file), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("--recompute", "some", "--recompute some: it is one of None, Selective, Full, Auto")]
+    [InlineData("--zero", "4", "--zero 4: it is one of None, OptimizerState, Gradients, Parameters")]
+    [InlineData("--precision", "fp8", "--precision fp8: it is one of Float32, BFloat16Mixed")]
+    public void A_mode_that_does_not_exist_is_named(string option, string value, string part) =>
+        Assert.Contains(part, Tool.Refusal(ExitCodes.Usage, "plan", s_gpt, "--mesh", "Tp2", option, value), StringComparison.Ordinal);
 
     private static JsonElement Parameter(JsonElement plan, string path) => plan.GetProperty("parameters").EnumerateArray().Single(p => p.GetProperty("path").GetString() == path);
 

@@ -28,6 +28,10 @@ public sealed partial class MarkedBlock(int hidden, int heads, float dropout)
 [ShardedOn<Dp2Tp2>(Name = "MeshSelective", MicroBatches = 2, Recompute = RecomputeMode.Selective)]
 [ShardedOn<Dp2Tp2>(Name = "MeshFull", MicroBatches = 2, Recompute = RecomputeMode.Full)]
 [ShardedOn<Tp2Dp2Tq2>(Name = "WideFull", Recompute = RecomputeMode.Full)]
+[ShardedOn<Pp2>(Name = "PipeNone", MicroBatches = 4)]
+[ShardedOn<Pp2>(Name = "PipeFull", MicroBatches = 4, Recompute = RecomputeMode.Full)]
+[ShardedOn<Pp2>(Name = "ZbNone", MicroBatches = 4, Schedule = PipelineSchedule.ZeroBubbleH1)]
+[ShardedOn<Pp2>(Name = "ZbFull", MicroBatches = 4, Schedule = PipelineSchedule.ZeroBubbleH1, Recompute = RecomputeMode.Full)]
 public sealed partial class RecomputeGpt
 {
     [Split("tp", dim: 0)] readonly Embedding tokens = new(ParityGpt.Vocab, ParityGpt.Hidden);
@@ -47,6 +51,7 @@ public sealed partial class RecomputeGpt
 [ShardedOn<One>]
 [ShardedOn<Dp2Tp2>(MicroBatches = 2)]
 [ShardedOn<Tp2Dp2Tq2>]
+[ShardedOn<Pp2>(MicroBatches = 4)]
 public sealed partial class MarkedGpt
 {
     [Split("tp", dim: 0)] readonly Embedding tokens = new(ParityGpt.Vocab, ParityGpt.Hidden);

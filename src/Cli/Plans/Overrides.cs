@@ -10,6 +10,7 @@ namespace Shardwright.Cli.Plans;
 /// <param name="Axes">--axis: sizes of axes.</param>
 /// <param name="Device">--device.</param>
 /// <param name="MicroBatches">--micro-batches.</param>
+/// <param name="Recompute">--recompute.</param>
 /// <param name="Zero">--zero.</param>
 /// <param name="Precision">--precision.</param>
 internal sealed record Overrides(
@@ -17,13 +18,16 @@ internal sealed record Overrides(
     IReadOnlyList<KeyValuePair<string, string>> Axes,
     string? Device,
     string? MicroBatches,
+    string? Recompute = null,
     string? Zero = null,
     string? Precision = null)
 {
+    private static readonly string[] s_recompute = ["None", "Selective", "Full", "Auto"], s_zero = ["None", "OptimizerState", "Gradients", "Parameters"], s_precision = ["Float32", "BFloat16Mixed", "BFloat16MixedFloat32Gradients"];
+
     /// <summary>As it is written on a command line, for messages; empty for none.</summary>
     public override string ToString() => string.Join(", ", Constants.Select(c => $"{c.Key} = {c.Value}").Concat(Axes.Select(a => $"axis {a.Key} = {a.Value}"))
         .Concat(Device is null ? [] : [$"device {Device}"]).Concat(MicroBatches is null ? [] : [$"{MicroBatches} micro-batches"])
-        .Concat(Zero is null ? [] : [$"Zero {Zero}"]).Concat(Precision is null ? [] : [Precision]));
+        .Concat(new[] { (Name: "recompute", Value: Recompute), (Name: "zero", Value: Zero), (Name: "precision", Value: Precision) }.Where(o => o.Value is not null).Select(o => $"{o.Name} {o.Value}")));
 
     /// <summary>The same model on the same mesh with these in place.</summary>
     public PlanTarget Apply(PlanTarget target, AssemblySet set)
@@ -34,9 +38,12 @@ internal sealed record Overrides(
             target.Model with { Layer = ConstantTable.With(target.Model.Layer, values) },
             target.On with
             {
-                Mesh = mesh, MicroBatches = MicroBatches is null ? target.On.MicroBatches : new Expression.Integer(Whole("--micro-batches ", MicroBatches), -1),
-                Zero = Zero is null ? target.On.Zero : Zero.Split(':')[0], ZeroAxis = Zero is null ? target.On.ZeroAxis : string.Join(':', Zero.Split(':').Skip(1)),
-                Precision = Precision ?? target.On.Precision,
+                Mesh = mesh,
+                MicroBatches = MicroBatches is null ? target.On.MicroBatches : new Expression.Integer(Whole("--micro-batches ", MicroBatches), -1),
+                Recompute = Member("--recompute", Recompute, s_recompute) ?? target.On.Recompute,
+                Zero = Member("--zero", Zero?.Split(':')[0], s_zero) ?? target.On.Zero,
+                ZeroAxis = Zero is null ? target.On.ZeroAxis : string.Join(':', Zero.Split(':').Skip(1)),
+                Precision = Member("--precision", Precision, s_precision) ?? target.On.Precision,
             },
             values.Count == 0 ? target.Layers : target.Layers.ToDictionary(l => l.Key, l => ConstantTable.With(l.Value, values), StringComparer.Ordinal));
     }
@@ -96,6 +103,9 @@ internal sealed record Overrides(
         const int MostRanks = 1 << 24;
         return ranks <= MostRanks ? axes : throw CliException.Usage($"--axis: these sizes make {ranks:0} ranks, and a mesh has at most {MostRanks}");
     }
+
+    private static string? Member(string option, string? value, string[] members) =>
+        value is null ? null : members.FirstOrDefault(m => string.Equals(m, value, StringComparison.OrdinalIgnoreCase)) ?? throw CliException.Usage($"{option} {value}: it is one of {string.Join(", ", members)}");
 
     private static long Whole(string option, string text) =>
         long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long number) && number is >= 1 and <= int.MaxValue

@@ -7,6 +7,9 @@ namespace Shardwright.Compiler.Pipelining;
 /// <param name="SlotOf">For each micro-batch its buffer; empty where there are none.</param>
 public sealed record SlotMap(int Count, EquatableArray<int> SlotOf)
 {
+    /// <summary>For each micro-batch the first and last line of its rank at which its buffer is needed.</summary>
+    public EquatableArray<(int Begin, int End)> Lives { get; init; }
+
     /// <summary>No buffers.</summary>
     public static SlotMap None { get; } = new(0, EquatableArray<int>.Empty);
 
@@ -28,7 +31,7 @@ public sealed record SlotMap(int Count, EquatableArray<int> SlotOf)
             slots[m] = slot;
         }
 
-        return new SlotMap(busyUntil.Count, slots.ToEquatable());
+        return new SlotMap(busyUntil.Count, slots.ToEquatable()) { Lives = lives.ToEquatable() };
     }
 }
 
@@ -98,6 +101,18 @@ public static class PipelineSlots
                         break;
                     default:
                         continue;
+                }
+            }
+        }
+
+        // What goes is written by the action itself, wherever its send stands.
+        foreach (EquatableArray<LoweredAction> lines in pipeline.Ranks)
+        {
+            for (int at = 0; at < lines.Count; at++)
+            {
+                if (lines[at] is { Kind: LoweredKind.Compute } line && line.Action != ActionKind.WeightGradient)
+                {
+                    (line.Action == ActionKind.Forward ? output : gradientOut).Extend(line.Stage, line.MicroBatch, at);
                 }
             }
         }

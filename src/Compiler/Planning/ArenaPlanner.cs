@@ -2,14 +2,17 @@ using System.Text;
 using Shardwright.Compiler.Graph;
 using Shardwright.Compiler.Memory;
 using Shardwright.Compiler.Pipelining;
+using Shardwright.Compiler.Sharding;
 
 namespace Shardwright.Compiler.Planning;
 
-/// <summary>Lays out the arena of each pipeline coordinate: state and blocks of its stages, then the step's scalars, the kernels' scratch, and the space
-/// that all its stages share.</summary>
+/// <summary>Lays out the arena of each pipeline coordinate: state of its stages, the step's scalars, the kernels' scratch, then the memory that its entries share: what lives within an
+/// action, and the blocks of the micro-batches.</summary>
 internal sealed class ArenaPlanner
 {
-    private static readonly MemorySpace[] s_slotted = { MemorySpace.Input, MemorySpace.Kept, MemorySpace.Output, MemorySpace.GradientIn, MemorySpace.GradientOut, MemorySpace.Deferred };
+    /// <summary>Most points of a timeline; of a longer one each point is the largest of a stretch.</summary>
+    private const int MostPoints = 160;
+
     private const int WordsOfALine = 12;
     private readonly IReadOnlyList<StageProgram> _programs;
     private readonly int _worldRanks;
@@ -23,66 +26,88 @@ internal sealed class ArenaPlanner
     }
 
     /// <summary>The arena of a model of one stage.</summary>
-    public RankPlan Single() => Finish(new List<ChunkPlan> { new(0, 0, 0, default, default, -1, -1) }, _programs[0].StateBytes, default, 0);
+    public RankPlan Single()
+    {
+        StageProgram program = _programs[0];
+        return Finish(
+            new List<ChunkPlan> { new(0, 0, 0, default, default, -1, -1) }, program.StateBytes, default, program.StepBytes, program.StepLowerBound,
+            program.Profile.Where(p => p.Entry == "Train").Select(p => new TimelinePoint(p.Where, p.Bytes)));
+    }
 
     /// <summary>The arenas of a pipeline, by coordinate.</summary>
     /// <param name="programOf">Program of each stage.</param>
     /// <param name="map">Layers on each stage.</param>
-    /// <param name="entries">Each entry's order, lowered.</param>
+    /// <param name="entries">Each entry's order, lowered; training first.</param>
     /// <param name="resultBytes">Size of the inference result, which every rank receives.</param>
     public EquatableArray<RankPlan> Pipeline(IReadOnlyList<int> programOf, StageMap map, IReadOnlyList<(string Entry, LoweredPipeline Order)> entries, long resultBytes)
     {
         ActionTable table = entries[0].Order.Table;
-        var slots = entries.Select(e => PipelineSlots.Assign(e.Order)).ToList();
-        var ranks = new List<RankPlan>();
-        for (int rank = 0; rank < table.Ranks.Count; rank++)
+        List<EquatableArray<StageSlots>> slots = entries.Select(e => PipelineSlots.Assign(e.Order)).ToList();
+        var peaks = new Dictionary<(int, string, Phase), long>();
+        for (int p = 0; p < _programs.Count; p++)
         {
-            long offset = 0;
-            var chunks = new List<ChunkPlan>();
-            var lines = entries.Select(_ => new List<string>()).ToList();
-            foreach (int stage in table.StagesOf(rank))
+            foreach (IGrouping<(string Entry, Phase Phase), ProfilePoint> phase in _programs[p].Profile.GroupBy(x => (x.Entry, x.Phase)))
             {
-                StageProgram program = _programs[programOf[stage]];
-                long state = offset;
-                offset += program.StateBytes;
-                var spaces = new List<SlotPlan>();
-                foreach (MemorySpace space in s_slotted)
-                {
-                    // What a stage hands to one on its own rank is copied at once: one block will do.
-                    long block = program.BlockOf(space);
-                    int count = block == 0 ? 0 : Math.Max(1, slots.Max(s => MapOf(s[stage], space).Count));
-                    spaces.Add(new SlotPlan(space, offset, block, count));
-                    offset += block * count;
-                    for (int e = 0; e < entries.Count; e++)
-                    {
-                        SlotMap of = MapOf(slots[e][stage], space);
-                        if (block > 0 && of.Count > 1)
-                        {
-                            lines[e].Add($"stage {stage} {space}: {string.Join(" ", of.SlotOf)}");
-                        }
-                    }
-                }
-
-                int before = stage == 0 ? -1 : table.RankOfStage[stage - 1], after = stage + 1 == table.Stages ? -1 : table.RankOfStage[stage + 1];
-                chunks.Add(new ChunkPlan(stage, programOf[stage], state, spaces.ToEquatable(), program.Stacks.Select(s => map.FirstLayer(s.Id, stage)).ToEquatable(), before, after));
+                peaks[(p, phase.Key.Entry, phase.Key.Phase)] = phase.Max(x => x.Bytes);
             }
-
-            EquatableArray<(string, EquatableArray<string>)> actions = entries.Select((e, i) => (e.Entry, lines[i].Concat(Lines(e.Order, rank)).ToEquatable())).ToEquatable();
-            ranks.Add(Finish(chunks, offset, actions, resultBytes));
         }
 
-        return ranks.ToEquatable();
+        return Enumerable.Range(0, table.Ranks.Count).Select(rank => Rank(rank, programOf, map, entries, slots, peaks, resultBytes)).ToEquatable();
     }
 
-    private static SlotMap MapOf(StageSlots slots, MemorySpace space) => space switch
+    private RankPlan Rank(
+        int rank, IReadOnlyList<int> programOf, StageMap map, IReadOnlyList<(string Entry, LoweredPipeline Order)> entries, List<EquatableArray<StageSlots>> slots, Dictionary<(int, string, Phase), long> peaks, long resultBytes)
     {
-        MemorySpace.Input => slots.Input,
-        MemorySpace.Kept => slots.Kept,
-        MemorySpace.Output => slots.Output,
-        MemorySpace.GradientIn => slots.GradientIn,
-        MemorySpace.GradientOut => slots.GradientOut,
-        _ => slots.Deferred,
+        ActionTable table = entries[0].Order.Table;
+        List<(int Stage, StageProgram Program)> stages = table.StagesOf(rank).Select(s => (s, _programs[programOf[s]])).ToList();
+        long state = stages.Sum(s => s.Program.StateBytes), free = state + ScalarBytes + _scratchBytes, offset = 0;
+        List<SlotLayout> layouts = entries.Select((e, i) => new SlotLayout(e.Entry, e.Order, slots[i], rank, stages)).ToList();
+        var chunks = new List<ChunkPlan>();
+        foreach ((int stage, StageProgram program) in stages)
+        {
+            int before = stage == 0 ? -1 : table.RankOfStage[stage - 1], after = stage + 1 == table.Stages ? -1 : table.RankOfStage[stage + 1];
+            chunks.Add(new ChunkPlan(stage, programOf[stage], offset, layouts.SelectMany(l => l.Of(stage, free)).ToEquatable(), program.Stacks.Select(s => map.FirstLayer(s.Id, stage)).ToEquatable(), before, after)
+            {
+                Steps = layouts.SelectMany(l => l.StepsOf(stage, free)).ToEquatable(),
+            });
+            offset += program.StateBytes;
+        }
+
+        long bound = ArenaLayout.Align(resultBytes);
+        var timeline = new List<TimelinePoint>();
+        var actions = new List<(string, EquatableArray<string>)>();
+        for (int e = 0; e < entries.Count; e++)
+        {
+            (string entry, LoweredPipeline order) = entries[e];
+            long[] live = layouts[e].Live();
+            for (int at = 0; at < order.Ranks[rank].Count; at++)
+            {
+                LoweredAction line = order.Ranks[rank][at];
+                long step = line.Kind != LoweredKind.Compute ? 0 : Phases(line.Action).Max(p => peaks.TryGetValue((programOf[line.Stage], entry, p), out long bytes) ? bytes : 0);
+                bound = Math.Max(bound, live[at] + step);
+                if (e == 0 && line.Kind == LoweredKind.Compute)
+                {
+                    timeline.Add(new TimelinePoint(order.Text(line), live[at] + step));
+                }
+            }
+
+            actions.Add((entry, SlotLines(entry, chunks).Concat(Lines(order, rank)).ToEquatable()));
+        }
+
+        return Finish(chunks, state, actions.ToEquatable(), Math.Max(ArenaLayout.Align(resultBytes), layouts.Max(l => l.Bytes)), bound, timeline);
+    }
+
+    private static IEnumerable<Phase> Phases(ActionKind kind) => kind switch
+    {
+        ActionKind.Forward => new[] { Phase.Forward },
+        ActionKind.InputGradient => new[] { Phase.InputGradient },
+        ActionKind.WeightGradient => new[] { Phase.WeightGradient },
+        _ => new[] { Phase.Backward, Phase.InputGradient, Phase.WeightGradient },
     };
+
+    /// <summary>The block of each micro-batch, where there are several.</summary>
+    private static IEnumerable<string> SlotLines(string entry, List<ChunkPlan> chunks) => chunks.SelectMany(c => c.Spaces.Where(s => s.Entry == entry && s.Slots > 1)
+        .Select(s => $"stage {c.Stage} {s.Space}: {string.Join(" ", s.SlotOf)}"));
 
     /// <summary>Actions and messages of a rank, some to a line. What is done once per step is in the text of the step.</summary>
     private static IEnumerable<string> Lines(LoweredPipeline order, int rank)
@@ -107,13 +132,25 @@ internal sealed class ArenaPlanner
         }
     }
 
-    private RankPlan Finish(List<ChunkPlan> chunks, long offset, EquatableArray<(string, EquatableArray<string>)> actions, long resultBytes)
+    /// <summary>Doubles of this rank and of all ranks of a group: sum and weight of the loss, a squared norm for each parameter group.</summary>
+    private long ScalarBytes => ArenaLayout.Align(8L * (_programs.Max(p => p.Groups.Count) + 4) * (_worldRanks + 1));
+
+    private RankPlan Finish(List<ChunkPlan> chunks, long state, EquatableArray<(string, EquatableArray<string>)> actions, long stepBytes, long bound, IEnumerable<TimelinePoint> timeline)
     {
-        // Doubles of this rank and of all ranks of a group: sum and weight of the loss, a squared norm for each parameter group.
-        int groups = _programs.Max(p => p.Groups.Count);
-        long scalars = offset, scalarBytes = ArenaLayout.Align(8L * (groups + 4) * (_worldRanks + 1));
-        long scratch = scalars + scalarBytes, step = scratch + _scratchBytes;
-        long stepBytes = Math.Max(ArenaLayout.Align(resultBytes), chunks.Max(c => _programs[c.Program].StepBytes));
-        return new RankPlan(chunks.ToEquatable(), scalars, scalarBytes, scratch, step, stepBytes, step + stepBytes, actions);
+        long scratch = state + ScalarBytes, step = scratch + _scratchBytes;
+        return new RankPlan(chunks.ToEquatable(), state, ScalarBytes, scratch, step, stepBytes, step + stepBytes, actions)
+        {
+            StateBytes = state,
+            LowerBound = step + bound,
+            Timeline = Shorten(timeline.Select(p => p with { Bytes = step + p.Bytes }).ToList()).ToEquatable(),
+        };
+    }
+
+    /// <summary>One point for neighbours that are alike, and of many the largest of each stretch.</summary>
+    private static IEnumerable<TimelinePoint> Shorten(List<TimelinePoint> points)
+    {
+        List<TimelinePoint> changes = points.Where((p, i) => i == 0 || p != points[i - 1]).ToList();
+        int stretch = Math.Max(1, (changes.Count + MostPoints - 1) / MostPoints);
+        return changes.Select((p, i) => (p, i)).GroupBy(x => x.i / stretch).Select(g => g.OrderByDescending(x => x.p.Bytes).First().p);
     }
 }

@@ -1,5 +1,6 @@
 using Shardwright.Compiler.Fusion;
 using Shardwright.Compiler.Graph;
+using Shardwright.Compiler.Sharding;
 
 namespace Shardwright.Compiler.Planning;
 
@@ -32,6 +33,9 @@ internal sealed class BufferTable
         _buffers.Add(new BufferPlan(_buffers.Count, unique, element, space, offset, length, stride, slots, category, comment));
         return _buffers.Count - 1;
     }
+
+    /// <summary>Says whose memory a buffer is.</summary>
+    public void Own(int id, string entry, Phase phase) => _buffers[id] = _buffers[id] with { Entry = entry, Phase = phase };
 
     /// <summary>Says that the first or last slot of a stack lies elsewhere.</summary>
     public void Join(int id, (MemorySpace, long)? head, (MemorySpace, long)? tail, int span) => _buffers[id] = _buffers[id] with { Head = head, Tail = tail, Span = span };

@@ -66,8 +66,10 @@ internal sealed partial class EntryBuilder
                 unique = name + n;
             }
 
+            statements.AddRange(DyingSlots(piece));
             methods.Add(new MethodPlan(unique, summary, piece.Stack is not null, statements.ToEquatable()));
             main.Add(new ProgramStatement.Call(methods.Count - 1, piece.Stack is { } stack ? _graph.Layers[stack.Id] : 0, piece.Region.Region.IsBackward));
+            main.AddRange(DyingAfter(piece));
         }
 
         EquatableArray<InputPlan> inputs = _graph.Inputs.Select(i => new InputPlan(Logical.Inputs[i.Input].Name, i.Tensor.Local.Element, i.Tensor.Logical.Dims, i.Tensor.Local.Dims, i.Tensor.Start.ToEquatable())).ToEquatable();
@@ -82,8 +84,14 @@ internal sealed partial class EntryBuilder
         var result = new List<ProgramStatement>();
         _current = piece.Id;
         Gather(piece, result);
-        foreach (FusedStep step in piece.Steps)
+        for (int i = 0; i < piece.Steps.Count; i++)
         {
+            if (i > 0)
+            {
+                result.AddRange(DyingAt(piece.Start + i));
+            }
+
+            FusedStep step = piece.Steps[i];
             if (step.Collective is { } collective)
             {
                 string ticket = KernelBuilder.Identifier(collective.Output.Name) + "Ready" + result.Count;
@@ -102,6 +110,7 @@ internal sealed partial class EntryBuilder
             result.Add(new ProgramStatement.Run(kernel, tensors.Select(Operand).ToEquatable(), Comment(output) + again, false) { IsAgain = again.Length > 0 });
         }
 
+        result.AddRange(DyingAt(piece.Start + piece.Steps.Count));
         foreach ((LocalTensor sum, double factor) in _graph.Losses)
         {
             if (PieceOf(sum) == piece)

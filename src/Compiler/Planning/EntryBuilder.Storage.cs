@@ -234,21 +234,37 @@ internal sealed partial class EntryBuilder
         return !several ? MemorySpace.Step : forward ? MemorySpace.Kept : MemorySpace.Deferred;
     }
 
+    /// <summary>The action of what lives within one.</summary>
+    private static Phase PhaseOf(Storage storage) => Enum.GetValues(typeof(Phase)).Cast<Phase>().First(p => (storage.Phases & (1 << (int)p)) != 0);
+
     private void LayOut()
     {
         List<Storage> used = _storages.Where(s => s.Last >= 0).ToList();
-        List<Storage> step = used.Where(s => SpaceOf(s) == MemorySpace.Step).ToList();
-        var places = step.Select((s, i) => (s, i)).ToDictionary(x => x.s, x => x.i);
-        var layout = ArenaLayout.Place(step.Select(s => new Block(Size(s) * BodySlots(s), s.First, s.Last)).ToList());
-        Bytes = layout.Bytes;
-        LowerBound = layout.LowerBound;
+        List<Storage> step = used.Where(s => SpaceOf(s) == MemorySpace.Step && s.Over is null).ToList();
+        var offsets = new Dictionary<Storage, long>();
+        foreach (IGrouping<Phase, Storage> phase in step.GroupBy(PhaseOf).OrderBy(p => p.Key))
+        {
+            List<Storage> own = phase.ToList();
+            Layout layout = ArenaLayout.Place(own.Select(s => new Block(Size(s) * BodySlots(s), s.First, s.Last)).ToList());
+            for (int i = 0; i < own.Count; i++)
+            {
+                offsets[own[i]] = layout.Offsets[i];
+            }
+
+            Steps.Add((phase.Key, layout.Bytes));
+            Bytes = Math.Max(Bytes, layout.Bytes);
+            LowerBound = Math.Max(LowerBound, layout.LowerBound);
+        }
+
+        MakeProfile(step);
         string prefix = _entry == "Train" ? "" : _entry.ToLowerInvariant();
         foreach (Storage storage in used)
         {
             string name = prefix.Length == 0 ? storage.Name : prefix + char.ToUpperInvariant(storage.Name[0]) + storage.Name.Substring(1);
             MemorySpace space = SpaceOf(storage);
-            long offset = space == MemorySpace.Step ? layout.Offsets[places[storage]] : Take(space, Size(storage) * BodySlots(storage));
+            long offset = space == MemorySpace.Step ? offsets[storage.Bottom] : Take(space, Size(storage) * BodySlots(storage));
             storage.Buffer = _buffers.Add(name, storage.Type.Element, space, offset, storage.Type.Count, Size(storage), Math.Max(1, BodySlots(storage)), storage.Category, storage.Comment);
+            _buffers.Own(storage.Buffer, _entry, space == MemorySpace.Step ? PhaseOf(storage) : Phase.Whole);
             if (storage.HasHead || storage.HasTail)
             {
                 (MemorySpace, long)? head = storage.HasHead ? Edge(storage, storage.IsGradient ? MemorySpace.GradientIn : MemorySpace.Input) : null;

@@ -76,6 +76,12 @@ internal sealed partial class EntryBuilder
     /// <summary>Lower bound on them.</summary>
     public long LowerBound { get; private set; }
 
+    /// <summary>Bytes that each action needs of the space Step.</summary>
+    public List<(Phase Phase, long Bytes)> Steps { get; } = new();
+
+    /// <summary>Live bytes of the space Step along the entry.</summary>
+    public List<ProfilePoint> Profile { get; } = new();
+
     /// <summary>Bytes of one micro-batch in the other spaces.</summary>
     public Dictionary<MemorySpace, long> Blocks { get; } = new();
 
@@ -105,6 +111,7 @@ internal sealed partial class EntryBuilder
         CollectUses();
         PlaceGathered();
         Lifetimes();
+        Overlay();
         LayOut();
         return Emit();
     }

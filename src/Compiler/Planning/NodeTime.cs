@@ -57,7 +57,7 @@ internal sealed class NodeTime
         {
             if (from[axis] != to[axis] && !_sharded.Axes[axis].IsMicroBatch)
             {
-                seconds += ReshardCost.Of(_sharded.Axes[axis], from[axis], to[axis], value.Type.With(_sharded.Local(value.Type, from, axis)).Bytes) * 1e-15;
+                seconds += ReshardCost.Of(_sharded.Axes[axis], from[axis], to[axis], value.Type.With(_sharded.Local(value.Type, from, axis)).Bytes) / ReshardCost.PerSecond;
             }
         }
 

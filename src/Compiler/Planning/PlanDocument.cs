@@ -41,9 +41,11 @@ public static class PlanDocument
         Line("mfu", Real(program.Forecast.Mfu));
         Line("waysOut", Rows(waysOut.Select(w => $"{{\"change\": {Quote(w.Change)}, \"totalBytes\": {w.ArenaBytes}, \"stepSeconds\": {Real(w.StepSeconds)}}}")));
         Line("totalBytes", program.ArenaBytes.ToString(CultureInfo.InvariantCulture));
+        Line("lowerBound", Number(Largest(program).LowerBound));
         Line("memory", MemoryText(program, Largest(program)));
+        Line("timeline", List(Largest(program).Timeline.Select(p => $"{{\"where\": {Quote(p.Where)}, \"bytes\": {p.Bytes}}}")));
         Line("ranks", Rows(program.Ranks.Select((rank, i) =>
-            $"{{\"coordinate\": {i}, \"stages\": {List(rank.Chunks.Select(c => Number(c.Stage)))}, \"totalBytes\": {rank.ArenaBytes}, \"memory\": {MemoryText(program, rank)}, \"flops\": {Flops(program, rank)}, "
+            $"{{\"coordinate\": {i}, \"stages\": {List(rank.Chunks.Select(c => Number(c.Stage)))}, \"totalBytes\": {rank.ArenaBytes}, \"lowerBound\": {rank.LowerBound}, \"memory\": {MemoryText(program, rank)}, \"flops\": {Flops(program, rank)}, "
             + $"\"parameters\": {Elements(program, rank)}, \"padding\": {Padding(program, rank)}, \"collectives\": {List(Collectives(program, rank, i))}}}")));
         Line("parameters", Rows(Parameters(program).Select(p =>
             $"{{\"path\": {Quote(p.Plan.Path)}, \"layers\": {p.Layers}, \"logical\": {List(p.Plan.Logical.Select(Number))}, \"local\": {List(p.Plan.Local.Select(Number))}, \"placement\": {Quote(p.Plan.Placements.Count == 0 ? "whole" : string.Join(", ", p.Plan.Placements.Select(x => $"{x.Axis}: {x.Placement}")))}}}")));
@@ -71,7 +73,7 @@ public static class PlanDocument
             [MemoryCategory.Parameters] = Kept(g => g.ParameterElements, g => g.Parameters),
             [MemoryCategory.Gradients] = Kept(g => g.GradientElements, g => g.Gradients),
             [MemoryCategory.OptimizerState] = Kept(g => g.StateElements, g => g.States.FirstOrDefault()),
-            [MemoryCategory.Communication] = rank.ScalarBytes + rank.Chunks.SelectMany(c => c.Spaces).Where(s => s.Space is not (MemorySpace.Kept or MemorySpace.Deferred)).Sum(s => s.BlockBytes * s.Slots),
+            [MemoryCategory.Communication] = rank.ScalarBytes + Covered(rank.Chunks.SelectMany(c => c.Spaces).Where(s => s.Entry == "Train" && s.Space is not (MemorySpace.Kept or MemorySpace.Deferred))),
             [MemoryCategory.Workspace] = program.ScratchBytesPerThread * program.MaxThreads,
         };
         memory[MemoryCategory.Activations] = rank.ArenaBytes - memory.Values.Sum();
@@ -85,6 +87,19 @@ public static class PlanDocument
             : (long)((double)held * group.Padding * BufferPlan.Width(stage.Buffers[like.Buffer].Element) / (group.Elements + group.Padding));
         return rank.Chunks.Select(c => program.Stages[c.Program]).Sum(stage => stage.Groups.Sum(g =>
             Of(stage, g, g.ParameterElements, g.Parameters) + Of(stage, g, g.GradientElements, g.Gradients) + Of(stage, g, g.StateElements, g.States.FirstOrDefault())));
+    }
+
+    /// <summary>Bytes that blocks take; what they share counts once.</summary>
+    private static long Covered(IEnumerable<SlotPlan> spaces)
+    {
+        long covered = 0, end = 0;
+        foreach ((long offset, long bytes) in spaces.SelectMany(s => s.Offsets.Select(o => (o, s.BlockBytes))).OrderBy(b => b.o))
+        {
+            covered += Math.Max(0, offset + bytes - Math.Max(end, offset));
+            end = Math.Max(end, offset + bytes);
+        }
+
+        return covered;
     }
 
     /// <summary>Elements of parameters that a rank holds.</summary>

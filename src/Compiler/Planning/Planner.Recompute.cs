@@ -13,15 +13,9 @@ public sealed partial class Planner
     private long Budget => _on.Mesh.Device.UsableBytes - _on.Mesh.Device.ReserveBytes;
 
     /// <summary>Rewrites the backward pass of a training graph as [Recompute] and the model's mode say.</summary>
-    private bool Recompute(ShardedGraph sharded, StageMap map, PipelineRequest.Answer request, int microBatches)
+    private void Recompute(ShardedGraph sharded, StageMap map, PipelineRequest.Answer request, int microBatches)
     {
         ModelGraph graph = sharded.Graph;
-        if (request.Table is not null && (_on.Recompute != "None" || graph.Recompute.Count > 0))
-        {
-            _findings.Add(Finding.At("SW2003", Site, $"recomputation of '{_model.Layer.ShortName}' on pipeline axis '{request.Axis}' is not planned by this version: leave Recompute out on '{_on.Mesh.ShortName}', or give the axis size 1"));
-            return false;
-        }
-
         bool Marked(Value value) => graph.Recompute.Any(r => IsUnder(value, r.Path));
         var kept = Recomputation.Kept(graph).ToList();
         foreach ((string path, string site) in graph.Recompute)
@@ -64,19 +58,17 @@ public sealed partial class Planner
                 break;
             case "Auto":
                 ImmutableArray<RecomputeChoice.Candidate> all = Order();
-                Apply(sharded, map, Without(all, Least(sharded, map, all.Length, n => Without(all, n), microBatches)));
+                Apply(sharded, map, Without(all, Least(sharded, map, all.Length, n => Without(all, n), request, microBatches)));
                 break;
             default:
                 Apply(sharded, map, Marked);
                 break;
         }
-
-        return true;
     }
 
     private static Recomputation Apply(ShardedGraph sharded, StageMap map, Func<Value, bool> again)
     {
-        Recomputation change = Recomputation.Apply(sharded, again);
+        Recomputation change = Recomputation.Apply(sharded, again, (made, reader) => made.Outputs[0].Stack >= 0 || map.StageOf(made) == map.StageOf(reader));
         foreach ((Node from, Node to) in change.Replaced.Where(r => r.From.Outputs[0].Stack < 0))
         {
             map.Put(to, map.StageOf(from));
@@ -86,7 +78,7 @@ public sealed partial class Planner
     }
 
     /// <summary>Fewest candidates without which training fits; all of them where even that does not. More dropped is less kept, so halving finds it.</summary>
-    private int Least(ShardedGraph sharded, StageMap map, int count, Func<int, Func<Value, bool>> without, int microBatches)
+    private int Least(ShardedGraph sharded, StageMap map, int count, Func<int, Func<Value, bool>> without, PipelineRequest.Answer request, int microBatches)
     {
         int low = 0, high = count;
         while (low < high)
@@ -94,7 +86,7 @@ public sealed partial class Planner
             _cancellation.ThrowIfCancellationRequested();
             int middle = (low + high) / 2;
             Recomputation change = Apply(sharded, map, without(middle));
-            bool fits = TrainingBytes(sharded, map, microBatches) <= Budget;
+            bool fits = TrainingBytes(sharded, map, request, microBatches) <= Budget;
             change.Undo();
             (low, high) = fits ? (low, middle) : (middle + 1, high);
         }
@@ -105,12 +97,25 @@ public sealed partial class Planner
     private static bool IsUnder(Value value, string path) =>
         value.Producer is { } producer && (path.Length == 0 ? value.Stack >= 0 || producer.Origin.Length > 0 : producer.Origin == path || producer.Origin.StartsWith(path + ".", StringComparison.Ordinal));
 
-    /// <summary>Bytes of a rank for training alone.</summary>
-    private long TrainingBytes(ShardedGraph sharded, StageMap map, int microBatches)
+    /// <summary>Bytes of the largest rank for training alone.</summary>
+    private long TrainingBytes(ShardedGraph sharded, StageMap map, PipelineRequest.Answer request, int microBatches)
     {
-        var stages = new StagePlanner(new List<TracedEntry> { new("Train", sharded.Graph, sharded, map, microBatches) }, _on.Optimizer, _on.Precision, _zero, false, false);
-        stages.Plan(0);
-        return new ArenaPlanner(stages.Programs, _on.Mesh.Ranks, ScratchBytesPerThread * Math.Max(1, _on.Mesh.Device.MaxThreads)).Single().ArenaBytes;
+        var train = new TracedEntry("Train", sharded.Graph, sharded, map, microBatches);
+        var stages = new StagePlanner(new List<TracedEntry> { train }, _on.Optimizer, _on.Precision, _zero, request.Table is not null, request.Table?.SplitsBackward ?? false);
+        int[] programOf = Enumerable.Range(0, request.Cut.Stages).Select(stages.Plan).ToArray();
+        if (stages.Unroutable.Count > 0)
+        {
+            return long.MaxValue;
+        }
+
+        var arenas = new ArenaPlanner(stages.Programs, _on.Mesh.Ranks, ScratchBytesPerThread * Math.Max(1, _on.Mesh.Device.MaxThreads));
+        if (request.Table is not { } table)
+        {
+            return arenas.Single().ArenaBytes;
+        }
+
+        LoweredPipeline order = PipelineLowering.Lower(table, Edges(train, stages, programOf), s_lowering);
+        return arenas.Pipeline(programOf, map, new[] { (train.Name, order) }, 0).Max(r => r.ArenaBytes);
     }
 
 }

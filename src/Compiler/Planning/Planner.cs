@@ -23,6 +23,8 @@ public sealed partial class Planner
     /// <summary>Scratch of one thread, as Shardwright.Execution.ThreadTeam.ScratchBytes.</summary>
     public const long ScratchBytesPerThread = 2 << 20;
 
+    private static readonly LoweringOptions s_lowering = new(ShareLoss: false);
+
     private readonly ModelDefinition _model;
     private readonly Func<string, LayerDefinition?> _layers;
     private readonly ShardedOnDefinition _on;
@@ -145,11 +147,12 @@ public sealed partial class Planner
 
         if (name == "Train")
         {
-            if (!ReadZero(sharded) || !Recompute(sharded, map, request, microBatches))
+            if (!ReadZero(sharded))
             {
                 return false;
             }
 
+            Recompute(sharded, map, request, microBatches);
             _train = sharded;
         }
 
@@ -204,13 +207,8 @@ public sealed partial class Planner
         var orders = new List<(string, LoweredPipeline)>();
         foreach (TracedEntry entry in entries)
         {
-            EquatableArray<StageEdge> edges = Enumerable.Range(0, table.Stages - 1).Select(s =>
-            {
-                EquatableArray<BoundaryPlan> passing = stages.Programs[programOf[s]].Entries.First(e => e.Name == entry.Name).Boundaries;
-                return new StageEdge(s, s + 1, passing.Where(b => !b.Arrives && !b.IsGradient).Sum(b => b.Bytes), passing.Any(b => b.Arrives && b.IsGradient));
-            }).ToEquatable();
             ActionTable order = entry.Name == "Train" ? table : ForwardOnly(table, entry.MicroBatches);
-            (LoweredPipeline? proven, Standstill? standstill) = PipelineProof.Lower(order, edges, new LoweringOptions(ShareLoss: false), _cancellation, l => world.Check(entry.Name, l, _cancellation));
+            (LoweredPipeline? proven, Standstill? standstill) = PipelineProof.Lower(order, Edges(entry, stages, programOf), s_lowering, _cancellation, l => world.Check(entry.Name, l, _cancellation));
             if (proven is null)
             {
                 _findings.Add(Finding.At("SW2007", Site, $"{entry.Name} of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' would stand still with schedule '{table.Name}': {standstill!.Message}"));
@@ -235,6 +233,13 @@ public sealed partial class Planner
     }
 
     private static long TiedBytes(StageProgram stage, string path) => stage.Groups.Where(g => g.Tied == path).Sum(g => g.Gradients.Length * BufferPlan.Width(stage.Buffers[g.Gradients.Buffer].Element));
+
+    /// <summary>What passes from each stage to the next.</summary>
+    private static List<StageEdge> Edges(TracedEntry entry, StagePlanner stages, int[] programOf) => Enumerable.Range(0, programOf.Length - 1).Select(s =>
+    {
+        EquatableArray<BoundaryPlan> passing = stages.Programs[programOf[s]].Entries.First(e => e.Name == entry.Name).Boundaries;
+        return new StageEdge(s, s + 1, passing.Where(b => !b.Arrives && !b.IsGradient).Sum(b => b.Bytes), passing.Any(b => b.Arrives && b.IsGradient));
+    }).ToList();
 
     /// <summary>The order of a pass without backward: the forward actions of the schedule, or, for one micro-batch, stage after stage.</summary>
     private static ActionTable ForwardOnly(ActionTable table, int microBatches) => table with

@@ -67,6 +67,12 @@ public enum MemorySpace
 /// <param name="Comment">Local shape and placements, for the reader: <c>[2048, 128], rows split over dp</c>.</param>
 public sealed record BufferPlan(int Id, string Name, DType Element, MemorySpace Space, long Offset, long Length, long Stride, int Slots, MemoryCategory Category, string Comment)
 {
+    /// <summary>Entry whose memory it is; empty for what is kept from step to step.</summary>
+    public string Entry { get; init; } = "";
+
+    /// <summary>Action of a stage within which it lives, where it lives within one.</summary>
+    public Phase Phase { get; init; }
+
     /// <summary>Where slot 0 of a stack lies that is handed from layer to layer, where it arrives from another stage: space and offset.</summary>
     public (MemorySpace Space, long Offset)? Head { get; init; }
 
@@ -171,6 +177,11 @@ public abstract record ProgramStatement
     /// <summary>Sets elements to zero.</summary>
     public sealed record Clear(OperandPlan Operand, string Comment) : ProgramStatement;
 
+    /// <summary>Memory that nothing needs from here on: where a debugging build fills it.</summary>
+    /// <param name="Operand">The memory, or a slot of it.</param>
+    /// <param name="Slots">All of that many slots; 0 for the operand alone.</param>
+    public sealed record Dies(OperandPlan Operand, int Slots) : ProgramStatement;
+
     /// <summary>Adds a contribution to an accumulated gradient: overwrites at micro-batch 0, adds afterwards.</summary>
     public sealed record Accumulate(OperandPlan Gradient, OperandPlan Contribution, bool OnlyFirstMicroBatch, string Comment) : ProgramStatement;
 }
@@ -272,6 +283,18 @@ public sealed record ParameterGroup(
     public long StateElements => States.Sum(s => s.Length) * Buckets;
 }
 
+/// <summary>How much of the space Step is live at one position of an entry.</summary>
+/// <param name="Entry">Train, Evaluate or Infer.</param>
+/// <param name="Phase">Action of the stage.</param>
+/// <param name="Where">Method; empty where none is printed.</param>
+/// <param name="Bytes">Live bytes.</param>
+public sealed record ProfilePoint(string Entry, Phase Phase, string Where, long Bytes);
+
+/// <summary>How much of a rank's arena is live at one point of a training step.</summary>
+/// <param name="Where">Method, or action of a pipeline.</param>
+/// <param name="Bytes">Live bytes, parameters, gradients and optimizer state included.</param>
+public sealed record TimelinePoint(string Where, long Bytes);
+
 /// <summary>The program of a stage: its memory by space, and the methods of its entries. Equal stages share one.</summary>
 /// <param name="Name">Name of its class: Stage0.</param>
 /// <param name="Buffers">Its buffers by id.</param>
@@ -279,9 +302,9 @@ public sealed record ParameterGroup(
 /// <param name="Parameters">Its parameters, in order of their declaration.</param>
 /// <param name="Groups">Parameters that are reduced, measured and updated together.</param>
 /// <param name="StateBytes">Size of the space State.</param>
-/// <param name="StepBytes">Size that it needs of the space Step: the largest of its entries.</param>
+/// <param name="StepBytes">Size that it needs of the space Step: the largest of its entries and actions.</param>
 /// <param name="StepLowerBound">Largest sum of live bytes of that space: no layout is smaller.</param>
-/// <param name="Blocks">Bytes of one micro-batch in each space that has a block for each.</param>
+/// <param name="Blocks">For each entry the bytes of one micro-batch in each space that has a block for each.</param>
 /// <param name="Stacks">Paths of the stacks of which it runs a part that does not begin with layer 0 on every stage, with their ids.</param>
 public sealed record StageProgram(
     string Name,
@@ -292,19 +315,32 @@ public sealed record StageProgram(
     long StateBytes,
     long StepBytes,
     long StepLowerBound,
-    EquatableArray<(MemorySpace Space, long Bytes)> Blocks,
+    EquatableArray<(string Entry, MemorySpace Space, long Bytes)> Blocks,
     EquatableArray<(int Id, string Path)> Stacks)
 {
-    /// <summary>Bytes of one micro-batch in a space.</summary>
-    public long BlockOf(MemorySpace space) => Blocks.FirstOrDefault(b => b.Space == space).Bytes;
+    /// <summary>Live bytes of the space Step along its entries.</summary>
+    public EquatableArray<ProfilePoint> Profile { get; init; }
+
+    /// <summary>For each entry and action the bytes that it needs of the space Step.</summary>
+    public EquatableArray<(string Entry, Phase Phase, long Bytes)> Steps { get; init; }
+
+    /// <summary>Bytes of one micro-batch of an entry in a space.</summary>
+    public long BlockOf(string entry, MemorySpace space) => Blocks.FirstOrDefault(b => b.Entry == entry && b.Space == space).Bytes;
 }
 
 /// <summary>A space of a stage that has one block for each micro-batch that is under way.</summary>
+/// <param name="Entry">Entry whose micro-batches they are.</param>
 /// <param name="Space">Which.</param>
-/// <param name="Offset">Bytes from the start of the arena to its first block.</param>
 /// <param name="BlockBytes">Size of a block.</param>
-/// <param name="Slots">Number of blocks.</param>
-public sealed record SlotPlan(MemorySpace Space, long Offset, long BlockBytes, int Slots);
+/// <param name="Offsets">Bytes from the start of the arena to each block. Blocks that are never in use at the same time may share memory.</param>
+public sealed record SlotPlan(string Entry, MemorySpace Space, long BlockBytes, EquatableArray<long> Offsets)
+{
+    /// <summary>For each micro-batch its block; empty where all have the first.</summary>
+    public EquatableArray<int> SlotOf { get; init; }
+
+    /// <summary>Number of blocks.</summary>
+    public int Slots => Offsets.Count;
+}
 
 /// <summary>A stage in the arena of its rank.</summary>
 /// <param name="Stage">Number of the stage, from 0.</param>
@@ -314,7 +350,11 @@ public sealed record SlotPlan(MemorySpace Space, long Offset, long BlockBytes, i
 /// <param name="FirstLayers">For each stack of its program: number of its first layer here.</param>
 /// <param name="Previous">Pipeline coordinate of the stage before; −1 for none.</param>
 /// <param name="Next">Pipeline coordinate of the stage after; −1 for none.</param>
-public sealed record ChunkPlan(int Stage, int Program, long StateOffset, EquatableArray<SlotPlan> Spaces, EquatableArray<int> FirstLayers, int Previous, int Next);
+public sealed record ChunkPlan(int Stage, int Program, long StateOffset, EquatableArray<SlotPlan> Spaces, EquatableArray<int> FirstLayers, int Previous, int Next)
+{
+    /// <summary>For each entry and action: where what lives within it lies, bytes from the start of the arena.</summary>
+    public EquatableArray<(string Entry, Phase Phase, long Offset)> Steps { get; init; }
+}
 
 /// <summary>A parameter that several stages hold: a copy on each, their gradients summed once per step.</summary>
 /// <param name="Path">Its path.</param>
@@ -340,11 +380,21 @@ public sealed record PipelinePlan(string Axis, string Schedule, int Ranks, int S
 /// <param name="ScalarOffset">Where the step's scalars for collectives lie.</param>
 /// <param name="ScalarBytes">Their size.</param>
 /// <param name="ScratchOffset">Where the kernels' scratch lies.</param>
-/// <param name="StepOffset">Where the space Step starts, which its stages share.</param>
+/// <param name="StepOffset">Where the memory of an entry starts: the space Step, and the blocks of the micro-batches in a pipeline. Entries share it.</param>
 /// <param name="StepBytes">Its size.</param>
 /// <param name="ArenaBytes">Size of the arena.</param>
 /// <param name="Actions">For each entry, what the rank does, in the notation of the schedules: <c>0RECV_F1 0F1 0SEND_F1</c>. Empty for a model of one stage.</param>
-public sealed record RankPlan(EquatableArray<ChunkPlan> Chunks, long ScalarOffset, long ScalarBytes, long ScratchOffset, long StepOffset, long StepBytes, long ArenaBytes, EquatableArray<(string Entry, EquatableArray<string> Actions)> Actions);
+public sealed record RankPlan(EquatableArray<ChunkPlan> Chunks, long ScalarOffset, long ScalarBytes, long ScratchOffset, long StepOffset, long StepBytes, long ArenaBytes, EquatableArray<(string Entry, EquatableArray<string> Actions)> Actions)
+{
+    /// <summary>Largest sum of live bytes at any point of any entry: no layout of these blocks is smaller.</summary>
+    public long LowerBound { get; init; }
+
+    /// <summary>Bytes at the start of the arena that are kept from step to step.</summary>
+    public long StateBytes { get; init; }
+
+    /// <summary>Live bytes along a training step.</summary>
+    public EquatableArray<TimelinePoint> Timeline { get; init; }
+}
 
 /// <summary>The programs of a mesh: ranks with one pipeline coordinate run the same one, and differ in their other coordinates.</summary>
 /// <param name="Model">Full name of the model class.</param>
@@ -380,6 +430,9 @@ public sealed record RankProgram(
 
     /// <summary>Whether it can be emitted for the backends there are.</summary>
     public bool Runs => Precision == "Float32";
+
+    /// <summary>Whether memory is filled with NaN where it dies, when the world asks for that: for debugging this compiler.</summary>
+    public bool PoisonsMemory { get; init; }
 
     /// <summary>What it asks of its device.</summary>
     public PlanForecast Forecast { get; init; } = new("", long.MaxValue, 0, 0, 0, 0, 0, 0);

@@ -40,7 +40,7 @@ internal sealed class StagePlanner
     /// <summary>Values that could not be routed; empty where all went well.</summary>
     public List<Unroutable> Unroutable { get; } = new();
 
-    /// <summary>Plans a stage; returns the position of its program.</summary>
+    /// <summary>Plans a stage, after those before it; returns the position of its program.</summary>
     public int Plan(int stage)
     {
         if (Inner(stage) is not { } alike)
@@ -75,7 +75,9 @@ internal sealed class StagePlanner
 
         ParameterLayout parameters = ParameterLayout.Make(train, buffers, _optimizer, _precision, stage, Tied, _zero);
         var entries = new List<EntryPlan>();
-        var blocks = new SortedDictionary<MemorySpace, long>();
+        var blocks = new List<(string, MemorySpace, long)>();
+        var steps = new List<(string, Phase, long)>();
+        var profile = new List<ProfilePoint>();
         long step = 0, bound = 0;
         foreach (TracedEntry entry in _entries)
         {
@@ -89,16 +91,15 @@ internal sealed class StagePlanner
             entries.Add(builder.Build());
             step = Math.Max(step, builder.Bytes);
             bound = Math.Max(bound, builder.LowerBound);
-            foreach (KeyValuePair<MemorySpace, long> block in builder.Blocks)
-            {
-                blocks[block.Key] = Math.Max(blocks.TryGetValue(block.Key, out long larger) ? larger : 0, block.Value);
-            }
+            profile.AddRange(builder.Profile);
+            blocks.AddRange(builder.Blocks.OrderBy(b => b.Key).Select(b => (entry.Name, b.Key, b.Value)));
+            steps.AddRange(builder.Steps.Select(s => (entry.Name, s.Phase, s.Bytes)));
         }
 
         EquatableArray<(int, string)> stacks = _pipelined ? _entries[0].Graph.Stacks.Where(s => _entries[0].Map.Layers(s.Id, stage) > 0).Select(s => (s.Id, s.Path)).ToEquatable() : default;
         var program = new StageProgram(
             "", buffers.Buffers, entries.ToEquatable(), parameters.Parameters.ToEquatable(), parameters.Groups.ToEquatable(), parameters.Bytes, step, bound,
-            blocks.Select(b => (b.Key, b.Value)).ToEquatable(), stacks);
+            blocks.ToEquatable(), stacks) { Profile = profile.ToEquatable(), Steps = steps.ToEquatable() };
         int same = _programs.FindIndex(p => p with { Name = "" } == program);
         if (same >= 0)
         {

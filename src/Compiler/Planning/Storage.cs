@@ -49,6 +49,19 @@ internal sealed class Storage
     /// <summary>Whether what arrives and goes is a gradient.</summary>
     public bool IsGradient { get; set; }
 
+    /// <summary>The storage that it lies over: one of the same size that dies where this one begins.</summary>
+    public Storage? Over { get; private set; }
+
+    /// <summary>The storage at the bottom, which has the memory.</summary>
+    public Storage Bottom => Over?.Bottom ?? this;
+
+    /// <summary>Lays it over another storage, which then lives as long as both.</summary>
+    public void LieOver(Storage dying)
+    {
+        Over = dying;
+        Bottom.Touch(First, Last);
+    }
+
     public void Touch(int first, int last)
     {
         First = Math.Min(First, first);

@@ -7,7 +7,7 @@ namespace Shardwright.Compiler.Planning;
 internal sealed class WaysOut
 {
     /// <summary>Most plans that are made in search of a way.</summary>
-    private const int MostPlans = 24;
+    private const int MostPlans = 12;
 
     private const int MostDoublings = 12;
     private static readonly string[] s_zeroStages = { "OptimizerState", "Gradients", "Parameters" };

@@ -8,12 +8,14 @@ public sealed class Recomputation
 {
     private readonly ShardedGraph _sharded;
     private readonly Func<Value, bool> _again;
+    private readonly Func<Node, Node, bool> _together;
     private readonly List<(Region Region, List<Node> Nodes)> _before = new();
     private readonly int _values;
     private int _nextNode;
 
-    private Recomputation(ShardedGraph sharded, Func<Value, bool> again)
+    private Recomputation(ShardedGraph sharded, Func<Value, bool> again, Func<Node, Node, bool> together)
     {
+        _together = together;
         _sharded = sharded;
         _again = again;
         _values = sharded.Graph.Values.Count;
@@ -23,10 +25,11 @@ public sealed class Recomputation
     /// <summary>Changes the backward regions of a joint graph that has its placements.</summary>
     /// <param name="sharded">The graph.</param>
     /// <param name="again">Which computed values of the forward pass are made again where backward needs them; all others are kept.</param>
+    /// <param name="together">Whether a node and one that reads it run on the same stage: what arrives from another stage is kept as it arrived, never made again from what only that one has.</param>
     /// <returns>The change, which can be undone.</returns>
-    public static Recomputation Apply(ShardedGraph sharded, Func<Value, bool> again)
+    public static Recomputation Apply(ShardedGraph sharded, Func<Value, bool> again, Func<Node, Node, bool> together)
     {
-        var change = new Recomputation(sharded, again);
+        var change = new Recomputation(sharded, again, together);
         foreach (Region region in sharded.Graph.Regions.Where(r => r.IsBackward))
         {
             change.Rewrite(region);
@@ -73,7 +76,7 @@ public sealed class Recomputation
         foreach (Node node in before)
         {
             // Right before its first use: then nothing is made earlier, and kept longer, than it must.
-            ImmutableArray<Value> inputs = node.Inputs.Select(v => Make(v, region, made, nodes)).ToImmutableArray();
+            ImmutableArray<Value> inputs = node.Inputs.Select(v => Make(v, node, region, made, nodes)).ToImmutableArray();
             if (inputs.SequenceEqual(node.Inputs))
             {
                 nodes.Add(node);
@@ -99,20 +102,20 @@ public sealed class Recomputation
         }
     }
 
-    private Value Make(Value value, Region region, Dictionary<Value, Value> made, List<Node> nodes)
+    private Value Make(Value value, Node reader, Region region, Dictionary<Value, Value> made, List<Node> nodes)
     {
+        if (!CanMake(_sharded.Graph, value, region) || !_again(value) || !_together(value.Producer!, reader))
+        {
+            return value;
+        }
+
         if (made.TryGetValue(value, out Value? known))
         {
             return known;
         }
 
-        if (!CanMake(_sharded.Graph, value, region) || !_again(value))
-        {
-            return value;
-        }
-
         Node original = value.Producer!;
-        ImmutableArray<Value> inputs = original.Inputs.Select(v => Make(v, region, made, nodes)).ToImmutableArray();
+        ImmutableArray<Value> inputs = original.Inputs.Select(v => Make(v, original, region, made, nodes)).ToImmutableArray();
         ImmutableArray<Value> outputs = original.Outputs.Select(o => Copy(o, region)).ToImmutableArray();
         var copy = new Node(_nextNode++, original.Op, inputs, outputs, original.Origin, original.Source, original.Site, false) { IsAgain = true };
         for (int i = 0; i < outputs.Length; i++)

@@ -2,14 +2,17 @@ using Shardwright.Compiler.Graph;
 
 namespace Shardwright.Compiler.Sharding;
 
-/// <summary>Price of changing a placement on one axis, in femtoseconds; ties break on small fixed numbers, so results never wobble.</summary>
+/// <summary>Price of changing a placement on one axis, in tenths of a picosecond; ties break on small fixed numbers, so results never wobble.</summary>
 public static class ReshardCost
 {
+    /// <summary>Units of a second.</summary>
+    public const double PerSecond = 1e13;
+
     /// <summary>More than any sum of real costs; still safe to add many times.</summary>
     public const long Impossible = 1L << 54;
 
     /// <summary>Added for every change of placement, free ones too: of two plans that take equally long the one with fewer changes wins.</summary>
-    public const long Step = 1_000_000;
+    public const long Step = 10_000;
 
     /// <summary>Predicted time of a collective: α per hop and bytes over β (ring).</summary>
     /// <param name="axis">The axis.</param>
@@ -35,8 +38,11 @@ public static class ReshardCost
             (PlacementKind.Partial, PlacementKind.Broadcast) => CollectiveTime.RingAllReduce(axis.Parts, bytes, axis.LatencySeconds, axis.BytesPerSecond),
             _ => 0,
         };
-        return (long)Math.Min(seconds * 1e15, Impossible / 1024) + Step;
+        return Units(seconds) + Step;
     }
+
+    /// <summary>A time in units, at most 1.76 s: what a single change costs in any plan that is worth having.</summary>
+    public static long Units(double seconds) => (long)Math.Min(seconds * PerSecond, Impossible / 1024);
 
     /// <summary>Bytes that one rank sends.</summary>
     public static long BytesPerRank(ShardAxis axis, Placement from, Placement to, long bytes)

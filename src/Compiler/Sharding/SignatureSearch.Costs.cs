@@ -14,7 +14,7 @@ public sealed partial class SignatureSearch
         }
 
         double bytes = (double)_bytes[value.Id] / (home.IsSplit ? _sharded.Axes[axis].Parts : 1);
-        return Times(Weight(new[] { value }), (long)Math.Min(bytes * _freedom.SecondsPerByte * 1e15, ReshardCost.Impossible / 1024));
+        return Times(Weight(new[] { value }), ReshardCost.Units(bytes * _freedom.SecondsPerByte));
     }
 
     private long[] NodeCosts(Node node, ImmutableArray<Signature> signatures, int axis)
@@ -63,7 +63,7 @@ public sealed partial class SignatureSearch
         {
             bool split = signature.Inputs.Concat(signature.Outputs).Any(p => p.IsSplit);
             double seconds = node.Op.Flops(local) / _flopsPerSecond / (split ? along.Parts : 1);
-            cost = (long)Math.Min(seconds * 1e15, ReshardCost.Impossible / 1024);
+            cost = ReshardCost.Units(seconds);
         }
 
         if (signature.Communicates)
@@ -73,7 +73,7 @@ public sealed partial class SignatureSearch
             cost += ReshardCost.Of(along, Placement.Partial, Placement.Broadcast, rows) + ReshardCost.Of(along, Placement.Partial, Placement.Broadcast, 2 * rows);
         }
 
-        return Weight(node.Inputs.Concat(node.Outputs)) * cost;
+        return Times(Weight(node.Inputs.Concat(node.Outputs)), cost);
     }
 
     private long Cost(int axis, Value value, Placement from, Placement to)
@@ -107,12 +107,12 @@ public sealed partial class SignatureSearch
         }
 
         // The reduction of all gradients waits for the end of the step, where it is one large collective instead of many small ones.
-        long cost = layers * Cost(axis, pair.Gradient, gradient, parameter);
+        long cost = Times(layers, Cost(axis, pair.Gradient, gradient, parameter));
         return gradient.IsPartial && parameter.IsBroadcast ? Math.Max(0, cost - 2 * layers * ReshardCost.Step) : cost;
     }
 
-    /// <summary>What cannot be is not more so for many layers: sums of it must not wrap around.</summary>
-    private static long Times(long weight, long cost) => cost >= ReshardCost.Impossible ? ReshardCost.Impossible : weight * cost;
+    /// <summary>What cannot be is not more so for many layers, and what can be never costs as much: sums must not wrap around.</summary>
+    private static long Times(long weight, long cost) => cost >= ReshardCost.Impossible ? ReshardCost.Impossible : Math.Min(weight * cost, ReshardCost.Impossible / 2);
 
     /// <summary>How often an edge is paid per step: once per layer of its stack.</summary>
     private long Weight(IEnumerable<Value> values)

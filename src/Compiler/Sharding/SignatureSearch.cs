@@ -7,7 +7,7 @@ namespace Shardwright.Compiler.Sharding;
 public sealed partial class SignatureSearch
 {
     /// <summary>Keeps a parameter where its annotation put it: moving it is possible, never attractive.</summary>
-    private const long MoveParameter = 1_000_000_000_000_000;
+    private const long MoveParameter = 10_000_000_000_000;
 
     /// <summary>Keeps what a data axis split as it is: gathering a small batch, so that every rank computes all of it, would save a reduction of
     /// gradients, and is not what a data axis is for.</summary>

@@ -16,14 +16,16 @@ internal static class PipelinePrinter
             return $"private readonly SlotSlice<{type}> {b.Name} = {Body(b, type)};{comment}";
         }
 
-        string body = b.Space == MemorySpace.Step ? $"at.StepBody<{type}>({b.Offset}, {b.Length}, {b.Stride}, {b.Slots})" : Body(b, type);
-        string End((MemorySpace Space, long Offset)? end) => end is { } e ? $"at.Slots<{type}>(SlotKind.{e.Space}, {e.Offset}, {b.Length})" : "null";
+        string body = b.Space == MemorySpace.Step ? $"at.StepBody<{type}>({Own(b)}, PipelinePhase.{b.Phase}, {b.Offset}, {b.Length}, {b.Stride}, {b.Slots})" : Body(b, type);
+        string End((MemorySpace Space, long Offset)? end) => end is { } e ? $"at.Slots<{type}>({Own(b)}, SlotKind.{e.Space}, {e.Offset}, {b.Length})" : "null";
         return $"private readonly CarrySlice<{type}> {b.Name} = StageMemory.Carry({End(b.Head)}, {body}, {End(b.Tail)}, {b.Span});{comment}";
     }
 
     private static string Body(BufferPlan b, string type) => b.IsStack || b.Slots > 1
-        ? $"at.Slots<{type}>(SlotKind.{b.Space}, {b.Offset}, {b.Length}, {b.Stride}, {b.Slots})"
-        : $"at.Slots<{type}>(SlotKind.{b.Space}, {b.Offset}, {b.Length})";
+        ? $"at.Slots<{type}>({Own(b)}, SlotKind.{b.Space}, {b.Offset}, {b.Length}, {b.Stride}, {b.Slots})"
+        : $"at.Slots<{type}>({Own(b)}, SlotKind.{b.Space}, {b.Offset}, {b.Length})";
+
+    private static string Own(BufferPlan b) => "PipelineEntry." + b.Entry;
 
     private static string Lives(BufferPlan b) => (b.Head, b.Tail) switch
     {

@@ -1,5 +1,6 @@
 using Shardwright.Compiler.Graph;
 using Shardwright.Compiler.Planning;
+using Shardwright.Compiler.Sharding;
 using static Shardwright.Generators.Printing.RankPrinter;
 
 namespace Shardwright.Generators.Printing;
@@ -106,9 +107,12 @@ internal static class PipelineRankPrinter
             w.Line("    {");
             foreach (ChunkPlan chunk in rank.Chunks)
             {
-                string spaces = string.Concat(chunk.Spaces.Select(s => $", new({s.Offset}, {s.BlockBytes})"));
-                string slots = string.Join(", ", chunk.Spaces.Where(s => s.Slots > 0).Select(s => $"{s.Slots} × {s.Space} {Text.Size(s.BlockBytes)}"));
-                w.Line($"        new StageMemory({chunk.StateOffset}, {rank.StepOffset}, new[] {{ {string.Join(", ", chunk.FirstLayers)} }}{spaces}), // stage {chunk.Stage}: {slots}".Replace("new[] {  }", "null"));
+                string slots = string.Join(", ", chunk.Spaces.Where(s => s.Entry == "Train" && s.Slots > 0).Select(s => $"{s.Slots} × {s.Space} {Text.Size(s.BlockBytes)}"));
+                w.Line($"        new StageMemory({chunk.StateOffset}, {(chunk.FirstLayers.Count == 0 ? "null" : $"new[] {{ {string.Join(", ", chunk.FirstLayers)} }}")}, // stage {chunk.Stage}: {slots}");
+                foreach ((string Name, string Text) entry in Entries(chunk))
+                {
+                    w.Line($"            {entry.Text} // {entry.Name}");
+                }
             }
 
             w.Line("    },");
@@ -142,6 +146,19 @@ internal static class PipelineRankPrinter
 
         w.Close(";");
         w.Line();
+    }
+
+    /// <summary>For each entry where its actions have their memory, then the blocks of its micro-batches, space by space.</summary>
+    private static IEnumerable<(string Name, string Text)> Entries(ChunkPlan chunk)
+    {
+        string[] names = chunk.Spaces.Select(s => s.Entry).Distinct().ToArray();
+        foreach (string name in names)
+        {
+            IEnumerable<string> steps = new[] { Phase.Forward, Phase.Backward, Phase.InputGradient, Phase.WeightGradient }
+                .Select(p => Text.Number(chunk.Steps.Where(s => s.Entry == name && s.Phase == p).Select(s => s.Offset).DefaultIfEmpty(0).First()));
+            string spaces = string.Concat(chunk.Spaces.Where(s => s.Entry == name).Select(s => $", new({string.Join(", ", s.Offsets)})"));
+            yield return (name, $"new EntryMemory(new long[] {{ {string.Join(", ", steps)} }}{spaces}){(name == names[names.Length - 1] ? ")," : ",")}");
+        }
     }
 
     /// <summary>Gradients of parameters that several stages hold.</summary>

@@ -213,6 +213,16 @@ internal static class RankPrinter
         w.Close();
     }
 
+    /// <summary>What is not kept from step to step holds nothing at the start of one.</summary>
+    private static void Poison(IndentedWriter w, RankProgram program)
+    {
+        if (program.PoisonsMemory)
+        {
+            string Of(Func<RankPlan, long> number) => program.Pipeline is null ? Text.Number(number(program.Ranks[0])) : $"(pipelineIndex switch {{ {string.Join(", ", program.Ranks.Select((r, i) => $"{(i + 1 < program.Ranks.Count ? Text.Number(i) : "_")} => {Text.Number(number(r))}"))} }})";
+            w.Line($"Poison(new Slice<byte>({Of(r => r.StateBytes)}, {Of(r => r.ArenaBytes - r.StateBytes)}));");
+        }
+    }
+
     private static void Docs(IndentedWriter w, EntryPlan entry)
     {
         foreach (InputPlan input in entry.Inputs)
@@ -247,6 +257,7 @@ internal static class RankPrinter
         w.Line("/// <returns>Loss, weight and gradient norm: the same on every rank.</returns>");
         w.Open($"public StepResult TrainStep({StagePrinter.Parameters(train)}{(train.Inputs.Count > 0 ? ", " : "")}{program.Optimizer}Settings settings)");
         w.Line("Begin(training: true);");
+        Poison(w, program);
         Loop(w, program, train);
         if (program.Pipeline is { } pipeline)
         {
@@ -274,6 +285,7 @@ internal static class RankPrinter
         Docs(w, entry);
         w.Open($"public StepResult Evaluate({StagePrinter.Parameters(entry)})");
         w.Line("Begin(training: false);");
+        Poison(w, program);
         Loop(w, program, entry);
         Losses(w, program, entry);
         w.Line("return new StepResult(lossSum, weight, 0, false);");
@@ -287,6 +299,7 @@ internal static class RankPrinter
         Docs(w, entry);
         w.Open($"public Tensor Forward({StagePrinter.Parameters(entry)})");
         w.Line("Begin(training: false);");
+        Poison(w, program);
         Loop(w, program, entry);
         string dims = string.Concat(entry.ResultDims.Select(d => ", " + d));
         if (program.Pipeline is { } pipeline)

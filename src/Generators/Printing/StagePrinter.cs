@@ -50,10 +50,10 @@ internal static class StagePrinter
             w.Line($"// {category.Key}");
             foreach (BufferPlan b in category)
             {
-                string type = Text.Element(b.Element);
+                string type = Text.Element(b.Element), within = b.Space == MemorySpace.Step && b.Phase != Phase.Whole ? $"PipelineEntry.{b.Entry}, PipelinePhase.{b.Phase}, " : "";
                 w.Line(b.IsPerMicroBatch ? PipelinePrinter.Buffer(b, type) : b.IsStack
-                    ? $"private readonly SliceStack<{type}> {b.Name} = at.{b.Space}<{type}>({b.Offset}, {b.Length}, {b.Stride}, {b.Slots}); // {b.Comment}"
-                    : $"private readonly Slice<{type}> {b.Name} = at.{b.Space}<{type}>({b.Offset}, {b.Length}); // {b.Comment}");
+                    ? $"private readonly SliceStack<{type}> {b.Name} = at.{b.Space}<{type}>({within}{b.Offset}, {b.Length}, {b.Stride}, {b.Slots}); // {b.Comment}"
+                    : $"private readonly Slice<{type}> {b.Name} = at.{b.Space}<{type}>({within}{b.Offset}, {b.Length}); // {b.Comment}");
             }
 
             w.Line();
@@ -139,8 +139,14 @@ internal static class StagePrinter
             w.Line($"rank.Load({from}{(pipelined ? "@" + input.Name + "!" : input.Name)}, {Text.String(input.Name)}, {Shape(entry, input)}, [{string.Join(", ", input.Local.Select(Text.Number))}], [{string.Join(", ", input.Start.Select(Text.Offset))}], {Operand(stage, load.Operand)});");
         }
 
-        foreach (ProgramStatement.Call call in phase.Main.OfType<ProgramStatement.Call>())
+        foreach (ProgramStatement statement in phase.Main)
         {
+            if (statement is not ProgramStatement.Call call)
+            {
+                Statement(w, program, stage, entry, statement);
+                continue;
+            }
+
             MethodPlan method = entry.Methods[call.Method];
             if (!method.TakesLayer)
             {
@@ -191,6 +197,15 @@ internal static class StagePrinter
                 break;
             case ProgramStatement.Clear clear:
                 w.Line($"kernels.Clear({Operand(stage, clear.Operand)}); // {clear.Comment}");
+                break;
+            case ProgramStatement.Dies dies when program.PoisonsMemory && dies.Slots == 0:
+                w.Line($"rank.Poison({Operand(stage, dies.Operand)}.Bytes);");
+                break;
+            case ProgramStatement.Dies dies when program.PoisonsMemory:
+                BufferPlan buffer = stage.Buffers[dies.Operand.Buffer];
+                w.Open($"for (int slot = 0; slot < {dies.Slots}; slot++)");
+                w.Line($"rank.Poison({buffer.Name}[{(buffer.IsPerMicroBatch ? "m, " : "")}slot].Bytes);");
+                w.Close();
                 break;
             case ProgramStatement.Accumulate accumulate:
                 string once = accumulate.OnlyFirstMicroBatch ? "if (microBatch == 0) " : "";

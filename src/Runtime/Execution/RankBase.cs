@@ -178,6 +178,17 @@ public abstract partial class RankBase : IDisposable
         Arena.EndWrite(target);
     }
 
+    /// <summary>Fills memory that holds nothing with NaN, where the world asks for it. For emitted code.</summary>
+    [EditorBrowsable(EditorBrowsableState.Never)]
+    public void Poison(Slice<byte> slice)
+    {
+        const long Most = 1 << 30;
+        for (long at = 0; Context.PoisonsMemory && Arena.IsHost && at < slice.Length; at += Most)
+        {
+            Arena.Span(slice.Part(at, Math.Min(Most, slice.Length - at))).Fill(0xFF);
+        }
+    }
+
     /// <summary>Adds a term to the loss.</summary>
     public void AddLoss(int set, float value, double factor) => _lossSums[set] += value * factor;
 

@@ -8,20 +8,24 @@ public sealed class StageMemory
 {
     private readonly long _state;
     private readonly long _step;
-    private readonly SlotSpace[] _spaces;
+    private readonly EntryMemory[] _entries;
     private readonly int[] _firstLayers;
 
-    /// <summary>Names the places.</summary>
+    /// <summary>Names the places of a model of one stage.</summary>
     /// <param name="state">Parameters, gradients and optimizer state.</param>
-    /// <param name="step">What lives within one action; all stages of a rank share it.</param>
+    /// <param name="step">What lives within a micro-batch.</param>
+    public StageMemory(long state, long step)
+        : this(state, null) => _step = step;
+
+    /// <summary>Names the places of a stage of a pipeline.</summary>
+    /// <param name="state">Parameters, gradients and optimizer state.</param>
     /// <param name="firstLayers">For each stack, number of the first layer that the stage runs.</param>
-    /// <param name="spaces">Spaces with a block for each micro-batch in flight, in the order of <see cref="SlotKind"/>.</param>
-    public StageMemory(long state, long step, int[]? firstLayers = null, params SlotSpace[] spaces)
+    /// <param name="entries">Memory of each entry, in the order of <see cref="PipelineEntry"/>.</param>
+    public StageMemory(long state, int[]? firstLayers, params EntryMemory[] entries)
     {
         _state = state;
-        _step = step;
         _firstLayers = firstLayers ?? [];
-        _spaces = spaces;
+        _entries = entries;
     }
 
     /// <summary>Number of the first layer of a stack on the stage.</summary>
@@ -33,18 +37,24 @@ public sealed class StageMemory
     /// <summary>A tensor for each layer that is kept from step to step.</summary>
     public SliceStack<T> State<T>(long offset, long length, long stride, int count) where T : unmanaged => new(_state + offset, length, stride, count);
 
-    /// <summary>A tensor that lives within an action.</summary>
+    /// <summary>A tensor that lives within a micro-batch.</summary>
     public Slice<T> Step<T>(long offset, long length) where T : unmanaged => new(_step + offset, length);
 
-    /// <summary>A tensor for each layer that lives within an action.</summary>
+    /// <summary>A tensor for each layer that lives within a micro-batch.</summary>
     public SliceStack<T> Step<T>(long offset, long length, long stride, int count) where T : unmanaged => new(_step + offset, length, stride, count);
 
+    /// <summary>A tensor that lives within an action.</summary>
+    public Slice<T> Step<T>(PipelineEntry entry, PipelinePhase phase, long offset, long length) where T : unmanaged => new(_entries[(int)entry].Steps[(int)phase] + offset, length);
+
+    /// <summary>A tensor for each layer that lives within an action.</summary>
+    public SliceStack<T> Step<T>(PipelineEntry entry, PipelinePhase phase, long offset, long length, long stride, int count) where T : unmanaged => new(_entries[(int)entry].Steps[(int)phase] + offset, length, stride, count);
+
     /// <summary>A tensor of each micro-batch that is under way.</summary>
-    public SlotSlice<T> Slots<T>(SlotKind kind, long offset, long length) where T : unmanaged => Slots<T>(kind, offset, length, 0, 1);
+    public SlotSlice<T> Slots<T>(PipelineEntry entry, SlotKind kind, long offset, long length) where T : unmanaged => Slots<T>(entry, kind, offset, length, 0, 1);
 
     /// <summary>A tensor for each layer and micro-batch.</summary>
-    public SlotSlice<T> Slots<T>(SlotKind kind, long offset, long length, long stride, int count) where T : unmanaged =>
-        new(kind, _spaces[(int)kind].Offset + offset, _spaces[(int)kind].BlockBytes, length, stride, count);
+    public SlotSlice<T> Slots<T>(PipelineEntry entry, SlotKind kind, long offset, long length, long stride, int count) where T : unmanaged =>
+        new(kind, offset, _entries[(int)entry].Spaces[(int)kind].Blocks, length, stride, count);
 
     /// <summary>What layers hand on within an action, its ends elsewhere.</summary>
     /// <param name="head">Slot 0, where it arrives from another stage.</param>
@@ -54,14 +64,20 @@ public sealed class StageMemory
     public static CarrySlice<T> Carry<T>(SlotSlice<T>? head, SlotSlice<T> body, SlotSlice<T>? tail, int span) where T : unmanaged => new(head, body, tail, span);
 
     /// <summary>The body of a carried value that lives within an action.</summary>
-    public SlotSlice<T> StepBody<T>(long offset, long length, long stride, int count) where T : unmanaged => new(SlotKind.Input, _step + offset, 0, length, stride, count);
+    public SlotSlice<T> StepBody<T>(PipelineEntry entry, PipelinePhase phase, long offset, long length, long stride, int count) where T : unmanaged =>
+        new(SlotKind.Input, _entries[(int)entry].Steps[(int)phase] + offset, null, length, stride, count);
 }
 
-/// <summary>A space with a block for each micro-batch in flight.</summary>
-/// <param name="Offset">Bytes from the start of the arena.</param>
-/// <param name="BlockBytes">Size of a block.</param>
+/// <summary>Memory of an entry on a stage.</summary>
+/// <param name="Steps">Where what lives within an action starts, by <see cref="PipelinePhase"/>.</param>
+/// <param name="Spaces">Spaces with a block for each micro-batch in flight, in the order of <see cref="SlotKind"/>.</param>
 [EditorBrowsable(EditorBrowsableState.Never)]
-public readonly record struct SlotSpace(long Offset, long BlockBytes);
+public readonly record struct EntryMemory(long[] Steps, params SlotSpace[] Spaces);
+
+/// <summary>A space with a block for each micro-batch in flight.</summary>
+/// <param name="Blocks">Bytes from the start of the arena to each block; blocks that are never in use at the same time may share memory.</param>
+[EditorBrowsable(EditorBrowsableState.Never)]
+public readonly record struct SlotSpace(params long[] Blocks);
 
 /// <summary>Kinds of memory that a stage has for each micro-batch in flight.</summary>
 [EditorBrowsable(EditorBrowsableState.Never)]
@@ -111,19 +127,21 @@ public readonly record struct SlotSet(int Input, int Kept, int Output, int Gradi
 /// <summary>A tensor (or one for each layer) of each micro-batch in flight.</summary>
 /// <typeparam name="T">Element type.</typeparam>
 /// <param name="Kind">Which block of a micro-batch it lies in.</param>
-/// <param name="Offset">Bytes from the start of the arena to the first.</param>
-/// <param name="BlockBytes">Bytes from one micro-batch to the next.</param>
+/// <param name="Offset">Bytes from the start of the block to the first.</param>
+/// <param name="Blocks">Where the blocks start in the arena; null where there is one for all, and Offset counts from the start of the arena.</param>
 /// <param name="Length">Elements.</param>
 /// <param name="Stride">Bytes from one layer to the next.</param>
 /// <param name="Count">Layers; an index is taken modulo this count.</param>
 [EditorBrowsable(EditorBrowsableState.Never)]
-public readonly record struct SlotSlice<T>(SlotKind Kind, long Offset, long BlockBytes, long Length, long Stride, int Count) where T : unmanaged
+public readonly record struct SlotSlice<T>(SlotKind Kind, long Offset, long[]? Blocks, long Length, long Stride, int Count) where T : unmanaged
 {
     /// <summary>The tensor of a micro-batch.</summary>
-    public Slice<T> this[in SlotSet m] => new(Offset + m.Of(Kind) * BlockBytes, Length);
+    public Slice<T> this[in SlotSet m] => new(Offset + Block(m), Length);
 
     /// <summary>The tensor of a micro-batch and layer.</summary>
-    public Slice<T> this[in SlotSet m, int layer] => new(Offset + m.Of(Kind) * BlockBytes + layer % Count * Stride, Length);
+    public Slice<T> this[in SlotSet m, int layer] => new(Offset + Block(m) + layer % Count * Stride, Length);
+
+    private long Block(in SlotSet m) => Blocks is null ? 0 : Blocks[m.Of(Kind)];
 }
 
 /// <summary>What layers hand on: slot i is what enters layer i, and the last slot what leaves the last layer.</summary>

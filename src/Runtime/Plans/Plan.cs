@@ -37,7 +37,13 @@ public sealed record PlanKernel(string Name, string Ops, long Flops, long Bytes,
 /// <param name="Memory">Bytes by category; they add up to the whole.</param>
 /// <param name="Parameters">Elements of parameters that a stage of theirs has, before shards are cut.</param>
 /// <param name="Padding">Bytes of parameters, gradients and optimizer state that belong to no tensor.</param>
-public sealed record PlanRank(int Coordinate, IReadOnlyList<int> Stages, long TotalBytes, IReadOnlyDictionary<string, long> Memory, long Parameters, long Padding);
+/// <param name="LowerBound">Largest sum of live bytes at any point: no layout of these blocks is smaller.</param>
+public sealed record PlanRank(int Coordinate, IReadOnlyList<int> Stages, long TotalBytes, IReadOnlyDictionary<string, long> Memory, long Parameters, long Padding, long LowerBound);
+
+/// <summary>How much of the largest rank's arena is live at one point of a training step.</summary>
+/// <param name="Where">Method, or action of a pipeline: <c>0F2</c>.</param>
+/// <param name="Bytes">Live bytes, parameters, gradients and optimizer state included.</param>
+public sealed record PlanPoint(string Where, long Bytes);
 
 /// <summary>A change that makes a plan fit which does not; it was planned again with it.</summary>
 /// <param name="Change">As it is written: <c>MicroBatches = 8</c>.</param>
@@ -63,7 +69,9 @@ public sealed class Plan
         StageLayers = root.GetProperty("layers").EnumerateObject().ToDictionary(p => p.Name, p => (IReadOnlyList<int>)[.. p.Value.EnumerateArray().Select(n => n.GetInt32())]);
         Ranks = [.. root.GetProperty("ranks").EnumerateArray().Select(r => new PlanRank(
             r.GetProperty("coordinate").GetInt32(), [.. r.GetProperty("stages").EnumerateArray().Select(n => n.GetInt32())], r.GetProperty("totalBytes").GetInt64(),
-            r.GetProperty("memory").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetInt64()), r.GetProperty("parameters").GetInt64(), r.GetProperty("padding").GetInt64()))];
+            r.GetProperty("memory").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetInt64()), r.GetProperty("parameters").GetInt64(), r.GetProperty("padding").GetInt64(), Whole(r, "lowerBound")))];
+        LowerBound = Whole(root, "lowerBound");
+        Timeline = root.TryGetProperty("timeline", out JsonElement points) ? [.. points.EnumerateArray().Select(p => new PlanPoint(p.GetProperty("where").GetString()!, p.GetProperty("bytes").GetInt64()))] : [];
         Optimizer = root.GetProperty("optimizer").GetString()!;
         Precision = root.GetProperty("precision").GetString()!;
         Flops = root.GetProperty("flops").GetInt64();
@@ -152,6 +160,12 @@ public sealed class Plan
     /// <summary>Bytes of a rank's arena: what it allocates, to the byte; of the largest, where ranks differ (see <see cref="Ranks"/>).</summary>
     public long TotalBytes { get; }
 
+    /// <summary>Largest sum of live bytes at any point of an entry, on the rank with the largest arena: no layout of its blocks is smaller.</summary>
+    public long LowerBound { get; }
+
+    /// <summary>Live bytes of that rank along a training step; the largest of each stretch of a long one.</summary>
+    public IReadOnlyList<PlanPoint> Timeline { get; }
+
     /// <summary>Bytes by category; they add up to <see cref="TotalBytes"/>.</summary>
     public IReadOnlyDictionary<string, long> Memory { get; }
 
@@ -217,7 +231,7 @@ public sealed class Plan
             text.AppendLine(c, $"  {name,-16} {Size(bytes),12}");
         }
 
-        text.AppendLine(c, $"  {"total",-16} {Size(TotalBytes),12}");
+        text.AppendLine(c, $"  {"total",-16} {Size(TotalBytes),12}  at most {Size(LowerBound)} of it live at one time");
         if (Device.Length > 0)
         {
             text.AppendLine(c, $"  {"usable",-16} {Size(UsableBytes),12}  {Device}{(Fits ? "" : ": DOES NOT FIT")}");
@@ -259,6 +273,8 @@ public sealed class Plan
         < 1 => string.Create(CultureInfo.InvariantCulture, $"{seconds * 1e3:N2} ms"),
         _ => string.Create(CultureInfo.InvariantCulture, $"{seconds:N2} s"),
     };
+
+    private static long Whole(JsonElement of, string name) => of.TryGetProperty(name, out JsonElement value) ? value.GetInt64() : 0;
 
     private static double Real(JsonElement of, string name) => of.TryGetProperty(name, out JsonElement value) ? value.GetDouble() : 0;
 

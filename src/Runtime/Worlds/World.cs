@@ -19,6 +19,10 @@ public sealed record WorldOptions
 
     /// <summary>Records what the ranks do, span by span; null records nothing.</summary>
     public TraceRecorder? Trace { get; init; }
+
+    /// <summary>For debugging a compiler: memory of a rank that holds nothing is filled with NaN, at the start of a step and where each tensor dies, so that a use of what is no longer there shows
+    /// in the loss. Only programs that were built with the property <c>ShardwrightPoisonMemory</c> say where; in others nothing is filled and nothing is slower.</summary>
+    public bool PoisonMemory { get; init; }
 }
 
 /// <summary>A rank failed; the whole world has ended.</summary>
@@ -55,6 +59,7 @@ public sealed class World : IDisposable
     private World(Mesh mesh, WorldOptions options)
     {
         Mesh = mesh;
+        PoisonsMemory = options.PoisonMemory;
         ThreadsPerRank = options.ThreadsPerRank > 0 ? options.ThreadsPerRank : Math.Max(1, Environment.ProcessorCount / mesh.Ranks);
         Backend = options.Backend;
         Trace = options.Trace;
@@ -67,6 +72,9 @@ public sealed class World : IDisposable
 
     /// <summary>Threads of each rank.</summary>
     public int ThreadsPerRank { get; }
+
+    /// <summary>Whether memory that holds nothing is filled with NaN.</summary>
+    internal bool PoisonsMemory { get; }
 
     /// <summary>Where ranks have their memory.</summary>
     public Backend Backend { get; }
@@ -276,6 +284,9 @@ public sealed class RankContext
 
     /// <summary>Where this rank's spans are recorded; null for nowhere.</summary>
     public RankTrace? Trace { get; }
+
+    /// <summary>Whether memory that holds nothing is filled with NaN.</summary>
+    public bool PoisonsMemory => _world.PoisonsMemory;
 
     /// <summary>Whether the world is ending; long work outside of generated code should look at it.</summary>
     public bool IsStopping => _world.Stopping;

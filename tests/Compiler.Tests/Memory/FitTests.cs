@@ -52,7 +52,7 @@ public sealed class FitTests
         Plans plans = Plans.Of(Source(Needed * 2 / 3)[AnalysisTests.Head.Length..]);
         PlanResult result = plans.Plan("OnLab2");
         Assert.NotNull(result.Program);
-        Assert.InRange(result.WaysOut.Length, 2, 24);
+        Assert.InRange(result.WaysOut.Length, 2, 12);
         Assert.Equal(result.WaysOut.OrderBy(w => w.StepSeconds).Select(w => w.Change), result.WaysOut.Select(w => w.Change));
         Assert.All(result.WaysOut, way =>
         {
