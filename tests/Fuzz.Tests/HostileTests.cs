@@ -66,7 +66,7 @@ public sealed class HostileTests(ITestOutputHelper report)
         report.WriteLine($"{shape}: {watch.ElapsedMilliseconds} ms, {(GC.GetTotalAllocatedBytes() - before) >> 20} MiB allocated, {outcome.Diagnostics.Length} diagnostics: {string.Join("; ", outcome.Diagnostics.Select(d => d.GetMessage()[..Math.Min(160, d.GetMessage().Length)]))}");
         Assert.Equal("", outcome.Fault);
         bool good = shape is "ops" or "axes" or "names";
-        Assert.Equal(good, outcome.Diagnostics.All(d => d.Severity == Microsoft.CodeAnalysis.DiagnosticSeverity.Info));
+        Assert.Equal(good, outcome.Diagnostics.All(d => d.Severity < DiagnosticSeverity.Error));
         Assert.Equal(good, !outcome.Sources.Values.Any(t => t.Contains("there is no valid plan", StringComparison.OrdinalIgnoreCase)));
     }
 }
