@@ -159,7 +159,7 @@ public sealed class PlanTests
     [Fact]
     public void A_plan_that_does_not_fit_comes_with_changes_that_do()
     {
-        string[] large = ["plan", s_gpt, "--mesh", "Dp2", "--device", "Rtx4090", "--set", "Layers=24", "Hidden=1024", "Heads=16", "Context=1024", "Batch=64", "Vocab=32768"];
+        string[] large = ["plan", s_gpt, "--mesh", "OnDp2", "--device", "Rtx4090", "--set", "Layers=24", "Hidden=1024", "Heads=16", "Context=1024", "Batch=64", "Vocab=32768"];
         JsonElement plan = Tool.Json(large);
         long usable = plan.GetProperty("usableBytes").GetInt64();
         Assert.Equal(23L << 30, usable);

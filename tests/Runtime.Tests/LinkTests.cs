@@ -134,25 +134,32 @@ public sealed class LinkTests
     [Fact]
     public void DelaysUseNoProcessorAndEndWithTheWorld()
     {
-        var links = new Dictionary<string, LinkModel> { ["dp"] = new LinkModel(TimeSpan.FromSeconds(30)) };
-        using var world = World.InProcess(Line(2), new WorldOptions { Links = links });
-        var clock = Stopwatch.StartNew();
-        TimeSpan used = Process.GetCurrentProcess().TotalProcessorTime;
-        Assert.Throws<RankFailedException>(() => world.Run(context =>
+        // Other tests of the process work meanwhile: the least of a few runs counts.
+        double least = double.PositiveInfinity;
+        for (int run = 0; run < 5 && least > 400; run++)
         {
-            using var arena = new Arena(Bytes, context.Rank);
-            ProcessGroup group = context.Group("dp");
-            Ticket sum = group.StartAllReduce(arena, new Slice<float>(0, 8));
-            if (context.Rank == 1)
+            var links = new Dictionary<string, LinkModel> { ["dp"] = new LinkModel(TimeSpan.FromSeconds(30)) };
+            using var world = World.InProcess(Line(2), new WorldOptions { Links = links });
+            var clock = Stopwatch.StartNew();
+            TimeSpan used = Process.GetCurrentProcess().TotalProcessorTime;
+            Assert.Throws<RankFailedException>(() => world.Run(context =>
             {
-                Thread.Sleep(600);
-                throw new InvalidOperationException("the cause");
-            }
+                using var arena = new Arena(Bytes, context.Rank);
+                ProcessGroup group = context.Group("dp");
+                Ticket sum = group.StartAllReduce(arena, new Slice<float>(0, 8));
+                if (context.Rank == 1)
+                {
+                    Thread.Sleep(600);
+                    throw new InvalidOperationException("the cause");
+                }
 
-            group.Wait(sum);
-        }));
-        Assert.InRange(clock.Elapsed.TotalSeconds, 0.6, 2.6);
-        Assert.InRange((Process.GetCurrentProcess().TotalProcessorTime - used).TotalMilliseconds, 0, 400);
+                group.Wait(sum);
+            }));
+            Assert.InRange(clock.Elapsed.TotalSeconds, 0.6, 2.6);
+            least = Math.Min(least, (Process.GetCurrentProcess().TotalProcessorTime - used).TotalMilliseconds);
+        }
+
+        Assert.InRange(least, 0, 400);
     }
 
     [Fact]

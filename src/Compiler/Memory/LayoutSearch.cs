@@ -27,20 +27,44 @@ internal sealed class LayoutSearch
         _room = _sizes;
         _starts = new long[blocks.Count];
         _ends = new long[blocks.Count];
-        var meets = blocks.Select(_ => new List<int>()).ToArray();
-        for (int i = 0; i < blocks.Count; i++)
+        _meets = Meetings(blocks);
+    }
+
+    /// <summary>For each block, those that live at a time when it does. Counted first: of thousands of blocks nearly all meet, and lists that grow would take three times the memory.</summary>
+    private static int[][] Meetings(IReadOnlyList<Block> blocks)
+    {
+        var counts = new int[blocks.Count];
+        var meets = new int[blocks.Count][];
+        for (int pass = 0; pass < 2; pass++)
         {
-            for (int j = 0; j < i; j++)
+            for (int i = 0; i < blocks.Count; i++)
             {
-                if (blocks[i].Meets(blocks[j]))
+                for (int j = 0; j < i; j++)
                 {
-                    meets[i].Add(j);
-                    meets[j].Add(i);
+                    if (!blocks[i].Meets(blocks[j]))
+                    {
+                        continue;
+                    }
+
+                    if (pass > 0)
+                    {
+                        meets[i][counts[i]] = j;
+                        meets[j][counts[j]] = i;
+                    }
+
+                    counts[i]++;
+                    counts[j]++;
                 }
+            }
+
+            for (int i = 0; pass == 0 && i < blocks.Count; i++)
+            {
+                meets[i] = new int[counts[i]];
+                counts[i] = 0;
             }
         }
 
-        _meets = meets.Select(m => m.ToArray()).ToArray();
+        return meets;
     }
 
     public Layout Run()
