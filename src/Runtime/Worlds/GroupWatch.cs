@@ -8,7 +8,6 @@ internal sealed class GroupWatch
 {
     private readonly RankTrace? _trace;
     private readonly string _name;
-    private readonly int _size;
     private readonly int _rank;
     private readonly int[] _ranks;
     private readonly Dictionary<Ticket, (TransferKind Kind, long Since, long Bytes)>? _under;
@@ -16,7 +15,6 @@ internal sealed class GroupWatch
     public GroupWatch(string name, int[] ranks, int member, RankTrace? trace)
     {
         _name = name;
-        _size = ranks.Length;
         _rank = ranks[member];
         _ranks = ranks;
         _trace = trace;
@@ -34,10 +32,10 @@ internal sealed class GroupWatch
             return;
         }
 
-        long bytes = transfer.Source < 0 ? 0 : (long)transfer.BytesSent(_size);
+        long bytes = transfer.Source < 0 ? 0 : (long)transfer.BytesSent(_ranks.Length);
         if (Telemetry.Sent.Enabled && bytes > 0)
         {
-            Telemetry.Sent.Add(bytes, new TagList { { "shardwright.rank", _rank }, { "shardwright.group", _name }, { "shardwright.operation", Name(transfer.Kind) } });
+            Telemetry.Sent.Add(bytes, new TagList { { "shardwright.rank", _rank }, { "shardwright.group", _name }, { "shardwright.operation", transfer.Kind.ToString() } });
         }
 
         if (_under is not null)
@@ -62,21 +60,10 @@ internal sealed class GroupWatch
 
         if (_trace is not null && _under!.Remove(ticket, out (TransferKind Kind, long Since, long Bytes) operation))
         {
-            string name = Name(operation.Kind);
+            string name = operation.Kind.ToString();
             string lane = ticket.Lane == 0 ? _name : ticket.Lane % 2 == 1 ? $"{_name}, to rank {_ranks[(ticket.Lane - 1) / 2]}" : $"{_name}, from rank {_ranks[(ticket.Lane - 1) / 2]}";
             _trace.Add(SpanKind.Wait, "", name, since, now);
             _trace.Add(SpanKind.Communication, lane, name, operation.Since, Math.Max(operation.Since, Math.Min(over, now)), operation.Bytes);
         }
     }
-
-    private static string Name(TransferKind kind) => kind switch
-    {
-        TransferKind.AllReduce => "AllReduce",
-        TransferKind.AllReduceMax => "AllReduceMax",
-        TransferKind.ReduceScatter => "ReduceScatter",
-        TransferKind.AllGather => "AllGather",
-        TransferKind.AllToAll => "AllToAll",
-        TransferKind.Broadcast => "Broadcast",
-        _ => "SendReceive",
-    };
 }

@@ -32,12 +32,12 @@ public static class LinkText
             throw new FormatException($"Link '{text}' cannot be read: write a rate and a latency, as 10Gbps,50us or tp=25GB/s,5us,shared; rates in {Units(s_rates)}, latencies in {Units(s_times)}.");
         }
 
-        if (!(rate > 0) || !double.IsFinite(rate) || !(latency >= 0) || latency > 60)
+        var model = new LinkModel(TimeSpan.FromTicks((long)Math.Round(latency * TimeSpan.TicksPerSecond)), rate, shared ? LinkSharing.Shared : LinkSharing.PerPair);
+        if (model.Fault is { } fault)
         {
-            throw new FormatException($"Link '{text}' cannot be: its rate must be more than 0, and its latency lie between 0 and 60 s.");
+            throw new FormatException($"Link '{text}' has {fault}.");
         }
 
-        var model = new LinkModel(TimeSpan.FromTicks((long)Math.Round(latency * TimeSpan.TicksPerSecond)), rate, shared ? LinkSharing.Shared : LinkSharing.PerPair);
         return mesh.Axes.Where(a => axis.Length == 0 || a.Name == axis).ToDictionary(a => a.Name, _ => model);
     }
 
@@ -45,7 +45,7 @@ public static class LinkText
     {
         foreach ((string unit, double factor) in units)
         {
-            if (text.EndsWith(unit, StringComparison.OrdinalIgnoreCase) && double.TryParse(text[..^unit.Length], NumberStyles.Float, CultureInfo.InvariantCulture, out double number))
+            if (text.EndsWith(unit, StringComparison.OrdinalIgnoreCase) && double.TryParse(text[..^unit.Length], NumberStyles.Float, CultureInfo.InvariantCulture, out double number) && double.IsFinite(number))
             {
                 return number * factor;
             }
