@@ -41,10 +41,14 @@ public static class Descriptors
         Warning("SW3004", "Nothing to compute again"),
         Warning("SW4001", "Exposed communication"),
         Info("SW9001", "The plan in one line"),
+        Error("SW9002", "The compiler itself failed"),
     }.ToDictionary(d => d.Id);
 
     /// <summary>All descriptors.</summary>
     public static ImmutableArray<DiagnosticDescriptor> All { get; } = s_all.Values.OrderBy(d => d.Id, StringComparer.Ordinal).ToImmutableArray();
+
+    /// <summary>The descriptor of a fault of our own.</summary>
+    public static DiagnosticDescriptor Fault => Of("SW9002");
 
     /// <summary>The descriptor of an ID.</summary>
     public static DiagnosticDescriptor Of(string id) => s_all[id];

@@ -22,20 +22,37 @@ public sealed class FindingsAnalyzer : DiagnosticAnalyzer
 
     private static void Analyze(SymbolAnalysisContext context)
     {
-        foreach (CompilationModels.PlacedFinding found in CompilationModels.Of(Names.FullName((INamedTypeSymbol)context.Symbol), context.Compilation, context.CancellationToken))
+        var type = (INamedTypeSymbol)context.Symbol;
+        try
         {
-            Location location = found.Place?.Locate(context.Compilation, context.CancellationToken) ?? context.Symbol.Locations[0];
-            if (Thresholds.Judge(found.Finding, location.SourceTree, context.Options) is not { } id)
+            foreach (CompilationModels.PlacedFinding found in CompilationModels.Of(Names.FullName(type), context.Compilation, context.CancellationToken))
             {
-                continue;
+                Report(context, found);
             }
-
-            List<Location?> places = found.FixPlaces.Select(p => p.Locate(context.Compilation, context.CancellationToken)).ToList();
-            bool whole = places.All(p => p is not null);
-            context.ReportDiagnostic(Diagnostic.Create(
-                Descriptors.Of(id), location, whole ? places! : Enumerable.Empty<Location>(),
-                whole && found.Fixes.Count > 0 ? ImmutableDictionary<string, string?>.Empty.Add(FixText.Property, FixText.Write(found.Fixes)) : null,
-                found.Finding.Message + found.Where));
         }
+        catch (Exception fault) when (fault is not OperationCanceledException)
+        {
+            // Extraction and planning say their faults themselves; this is for what links and places. Once, at a class that has to do with us.
+            if (Names.IsLayer(type))
+            {
+                context.ReportDiagnostic(Diagnostic.Create(Descriptors.Fault, type.Locations[0], Finding.OfFault(Names.Of(type), fault, $"'{type.Name}' was analysed", "go on without its diagnostics").Message));
+            }
+        }
+    }
+
+    private static void Report(SymbolAnalysisContext context, CompilationModels.PlacedFinding found)
+    {
+        Location location = found.Place?.Locate(context.Compilation, context.CancellationToken) ?? context.Symbol.Locations[0];
+        if (Thresholds.Judge(found.Finding, location.SourceTree, context.Options) is not { } id)
+        {
+            return;
+        }
+
+        List<Location?> places = found.FixPlaces.Select(p => p.Locate(context.Compilation, context.CancellationToken)).ToList();
+        bool whole = places.All(p => p is not null);
+        context.ReportDiagnostic(Diagnostic.Create(
+            Descriptors.Of(id), location, whole ? places! : Enumerable.Empty<Location>(),
+            whole && found.Fixes.Count > 0 ? ImmutableDictionary<string, string?>.Empty.Add(FixText.Property, FixText.Write(found.Fixes)) : null,
+            found.Finding.Message + found.Where));
     }
 }

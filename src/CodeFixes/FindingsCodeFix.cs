@@ -13,7 +13,7 @@ public sealed class FindingsCodeFix : CodeFixProvider
 {
     /// <inheritdoc/>
     public override ImmutableArray<string> FixableDiagnosticIds { get; } = ImmutableArray.Create(
-        "SW0001", "SW0003", "SW0006", "SW0009", "SW1001", "SW1003", "SW1004", "SW1005", "SW1006", "SW1007", "SW1010", "SW2001", "SW2002", "SW2003", "SW2004", "SW3001", "SW3004");
+        "SW0001", "SW0003", "SW0006", "SW0009", "SW1001", "SW1003", "SW1004", "SW1005", "SW1006", "SW1007", "SW1008", "SW1010", "SW2001", "SW2002", "SW2003", "SW2004", "SW3001", "SW3004", "SW4001");
 
     /// <inheritdoc/>
     public override FixAllProvider GetFixAllProvider() => MergingFixAll.Instance;

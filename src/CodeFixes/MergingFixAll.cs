@@ -4,7 +4,7 @@ using Microsoft.CodeAnalysis.CodeFixes;
 
 namespace Shardwright.CodeFixes;
 
-/// <summary>Applies the fixes of one key together: the edits of all diagnostics in scope, each once.</summary>
+/// <summary>Applies the fixes of one key to all diagnostics in scope; what they make of each other is looked at again.</summary>
 internal sealed class MergingFixAll : FixAllProvider
 {
     /// <summary>The provider; it has no state.</summary>
@@ -34,8 +34,9 @@ internal sealed class MergingFixAll : FixAllProvider
                 break;
         }
 
-        List<PlacedFix> fixes = diagnostics.SelectMany(PlacedFix.Of).Where(f => f.Key == context.CodeActionEquivalenceKey).ToList();
+        string key = context.CodeActionEquivalenceKey ?? "";
+        List<PlacedFix> fixes = diagnostics.SelectMany(PlacedFix.Of).Where(f => f.Key == key).ToList();
         return fixes.Count == 0 ? null : CodeAction.Create(
-            fixes[0].Title, async token => await Rewriter.Apply(context.Solution, fixes.SelectMany(f => f.Edits), token).ConfigureAwait(false) ?? context.Solution, context.CodeActionEquivalenceKey);
+            fixes[0].Title, token => new FixAllRun(context.Solution, key, context.Document, context.Scope == FixAllScope.Solution ? context.Solution.ProjectIds : new[] { context.Project.Id }, token).Run(fixes), key);
     }
 }

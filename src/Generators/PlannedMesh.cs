@@ -27,17 +27,9 @@ public sealed record PlannedMesh(LinkedModel Model, ShardedOnDefinition On, Rank
 
     private static (RankProgram? Program, string Errors) Plan(LinkedModel model, ShardedOnDefinition on, CancellationToken cancellation)
     {
-        try
-        {
-            PlanResult plan = PlanCache.Shared.Plan(model.Model, model.Layers, on, ImmutableDictionary<string, long>.Empty, cancellation);
-            string errors = Lines(plan.Findings);
-            return (plan.Program, plan.Program is null && errors.Length == 0 ? "an expression of the model does not compile" : errors);
-        }
-        catch (Exception error) when (error is not OperationCanceledException)
-        {
-            // A fault of ours must not take the editor down; the analyzer, which meets the same fault, says so.
-            return (null, $"the compiler failed: {error.GetType().Name}: {error.Message}");
-        }
+        PlanResult plan = PlanCache.Shared.PlanOrSay(model.Model, model.Layers, on, cancellation);
+        string errors = Lines(plan.Findings);
+        return (plan.Program, plan.Program is null && errors.Length == 0 ? "an expression of the model does not compile" : errors);
     }
 
     private static string Lines(IEnumerable<Finding> findings) => string.Join("\n", findings.Where(f => f.IsError).Select(f => f.Id + ": " + f.Message).Distinct());

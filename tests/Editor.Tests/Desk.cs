@@ -61,6 +61,16 @@ internal sealed class Desk
 
     public Desk With(Solution solution) => new(solution);
 
+    /// <summary>Another assembly as its metadata shows it, compiled without the generator.</summary>
+    public static MetadataReference Library(string source)
+    {
+        var compilation = CSharpCompilation.Create("Far", [CSharpSyntaxTree.ParseText(source, new CSharpParseOptions(LanguageVersion.CSharp12))], s_references, new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary));
+        var stream = new MemoryStream();
+        Microsoft.CodeAnalysis.Emit.EmitResult result = compilation.Emit(stream);
+        Assert.True(result.Success, string.Join("\n", result.Diagnostics));
+        return MetadataReference.CreateFromImage(stream.ToArray());
+    }
+
     public Document Document(string name = "Model.cs") => Project.Documents.Single(d => d.Name == name);
 
     public string Text(string name = "Model.cs") => Document(name).GetTextAsync().GetAwaiter().GetResult().ToString();

@@ -68,6 +68,9 @@ public sealed class FixTests
             """, "SW1007/split", "[Split(\"tp\", dim: 1)] readonly Tensor up" },
         { "SW2002", Corpus("six layers on one stage, two on the other"), "SW2002/rebalance", "[Stages(4, 4)]" },
         { "SW2004", Corpus("a few micro-batches on many stages"), "SW2004/micro-batches", "MicroBatches = 64)" },
+        { "SW2004", Deep(layers: 16, batch: 16, "MicroBatches = 16"), "SW2004/schedule", "MicroBatches = 16, Schedule = PipelineSchedule." },
+        { "SW1008", Corpus("tensor axis over Ethernet, data axis over NVLink"), "SW1008/swap", "[MeshAxis(\"dp\", 4, Role = AxisRole.Data, Link = typeof(Links.Ethernet10G))] [MeshAxis(\"tp\", 4, Role = AxisRole.Tensor, Link = typeof(Links.NvLink3))]" },
+        { "SW4001", Corpus("everything over Ethernet"), "SW4001/batch", "[Split(\"tp\", dim: 0)] [Shape(16384, 2048)" },
         { "SW2003", Model(on: "[ShardedOn<Lab>(MicroBatches = 3)]"), "SW2003/micro-batches", "MicroBatches = 2)" },
         { "SW3001", Desk.Head + """
             [DeviceSpec(MemoryBytes = 40 << 20, BandwidthGBs = 20, Fp32TFlops = 0.16)] public sealed class Small;
@@ -85,6 +88,13 @@ public sealed class FixTests
     };
 
     private static string Corpus(string name) => Desk.Head + BadPartitions.All.Single(b => b.Name == name).Source.Replace("«", "", StringComparison.Ordinal).Replace("»", "", StringComparison.Ordinal);
+
+    /// <summary>Eight stages of products large enough to be judged; a row of the batch is a sequence.</summary>
+    private static string Deep(int layers, int batch, string options) => Desk.Head + $$"""
+        [DeviceMesh(Device = typeof(Devices.A100With80GB))] [MeshAxis("pp", 8, Role = AxisRole.Pipeline, Link = typeof(Links.NvLink3))] public sealed class Deep;
+        [ShardedLayer] public sealed partial class Wide(int n) { readonly Tensor w = Parameter(n, n); public Tensor Forward(Tensor x) => Gelu(MatMul(x, w)); }
+        [ShardedOn<Deep>({{options}})] public sealed partial class Net { readonly LayerStack<Wide> stack = new({{layers}}, () => new Wide(2048)); public Tensor Loss([Shape({{batch}}, 512, 2048)] Tensor x) => Mean(Square(stack.Forward(x))); }
+        """;
 
     private static string Stacked(string stages) => Desk.Head + $$"""
         [DeviceMesh] [MeshAxis("pp", 2, Role = AxisRole.Pipeline)] public sealed class Pipe;
@@ -135,6 +145,62 @@ public sealed class FixTests
         Assert.Contains("Width = 8;", after.Text("Sizes.cs"), StringComparison.Ordinal);
         Assert.Equal(desk.Text(), after.Text());
         Assert.DoesNotContain(await after.Live(), d => d.Id == diagnostic.Id);
+    }
+
+    [Fact]
+    public async Task ABubbleThatNothingMakesSmallEnoughSaysWhatIsReached()
+    {
+        Diagnostic found = Assert.Single(await Desk.Of(Deep(layers: 8, batch: 2, "MicroBatches = 2")).Live(), d => d.Id == "SW2004");
+        Assert.Contains("no schedule with micro-batches that divide the batch of 2 gets below 20 %: Schedule = PipelineSchedule.ZeroBubbleH1 makes that ", found.GetMessage(), StringComparison.Ordinal);
+        Assert.Empty(await Desk.Of(Deep(layers: 8, batch: 2, "MicroBatches = 2")).Fixes(found));
+    }
+
+    /// <summary>Two axes ask for two multiples of one constant: what each fix would write alone is wrong for the other.</summary>
+    [Fact]
+    public async Task FixesThatMeetInOneConstantAreMadeOneAfterAnother()
+    {
+        Desk desk = Desk.Of(Desk.Head + """
+            [DeviceMesh] [MeshAxis("a", 2)] [MeshAxis("b", 3)] public sealed class Six;
+            [ShardedOn<Six>] public sealed partial class Net
+            {
+                const int Width = 7;
+                [Split("a", 1)] readonly Tensor first = Parameter(6, Width);
+                [Split("b", 1)] readonly Tensor second = Parameter(6, Width);
+                public Tensor Loss([Shape(6, 6)] Tensor x) => Mean(MatMul(x, first) * MatMul(x, second));
+            }
+            """);
+        Assert.Equal(2, (await desk.Live()).Count(d => d.Id == "SW1003"));
+        Desk after = await desk.FixAll("SW1003/up/Width");
+        Assert.Contains("Width = 12;", after.Text(), StringComparison.Ordinal);
+        Assert.DoesNotContain(await after.Live(), d => d.Severity >= DiagnosticSeverity.Warning);
+        Assert.Empty(await after.Errors());
+    }
+
+    /// <summary>Splits along two axes were each chosen as if the other were not there; in another class they have nothing to do with each other.</summary>
+    [Fact]
+    public async Task SplitsAreChosenOneAfterAnother()
+    {
+        Desk desk = Desk.Of(Desk.Head + """
+            [DeviceMesh(Device = typeof(Devices.A100With80GB))]
+            [MeshAxis("tp", 4, Role = AxisRole.Tensor, Link = typeof(Links.NvLink3))] [MeshAxis("ep", 2, Role = AxisRole.Tensor, Link = typeof(Links.NvLink3))] public sealed class Eight;
+            [ShardedLayer] public sealed partial class FeedForward(int hidden, int inner)
+            {
+                readonly Tensor up = Parameter(hidden, inner);
+                readonly Tensor down = Parameter(inner, hidden);
+                public Tensor Forward(Tensor x) => x + MatMul(Gelu(MatMul(x, up)), down);
+            }
+            [ShardedOn<Eight>] public sealed partial class Net
+            {
+                readonly FeedForward body = new(2048, 8192);
+                readonly Tensor up = Parameter(2048, 8192);
+                readonly Tensor down = Parameter(8192, 2048);
+                public Tensor Loss([Shape(8192, 2048)] Tensor x) => Mean(Square(MatMul(Gelu(MatMul(body.Forward(x), up)), down)));
+            }
+            """);
+        Assert.True((await desk.Live()).Count(d => d.Id == "SW1007") > 1);
+        Desk after = await desk.FixAll("SW1007/split");
+        Assert.DoesNotContain(await after.Live(), d => d.Id == "SW1007" || d.Severity == DiagnosticSeverity.Error);
+        Assert.Empty(await after.Errors());
     }
 
     [Fact]

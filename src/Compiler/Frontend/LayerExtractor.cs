@@ -20,9 +20,22 @@ public sealed class LayerExtractor
         _translator = new BodyTranslator(_context);
     }
 
-    /// <summary>Extracts one type; never throws on user code.</summary>
-    public static Extraction Extract(INamedTypeSymbol type, Compilation compilation, CancellationToken cancellation) =>
-        new LayerExtractor(type, compilation, cancellation).Run();
+    /// <summary>Raised before a type is extracted, with its name.</summary>
+    internal static event Action<string>? Extracting;
+
+    /// <summary>Extracts one type; never throws on user code: a fault of ours is said at the type.</summary>
+    public static Extraction Extract(INamedTypeSymbol type, Compilation compilation, CancellationToken cancellation)
+    {
+        try
+        {
+            Extracting?.Invoke(Names.Of(type));
+            return new LayerExtractor(type, compilation, cancellation).Run();
+        }
+        catch (Exception fault) when (fault is not OperationCanceledException)
+        {
+            return new LayerExtractor(type, compilation, cancellation).Faulty(fault);
+        }
+    }
 
     private Extraction Run()
     {
@@ -64,6 +77,29 @@ public sealed class LayerExtractor
             referenced, own, _context.Sites.Findings.Skip(own.Count).ToEquatable());
         CompilationSurface surface = CompilationSurface.Of(_context.Compilation, _context.Cancellation);
         return new Extraction(source, _context.Sites.Positions(surface, _context.Cancellation), _context.Reads.ToEquatable());
+    }
+
+    /// <summary>A type that could not be extracted: its meshes still get their surface, where they at least can be read.</summary>
+    private Extraction Faulty(Exception fault)
+    {
+        INamedTypeSymbol type = _context.Type;
+        int site = TypeSite(type);
+        bool model = type.GetAttributes().Any(a => Names.Is(a, "ShardedOn"));
+        EquatableArray<ShardedOnDefinition> meshes = default;
+        try
+        {
+            meshes = model ? ModelExtractor.Meshes(_context, _translator) : default;
+        }
+        catch (Exception again) when (again is not OperationCanceledException)
+        {
+            // The first fault says enough.
+        }
+
+        EquatableArray<Finding> found = EquatableArray.Of(Finding.OfFault(_context.Sites.Place(site), fault, $"'{type.Name}' was read", "leave the attribute off this class"));
+        var source = new LayerSource(
+            new LayerDefinition(Names.Of(type), default, default, default, default, false, false), LayerShape.Shell(type), LayerShape.Home(type, _context.Cancellation), LayerShape.IsComplete(type, _context.Cancellation), model, meshes,
+            default, found, default);
+        return new Extraction(source, _context.Sites.Positions(CompilationSurface.Of(_context.Compilation, _context.Cancellation), _context.Cancellation), _context.Reads.ToEquatable());
     }
 
     /// <summary>In the order of their source, whatever the order in which the compiler was given the files.</summary>
@@ -109,9 +145,18 @@ public sealed class LayerExtractor
             _context.Sites.Report("SW0002", TypeSite(type), $"'{type.Name}' is compiled as C# {version.ToDisplayString()}, and its generated part is C# 12: set <LangVersion>12</LangVersion> or later in the project, or leave LangVersion out");
         }
 
-        if (type.IsGenericType)
+        if (type.TypeParameters.Length > 0)
         {
             _context.Sites.Report("SW0002", TypeSite(type), $"'{type.Name}' is generic, which a layer cannot be: its graph is made once; pass what differs to the constructor");
+        }
+        else if (type.IsGenericType)
+        {
+            _context.Sites.Report("SW0002", TypeSite(type), $"'{type.Name}' lies in a generic class, which a layer cannot: its graph is made once; move it out of '{type.ContainingType.Name}'");
+        }
+
+        if (type.IsFileLocal)
+        {
+            _context.Sites.Report("SW0002", TypeSite(type), $"'{type.Name}' is local to its file, and its generated part lies in another: leave out 'file', or nest it as a private class in one that is not");
         }
     }
 

@@ -1,4 +1,5 @@
 using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp.Syntax;
 
 namespace Shardwright.Compiler.Frontend;
 
@@ -6,7 +7,9 @@ namespace Shardwright.Compiler.Frontend;
 public static class MeshExtractor
 {
     /// <summary>The mesh, or null where the class is none.</summary>
-    public static MeshDefinition? Extract(INamedTypeSymbol type)
+    /// <param name="type">The class.</param>
+    /// <param name="place">Numbers the place of an attribute; null where nobody asks for places.</param>
+    public static MeshDefinition? Extract(INamedTypeSymbol type, Func<AttributeData, int>? place = null)
     {
         AttributeData? mesh = type.GetAttributes().FirstOrDefault(a => Names.Is(a, "DeviceMesh"));
         if (mesh is null)
@@ -21,7 +24,10 @@ public static class MeshExtractor
         {
             if (axis.ConstructorArguments.Length == 2 && axis.ConstructorArguments[0].Value is string name && axis.ConstructorArguments[1].Value is int size)
             {
-                axes.Add(new MeshAxisDefinition(name, Math.Max(1, size), Member(Named(axis, "Role")) ?? "Auto", Link(Named(axis, "Link").Value as INamedTypeSymbol ?? Own("Links+SharedMemory"))));
+                axes.Add(new MeshAxisDefinition(name, Math.Max(1, size), Member(Named(axis, "Role")) ?? "Auto", Link(Named(axis, "Link").Value as INamedTypeSymbol ?? Own("Links+SharedMemory")))
+                {
+                    Site = place?.Invoke(axis) ?? -1, LinkText = place is null ? "" : Written(axis),
+                });
             }
         }
 
@@ -48,6 +54,10 @@ public static class MeshExtractor
         AttributeData? spec = type?.GetAttributes().FirstOrDefault(a => Names.Is(a, "LinkSpec"));
         return new LinkDefinition(type?.Name ?? "", Number(spec, "BandwidthGBs") ?? 0, Number(spec, "LatencyMicroseconds") ?? 0);
     }
+
+    /// <summary>The link of an axis as its source has it, else the one that holds where none is written.</summary>
+    private static string Written(AttributeData axis) =>
+        (axis.ApplicationSyntaxReference?.GetSyntax() as AttributeSyntax)?.ArgumentList?.Arguments.FirstOrDefault(a => a.NameEquals?.Name.Identifier.Text == "Link") is { } link ? SiteTable.Quote(link.Expression) : "typeof(Shardwright.Links.SharedMemory)";
 
     private static double? Number(AttributeData? spec, string name) =>
         spec is not null && Named(spec, name).Value is { } value ? Convert.ToDouble(value, System.Globalization.CultureInfo.InvariantCulture) : null;

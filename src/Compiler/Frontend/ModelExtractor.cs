@@ -23,7 +23,7 @@ internal static class ModelExtractor
 
             int site = Attributes.Site(attribute, context);
             ReadMachine(meshType, context);
-            MeshDefinition? mesh = MeshExtractor.Extract(meshType);
+            MeshDefinition? mesh = MeshExtractor.Extract(meshType, axis => Attributes.Site(axis, context));
             if (mesh is null)
             {
                 sites.Report("SW0002", site, $"'{meshType.Name}' is not a mesh: mark it [DeviceMesh] and give it axes by [MeshAxis(name, size)]");

@@ -25,6 +25,14 @@ public sealed record Finding(string Id, string TypeName, int Site, string Messag
             : new Finding(id, place, -1, message);
     }
 
+    /// <summary>SW9002: a fault of the compiler itself, said where it was at work.</summary>
+    /// <param name="place">Where: Type#site, or a type.</param>
+    /// <param name="fault">What was thrown.</param>
+    /// <param name="doing">What was done meanwhile: "'Net' on 'Lab' was planned".</param>
+    /// <param name="meanwhile">What goes on without it.</param>
+    public static Finding OfFault(string place, Exception fault, string doing, string meanwhile) => At(
+        "SW9002", place, $"the compiler failed: {fault.GetType().Name}: {fault.Message.Split('\n')[0].Trim()} ({doing}); the fault is in Shardwright, not in your code: please report it with the source, and {meanwhile} until it is mended");
+
     /// <summary>Whether a plan can stand beside it.</summary>
     public bool IsError => Id is not ("SW0006" or "SW1005" or "SW1006" or "SW1007" or "SW1008" or "SW1010" or "SW2002" or "SW2004" or "SW2005" or "SW3001" or "SW3002" or "SW3004" or "SW4001" or "SW9001");
 }

@@ -21,7 +21,14 @@ public sealed record MeshDefinition(string Type, EquatableArray<MeshAxisDefiniti
 }
 
 /// <summary>One axis of a mesh. Role is Auto, Data, Tensor or Pipeline.</summary>
-public sealed record MeshAxisDefinition(string Name, int Size, string Role, LinkDefinition Link);
+public sealed record MeshAxisDefinition(string Name, int Size, string Role, LinkDefinition Link)
+{
+    /// <summary>Place of its attribute, as a number of the model that names the mesh; −1 where it lies in no source.</summary>
+    public int Site { get; init; } = -1;
+
+    /// <summary>Its link as it is written there: <c>typeof(Links.NvLink3)</c>.</summary>
+    public string LinkText { get; init; } = "";
+}
 
 /// <summary>Numbers of a link.</summary>
 /// <param name="Name">Name of its class.</param>

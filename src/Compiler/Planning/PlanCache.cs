@@ -82,6 +82,25 @@ public sealed class PlanCache
         }
     }
 
+    /// <summary>The plan of a model on one of its meshes, without other numbers. A fault of ours is a finding like any other: it must neither take an editor down nor look like one of the model.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="layers">Definitions of the layers that it reaches.</param>
+    /// <param name="on">The mesh.</param>
+    /// <param name="cancellation">Ends it.</param>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public PlanResult PlanOrSay(ModelDefinition model, EquatableArray<LayerDefinition> layers, ShardedOnDefinition on, CancellationToken cancellation)
+    {
+        try
+        {
+            return Plan(model, layers, on, ImmutableDictionary<string, long>.Empty, cancellation);
+        }
+        catch (Exception fault) when (fault is not OperationCanceledException)
+        {
+            string place = model.Layer.Type + "#" + on.Site.ToString(System.Globalization.CultureInfo.InvariantCulture);
+            return new PlanResult(null, ImmutableArray.Create(Finding.OfFault(place, fault, $"'{model.Layer.ShortName}' on '{on.Mesh.ShortName}' was planned", "leave this [ShardedOn] out")));
+        }
+    }
+
     private Entry Find(Key key)
     {
         lock (_gate)

@@ -17,8 +17,6 @@ public sealed partial class Planner
     /// <summary>Share of the step that other links must save.</summary>
     private const double LinkSaves = 0.1;
 
-    private const int MostMicroBatches = 1024;
-
     private void Advise(RankProgram program)
     {
         if (_train is not { } train)
@@ -81,45 +79,6 @@ public sealed partial class Planner
             : layer;
     }
 
-    /// <summary>SW2004: how much of the ranks' time is spent waiting, and the micro-batches that would halve it.</summary>
-    private void Bubble(RankProgram program, long batch)
-    {
-        double bubble = program.Forecast.Bubble;
-        if (program.Pipeline is not { } pipeline || bubble < LeastBubble)
-        {
-            return;
-        }
-
-        int? enough = Schedules.Find(_on.Schedule) is { } schedule ? Halving(schedule, new ScheduleShape(pipeline.Ranks, pipeline.Stages / pipeline.Ranks, program.MicroBatches), batch) : null;
-        _findings.Add(Finding.At("SW2004", Site, $"ranks of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' wait for {Quantity.Share(bubble)} of a step: {program.MicroBatches} micro-batches fill {pipeline.Stages} stages ({pipeline.Schedule}); "
-            + (enough is { } count ? $"MicroBatches = {count} would halve that" : "no number of micro-batches that divides the batch would halve that: use a larger batch, fewer stages, or an interleaved or zero-bubble schedule")) with
-        {
-            Measure = 100 * bubble,
-            Fixes = enough is { } set ? EquatableArray.Of(Fix.Of($"Set MicroBatches to {set}", "SW2004/micro-batches", EditKind.SetArgument, Site, "MicroBatches", set.ToString(CultureInfo.InvariantCulture))) : default,
-        });
-    }
-
-    /// <summary>The fewest micro-batches with half the bubble, for equal stages.</summary>
-    private int? Halving(Schedule schedule, ScheduleShape shape, long batch)
-    {
-        double Of(ScheduleShape s) => Simulator.Run(ActionTable.Build(schedule, s), new StageCost(1, 1, 1)).Bubble;
-
-        // A micro-batch keeps a row for each rank that splits the batch.
-        long rows = (_train?.Axes ?? default).Where(a => a.IsData).Aggregate(1L, (product, a) => product * a.Parts);
-        double now = Of(shape);
-        for (long count = 2L * shape.MicroBatches; count <= Math.Min(MostMicroBatches, batch); count += shape.MicroBatches)
-        {
-            _cancellation.ThrowIfCancellationRequested();
-            ScheduleShape next = shape with { MicroBatches = (int)count };
-            if (batch % (count * rows) == 0 && schedule.Refuse(next) is null && Of(next) <= now / 2)
-            {
-                return (int)count;
-            }
-        }
-
-        return null;
-    }
-
     /// <summary>SW1008: an axis that moves much over a slow link, beside one that moves little over a fast one.</summary>
     private void Links(RankProgram program)
     {
@@ -132,12 +91,19 @@ public sealed partial class Planner
                 var mesh = _on.Mesh with { Axes = _on.Mesh.Axes.Select(a => a == slow ? a with { Link = fast.Link } : a == fast ? a with { Link = slow.Link } : a).ToEquatable() };
                 if (Try(_model, _layers, _on with { Mesh = mesh }, _cancellation) is { } other && other.Forecast.StepSeconds < program.Forecast.StepSeconds * (1 - LinkSaves))
                 {
-                    _findings.Add(Finding.At("SW1008", Site, $"axis '{slow.Name}' of '{_on.Mesh.ShortName}' moves {Quantity.Bytes(moved)} for each rank and step over {slow.Link.Name}, and '{fast.Name}' {Quantity.Bytes(Moved(program, fast.Name))} over {fast.Link.Name}, which is faster: with their links swapped a step of '{_model.Layer.ShortName}' takes {Quantity.Time(other.Forecast.StepSeconds)} instead of {Quantity.Time(program.Forecast.StepSeconds)}; let the neighbours along '{slow.Name}' be those that {fast.Link.Name} joins"));
+                    _findings.Add(Finding.At("SW1008", Site, $"axis '{slow.Name}' of '{_on.Mesh.ShortName}' moves {Quantity.Bytes(moved)} for each rank and step over {slow.Link.Name}, and '{fast.Name}' {Quantity.Bytes(Moved(program, fast.Name))} over {fast.Link.Name}, which is faster: with their links swapped a step of '{_model.Layer.ShortName}' takes {Quantity.Time(other.Forecast.StepSeconds)} instead of {Quantity.Time(program.Forecast.StepSeconds)}; let the neighbours along '{slow.Name}' be those that {fast.Link.Name} joins") with { Fixes = Swap(slow, fast) });
                     return;
                 }
             }
         }
     }
+
+    /// <summary>The links of two axes, each written at the other; that says how ranks lie on the machine, and whoever starts them has to place them so.</summary>
+    private EquatableArray<Fix> Swap(MeshAxisDefinition slow, MeshAxisDefinition fast) => slow.Site < 0 || fast.Site < 0 ? default : EquatableArray.Of(new Fix(
+        $"Let {fast.Link.Name} join the neighbours along '{slow.Name}', and {slow.Link.Name} those along '{fast.Name}' (place the ranks so)", "SW1008/swap",
+        EquatableArray.Of(
+            new FixEdit(EditKind.SetArgument, _model.Layer.Type + "#" + slow.Site.ToString(CultureInfo.InvariantCulture), "Link", fast.LinkText),
+            new FixEdit(EditKind.SetArgument, _model.Layer.Type + "#" + fast.Site.ToString(CultureInfo.InvariantCulture), "Link", slow.LinkText))));
 
     /// <summary>Bytes that a rank sends along an axis in a step.</summary>
     private static long Moved(RankProgram program, string axis) => program.Ranks.Max(r => r.Chunks.Sum(c =>
@@ -160,9 +126,13 @@ public sealed partial class Planner
 
         string axes = string.Join(", ", _on.Mesh.Axes.Where(a => a.Size > 1).Select(a => (a, Bytes: Moved(program, a.Name))).Where(a => a.Bytes > 0).OrderByDescending(a => a.Bytes / a.a.Link.BytesPerSecond)
             .Select(a => $"{Quantity.Bytes(a.Bytes)} over '{a.a.Name}' ({a.a.Link.Name})"));
-        _findings.Add(Finding.At("SW4001", Site, $"ranks of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' wait for the network for {Quantity.Share(share)} of a step, {Quantity.Time(forecast.CommunicationSeconds)} of {Quantity.Time(forecast.StepSeconds)}: {axes}; a larger batch has less to move for its work, and so have fewer ranks along the first of these axes") with
+        List<Quieter> ways = share > LargeExposure ? Quieters(program) : new List<Quieter>();
+        string offered = ways.Count == 0 ? "a larger batch has less to move for its work, and so have fewer ranks along the first of these axes"
+            : string.Join("; or ", ways.Take(2).Select(w => $"{w.Change}: {Quantity.Share(w.Share)}, step {Quantity.Time(w.Seconds)}"));
+        _findings.Add(Finding.At("SW4001", Site, $"ranks of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' wait for the network for {Quantity.Share(share)} of a step, {Quantity.Time(forecast.CommunicationSeconds)} of {Quantity.Time(forecast.StepSeconds)}: {axes}; {offered}") with
         {
             Measure = 100 * share,
+            Fixes = ways.Take(2).Select(w => w.Fix).ToEquatable(),
         });
     }
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Shardwright.Compiler.Graph;
+using Shardwright.Compiler.Graph.Definitions;
 
 namespace Shardwright.Compiler.Planning;
 
@@ -42,6 +43,13 @@ public sealed partial class Planner
             return null;
         }
 
+        EquatableArray<FixEdit> edits = Edits(way.On);
+        return edits.Count == 0 ? null : new Fix($"Make it fit: {way.Change} ({Quantity.Bytes(way.ArenaBytes)}, step {Quantity.Time(way.StepSeconds)})", rank == 0 ? "SW3001/fit" : "SW3001/fit-" + (rank + 1), edits);
+    }
+
+    /// <summary>The edits of the [ShardedOn] attribute that make another request of this one, on the same mesh.</summary>
+    private EquatableArray<FixEdit> Edits(ShardedOnDefinition on)
+    {
         var edits = new List<FixEdit>();
         void Set(string name, string before, string after, string written)
         {
@@ -51,14 +59,15 @@ public sealed partial class Planner
             }
         }
 
-        Set("Recompute", _on.Recompute, way.On.Recompute, "RecomputeMode." + way.On.Recompute);
-        Set("Zero", _on.Zero, way.On.Zero, "ZeroStage." + way.On.Zero);
-        if (way.On.MicroBatches != _on.MicroBatches && way.On.MicroBatches is Graph.Definitions.Expression.Integer count)
+        Set("Recompute", _on.Recompute, on.Recompute, "RecomputeMode." + on.Recompute);
+        Set("Zero", _on.Zero, on.Zero, "ZeroStage." + on.Zero);
+        Set("Schedule", _on.Schedule, on.Schedule, "PipelineSchedule." + on.Schedule);
+        if (on.MicroBatches != _on.MicroBatches && on.MicroBatches is Expression.Integer count)
         {
             edits.Add(new FixEdit(EditKind.SetArgument, Site, "MicroBatches", count.Value.ToString(CultureInfo.InvariantCulture)));
         }
 
-        return edits.Count == 0 ? null : new Fix($"Make it fit: {way.Change} ({Quantity.Bytes(way.ArenaBytes)}, step {Quantity.Time(way.StepSeconds)})", rank == 0 ? "SW3001/fit" : "SW3001/fit-" + (rank + 1), edits.ToEquatable());
+        return edits.ToEquatable();
     }
 
     private static string Rank(RankProgram program, RankPlan rank)
