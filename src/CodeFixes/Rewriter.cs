@@ -66,7 +66,7 @@ internal static class Rewriter
         }
         else if (known[at].Span == change.Span && change.Span.Length == 0 && known[at].NewText != change.NewText)
         {
-            known[at] = new TextChange(change.Span, known[at].NewText + change.NewText);
+            known[at] = new TextChange(change.Span, Joined(known[at].NewText ?? "", change.NewText ?? ""));
         }
         else if (known[at].Span == change.Span && long.TryParse(known[at].NewText, NumberStyles.Integer, CultureInfo.InvariantCulture, out long before)
             && long.TryParse(change.NewText, NumberStyles.Integer, CultureInfo.InvariantCulture, out long now) && now > before)
@@ -74,6 +74,12 @@ internal static class Rewriter
             known[at] = change;
         }
     }
+
+    /// <summary>Two insertions at one place: attributes stand beside each other, arguments of one attribute are parted by a comma.</summary>
+    private static string Joined(string first, string second) =>
+        first.StartsWith("(", StringComparison.Ordinal) && second.StartsWith("(", StringComparison.Ordinal) ? first.Substring(0, first.Length - 1) + ", " + second.Substring(1)
+        : first.StartsWith("[", StringComparison.Ordinal) || second.StartsWith(",", StringComparison.Ordinal) ? first + second
+        : first + ", " + second;
 
     private static Document? Find(Solution solution, Location place)
     {

@@ -70,7 +70,8 @@ public sealed class FixTests
         { "SW2004", Corpus("a few micro-batches on many stages"), "SW2004/micro-batches", "MicroBatches = 64)" },
         { "SW2004", Deep(layers: 16, batch: 16, "MicroBatches = 16"), "SW2004/schedule", "MicroBatches = 16, Schedule = PipelineSchedule." },
         { "SW1008", Corpus("tensor axis over Ethernet, data axis over NVLink"), "SW1008/swap", "[MeshAxis(\"dp\", 4, Role = AxisRole.Data, Link = typeof(Links.Ethernet10G))] [MeshAxis(\"tp\", 4, Role = AxisRole.Tensor, Link = typeof(Links.NvLink3))]" },
-        { "SW4001", Corpus("everything over Ethernet"), "SW4001/batch", "[Split(\"tp\", dim: 0)] [Shape(16384, 2048)" },
+        { "SW4001", Desk.Head + Rule.Plain(Rule.All.Single(r => r.Id == "SW4001").Reported), "SW4001/batch", "[Split(\"tp\", dim: 0)] [Shape(32768, 2048)" },
+        { "SW4001", Gathering, "SW4001/micro-batches", "MicroBatches = 1" },
         { "SW2003", Model(on: "[ShardedOn<Lab>(MicroBatches = 3)]"), "SW2003/micro-batches", "MicroBatches = 2)" },
         { "SW3001", Desk.Head + """
             [DeviceSpec(MemoryBytes = 40 << 20, BandwidthGBs = 20, Fp32TFlops = 0.16)] public sealed class Small;
@@ -88,6 +89,13 @@ public sealed class FixTests
     };
 
     private static string Corpus(string name) => Desk.Head + BadPartitions.All.Single(b => b.Name == name).Source.Replace("«", "", StringComparison.Ordinal).Replace("»", "", StringComparison.Ordinal);
+
+    /// <summary>Parameters that lie in shares are gathered for each of many micro-batches.</summary>
+    private const string Gathering = Desk.Head + """
+        [DeviceMesh(Device = typeof(Devices.A100With80GB))] [MeshAxis("dp", 4, Role = AxisRole.Data, Link = typeof(Links.InfinibandHdr))] public sealed class Slow;
+        [ShardedLayer] public sealed partial class Wide(int n) { readonly Tensor w = Parameter(n, n); public Tensor Forward(Tensor x) => Gelu(MatMul(x, w)); }
+        [ShardedOn<Slow>(MicroBatches = 64, Zero = ZeroStage.Parameters)] public sealed partial class Net { readonly LayerStack<Wide> stack = new(8, () => new Wide(4096)); public Tensor Loss([Shape(131072, 4096), Split("dp", 0)] Tensor x) => Mean(Square(stack.Forward(x))); }
+        """;
 
     /// <summary>Eight stages of products large enough to be judged; a row of the batch is a sequence.</summary>
     private static string Deep(int layers, int batch, string options) => Desk.Head + $$"""
@@ -150,9 +158,10 @@ public sealed class FixTests
     [Fact]
     public async Task ABubbleThatNothingMakesSmallEnoughSaysWhatIsReached()
     {
-        Diagnostic found = Assert.Single(await Desk.Of(Deep(layers: 8, batch: 2, "MicroBatches = 2")).Live(), d => d.Id == "SW2004");
+        Desk desk = Desk.Of(Deep(layers: 8, batch: 2, "MicroBatches = 2"));
+        Diagnostic found = Assert.Single(await desk.Live(), d => d.Id == "SW2004");
         Assert.Contains("no schedule with micro-batches that divide the batch of 2 gets below 20 %: Schedule = PipelineSchedule.ZeroBubbleH1 makes that ", found.GetMessage(), StringComparison.Ordinal);
-        Assert.Empty(await Desk.Of(Deep(layers: 8, batch: 2, "MicroBatches = 2")).Fixes(found));
+        Assert.Empty(await desk.Fixes(found));
     }
 
     /// <summary>Two axes ask for two multiples of one constant: what each fix would write alone is wrong for the other.</summary>

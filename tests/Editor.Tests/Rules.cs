@@ -40,10 +40,10 @@ public sealed record Rule(string Id, string Reported, string Right, string Libra
         new("SW1003", Net("Mean(MatMul(x, w))", place: "[«Split(\"tp\", 1)»] ", w: "6, 5"), Net("Mean(MatMul(x, w))", place: "[Split(\"tp\", 1)] ", w: "6, 6")),
         new("SW1004", Net("Mean(MatMul(x, w))", place: "[Split(\"tp\", 1), «Broadcast(\"tp\")»] "), Net("Mean(MatMul(x, w))", place: "[Split(\"tp\", 1)] ")),
         new("SW1005", Net("Mean(«Gelu(MatMul(x, w))»)", place: "[Split(\"tp\", 0)] "), Net("Mean(Gelu(Reshard(MatMul(x, w), Placement.Broadcast(\"tp\"))))", place: "[Split(\"tp\", 0)] ")),
-        new("SW1006", Columns(64, second: 1, "«MatMul(Gelu(MatMul(x, up)), down)»"), Columns(64, second: 0)),
+        new("SW1006", Columns(64, second: 1, "MatMul(«Gelu(MatMul(x, up))», down)"), Columns(64, second: 0)),
         new("SW1007", Four + Whole("readonly Tensor «up»"), Four + Whole("[Split(\"tp\", dim: 1)] readonly Tensor up", "[Split(\"tp\", dim: 0)] ")),
-        new("SW1008", Links("Ethernet10G", "NvLink3"), Links("NvLink3", "Ethernet10G")),
-        new("SW1010", Columns(1024, second: 1, "«MatMul(Gelu(MatMul(x, up)), down)»"), Columns(1024, second: 0)),
+        new("SW1008", Links("Ethernet10G", "NvLink3", "«ShardedOn<Odd>»"), Links("NvLink3", "Ethernet10G")),
+        new("SW1010", Columns(1024, second: 1, "MatMul(«Gelu(MatMul(x, up))», down)"), Columns(1024, second: 0)),
         new("SW2001", Stack("[«Stages(1, 1)»] "), Stack("[Stages(2, 2)] ")),
         new("SW2002", Cut("«Stages(6, 2)»"), Cut("Stages(4, 4)")),
         new("SW2003", Net("Mean(MatMul(x, w))", on: "[«ShardedOn<Lab>(MicroBatches = 3)»]"), Net("Mean(MatMul(x, w))", on: "[ShardedOn<Lab>(MicroBatches = 2)]")),
@@ -51,11 +51,11 @@ public sealed record Rule(string Id, string Reported, string Right, string Libra
         new("SW2005", Tied("readonly Embedding «tokens» = new(64, 32);", "Transpose(tokens.Weight)"), Tied("readonly Embedding tokens = new(64, 32); readonly Tensor head = Parameter(32, 64);", "head")),
         new("SW2006", Late("[«Stage(1)»]"), Late("[Stage(0)]")),
         new("SW2007", Own("0F0 0B0", "«ShardedOn<Pipe>(MicroBatches = 2, Schedule = PipelineSchedule.Custom, OwnSchedule = typeof(Mine))»"), Own("0F0 0F1 0B0 0B1", "ShardedOn<Pipe>(MicroBatches = 2, Schedule = PipelineSchedule.Custom, OwnSchedule = typeof(Mine))")),
-        new("SW3001", Small(24, "«ShardedOn<Tight>»"), Small(64, "ShardedOn<Tight>")),
+        new("SW3001", Small(30, "«ShardedOn<Tight>»"), Small(64, "ShardedOn<Tight>")),
         new("SW3002", Small(35, "«ShardedOn<Tight>»"), Small(64, "ShardedOn<Tight>")),
         new("SW3003", Device("80", "«ShardedOn<Two>»"), Device("80L << 30", "ShardedOn<Two>")),
-        new("SW3004", "[ShardedLayer] public sealed partial class Shift(int n) { readonly Tensor by = Parameter(n); public Tensor Forward(Tensor x) => x + by; }\n" + Holds("[«Recompute»] readonly Shift shift = new(6);"), "[ShardedLayer] public sealed partial class Shift(int n) { readonly Tensor by = Parameter(n); public Tensor Forward(Tensor x) => x + by; }\n" + Holds("readonly Shift shift = new(6);")),
-        new("SW4001", Links("Ethernet10G", "Ethernet10G"), Links("NvLink3", "NvLink3")),
+        new("SW3004", "[ShardedLayer] public sealed partial class Shift(int n) { readonly Tensor by = Parameter(n); public Tensor Forward(Tensor x) => x + by; }\n" + Holds("[Recompute] readonly Shift «shift» = new(6);"), "[ShardedLayer] public sealed partial class Shift(int n) { readonly Tensor by = Parameter(n); public Tensor Forward(Tensor x) => x + by; }\n" + Holds("readonly Shift shift = new(6);")),
+        new("SW4001", Busy("InfinibandHdr", "«ShardedOn<Busy>(MicroBatches = 4)»"), Busy("NvLink3", "ShardedOn<Busy>(MicroBatches = 4)")),
         new("SW9001", Net("Mean(MatMul(x, w))", on: "[«ShardedOn<Lab>»]"), ""),
         new("SW9002", Net("Mean(MatMul(x, w))", on: "[«ShardedOn<Lab>»]").Replace("class Net", "class " + Faulty, StringComparison.Ordinal), Net("Mean(MatMul(x, w))")),
     ];
@@ -93,7 +93,7 @@ public sealed record Rule(string Id, string Reported, string Right, string Libra
         }
         """;
 
-    private static string Links(string tensor, string data) => $$"""
+    private static string Links(string tensor, string data, string on = "ShardedOn<Odd>") => $$"""
         [DeviceMesh(Device = typeof(Devices.A100With80GB))]
         [MeshAxis("dp", 4, Role = AxisRole.Data, Link = typeof(Links.{{data}}))] [MeshAxis("tp", 4, Role = AxisRole.Tensor, Link = typeof(Links.{{tensor}}))] public sealed class Odd;
         [ShardedLayer] public sealed partial class FeedForward(int hidden, int inner)
@@ -102,10 +102,25 @@ public sealed record Rule(string Id, string Reported, string Right, string Libra
             [Split("tp", dim: 0)] readonly Tensor down = Parameter(inner, hidden);
             public Tensor Forward(Tensor x) => x + MatMul(Gelu(MatMul(x, up)), down);
         }
-        [{{(tensor == "Ethernet10G" ? "«ShardedOn<Odd>»" : "ShardedOn<Odd>")}}] public sealed partial class Net
+        [{{on}}] public sealed partial class Net
         {
             readonly LayerStack<FeedForward> stack = new(8, () => new FeedForward(2048, 8192));
             public Tensor Loss([Shape(16384, 2048), Split("dp", 0)] Tensor x) => Mean(Square(stack.Forward(x)));
+        }
+        """;
+
+    private static string Busy(string link, string on) => $$"""
+        [DeviceMesh(Device = typeof(Devices.A100With80GB))] [MeshAxis("tp", 4, Role = AxisRole.Tensor, Link = typeof(Links.{{link}}))] public sealed class Busy;
+        [ShardedLayer] public sealed partial class FeedForward(int hidden, int inner)
+        {
+            [Split("tp", dim: 1)] readonly Tensor up = Parameter(hidden, inner);
+            [Split("tp", dim: 0)] readonly Tensor down = Parameter(inner, hidden);
+            public Tensor Forward(Tensor x) => x + MatMul(Gelu(MatMul(x, up)), down);
+        }
+        [{{on}}] public sealed partial class Net
+        {
+            readonly LayerStack<FeedForward> stack = new(8, () => new FeedForward(2048, 8192));
+            public Tensor Loss([Shape(32768, 2048)] Tensor x) => Mean(Square(stack.Forward(x)));
         }
         """;
 

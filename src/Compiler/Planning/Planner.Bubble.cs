@@ -43,64 +43,71 @@ public sealed partial class Planner
         return ("no number of micro-batches that divides the batch would halve that: use a larger batch, fewer stages, or an interleaved or zero-bubble schedule", default);
     }
 
+    /// <summary>Another way to run the stages; simulated when asked.</summary>
+    private sealed record Filling(string Change, string Key, ShardedOnDefinition On, Lazy<double> Bubble);
+
     /// <summary>For a large bubble: what gets below the threshold, with a shorter step, and fits where this does.</summary>
     private (string, EquatableArray<Fix>) Planned(RankProgram program, ScheduleShape shape, long batch)
     {
         int plans = 0;
-        (string Change, RankProgram Program)? least = null;
-        var found = new List<(string Change, ShardedOnDefinition On, RankProgram Program, string Key)>();
-        RankProgram? Look(ShardedOnDefinition on, string change)
-        {
-            if (plans++ >= MostBubblePlans || Try(_model, _layers, on, _cancellation) is not { } other || other.Forecast.StepSeconds >= program.Forecast.StepSeconds
-                || (other.ArenaBytes > other.Forecast.UsableBytes && program.ArenaBytes <= program.Forecast.UsableBytes))
-            {
-                return null;
-            }
+        RankProgram? Look(Filling way) =>
+            plans++ < MostBubblePlans && Try(_model, _layers, way.On, _cancellation) is { } other && other.Forecast.StepSeconds < program.Forecast.StepSeconds
+                && (other.ArenaBytes <= other.Forecast.UsableBytes || program.ArenaBytes > program.Forecast.UsableBytes) ? other : null;
 
-            least = least is { } known && known.Program.Forecast.Bubble <= other.Forecast.Bubble ? known : (change, other);
-            return other;
-        }
-
-        // The fewest micro-batches that halve it and are below the threshold; else that are below it.
-        void More(Schedule schedule, ScheduleShape from, ShardedOnDefinition on, string before)
+        // More micro-batches of the schedule that is there, the fewest that halve it; another schedule; both.
+        double half = Math.Min(LargeBubble, program.Forecast.Bubble / 2);
+        List<Filling> ways = Fillings(shape, batch).ToList();
+        var found = new List<(Filling Way, RankProgram Program)>();
+        foreach (IGrouping<string, Filling> schedule in ways.GroupBy(w => w.On.Schedule))
         {
-            double aim = Math.Min(LargeBubble, program.Forecast.Bubble / 2);
-            foreach (ScheduleShape next in Counts(schedule, from, batch).Where(s => Simulated(schedule, s) <= aim).Take(MostPlansOfOne))
+            bool own = schedule.Key == _on.Schedule;
+            if (own || found.All(f => f.Way.On.Schedule == _on.Schedule))
             {
-                ShardedOnDefinition more = With(on, next.MicroBatches);
-                string change = $"{before}MicroBatches = {next.MicroBatches}";
-                if (Look(more, change) is { } other && other.Forecast.Bubble <= LargeBubble)
+                foreach (Filling way in schedule.Where(w => w.Bubble.Value <= (own ? half : LargeBubble)).Take(own ? MostPlansOfOne : 1))
                 {
-                    found.Add((change, more, other, before.Length == 0 ? "SW2004/micro-batches" : "SW2004/schedule"));
-                    return;
+                    if (Look(way) is { } other && other.Forecast.Bubble <= LargeBubble)
+                    {
+                        found.Add((way, other));
+                        break;
+                    }
                 }
             }
         }
 
-        if (Schedules.Find(_on.Schedule) is { } now)
+        string Result(Filling way, RankProgram other) => $"{way.Change} makes that {Quantity.Share(other.Forecast.Bubble)}, and the step {Quantity.Time(other.Forecast.StepSeconds)} instead of {Quantity.Time(program.Forecast.StepSeconds)}";
+        if (found.Count > 0)
         {
-            More(now, shape, _on, "");
-            foreach (Schedule schedule in Schedules.All.Where(s => s.EnumName != now.EnumName))
-            {
-                ScheduleShape other = shape with { Chunks = schedule.RequiredChunks ?? Math.Max(2, shape.Chunks) };
-                ShardedOnDefinition on = _on with { Schedule = schedule.EnumName };
-                string change = "Schedule = PipelineSchedule." + schedule.EnumName;
-                if (schedule.Refuse(other) is null && Simulated(schedule, other) <= LargeBubble && Look(on, change) is { } planned && planned.Forecast.Bubble <= LargeBubble)
-                {
-                    found.Add((change, on, planned, "SW2004/schedule"));
-                }
-                else if (found.Count == 0 && schedule.EnumName is "Interleaved" or "ZeroBubbleH1")
-                {
-                    More(schedule, other, on, change + ", ");
-                }
-            }
+            return (string.Join("; or ", found.Select(f => Result(f.Way, f.Program))), found.Select(f => Offer($"Write {f.Way.Change} (bubble {Quantity.Share(f.Program.Forecast.Bubble)})", f.Way.Key, f.Way.On)).ToEquatable());
         }
 
-        var best = found.GroupBy(f => f.Key).Select(g => g.OrderBy(f => f.Program.Forecast.StepSeconds).First()).OrderBy(f => f.Key, StringComparer.Ordinal).ToList();
-        string Result(string change, RankProgram other) => $"{change} makes that {Quantity.Share(other.Forecast.Bubble)}, and the step {Quantity.Time(other.Forecast.StepSeconds)} instead of {Quantity.Time(program.Forecast.StepSeconds)}";
-        return best.Count > 0
-            ? (string.Join("; or ", best.Select(f => Result(f.Change, f.Program))), best.Select(f => Offer($"Write {f.Change} (bubble {Quantity.Share(f.Program.Forecast.Bubble)})", f.Key, f.On)).ToEquatable())
-            : ($"no schedule with micro-batches that divide the batch of {batch} gets below {Quantity.Share(LargeBubble)}{(least is { } nearest ? ": " + Result(nearest.Change, nearest.Program) : "")}; use a larger batch or fewer stages", default);
+        plans = Math.Min(plans, MostBubblePlans - MostPlansOfOne);
+        (Filling Way, RankProgram? Program) least = ways.OrderBy(w => w.Bubble.Value).Select(w => (w, Look(w))).Take(MostPlansOfOne).FirstOrDefault(l => l.Item2 is not null && l.Item2.Forecast.Bubble < program.Forecast.Bubble);
+        return ($"no schedule with micro-batches that divide the batch of {batch} gets below {Quantity.Share(LargeBubble)}{(least.Program is { } nearest ? ": " + Result(least.Way, nearest) : "")}; use a larger batch or fewer stages", default);
+    }
+
+    /// <summary>What could be written instead: for each schedule, the one that is there first, its counts of micro-batches from the present one up.</summary>
+    private IEnumerable<Filling> Fillings(ScheduleShape shape, long batch)
+    {
+        if (Schedules.Find(_on.Schedule) is not { } now)
+        {
+            yield break;
+        }
+
+        foreach (Schedule schedule in Schedules.All.OrderByDescending(s => s == now))
+        {
+            ScheduleShape other = schedule == now ? shape : shape with { Chunks = schedule.RequiredChunks ?? Math.Max(2, shape.Chunks) };
+            ShardedOnDefinition on = _on with { Schedule = schedule.EnumName };
+            string change = schedule == now ? "" : "Schedule = PipelineSchedule." + schedule.EnumName;
+            if (schedule != now && schedule.Refuse(other) is null)
+            {
+                yield return new Filling(change, "SW2004/schedule", on, new Lazy<double>(() => Simulated(schedule, other)));
+            }
+
+            foreach (ScheduleShape next in Counts(schedule, other, batch))
+            {
+                yield return new Filling($"{change}{(change.Length > 0 ? ", " : "")}MicroBatches = {next.MicroBatches}", change.Length > 0 ? "SW2004/schedule" : "SW2004/micro-batches", With(on, next.MicroBatches), new Lazy<double>(() => Simulated(schedule, next)));
+            }
+        }
     }
 
     private Fix Offer(string title, string key, ShardedOnDefinition on) => new(title, key, Edits(on));
