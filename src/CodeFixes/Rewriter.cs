@@ -14,6 +14,7 @@ internal static class Rewriter
     public static async Task<Solution?> Apply(Solution solution, IEnumerable<PlacedEdit> edits, CancellationToken cancellation)
     {
         var changes = new Dictionary<DocumentId, List<TextChange>>();
+        var shared = new SharedAttributes();
         foreach (PlacedEdit edit in edits.Distinct())
         {
             if (Find(solution, edit.Place) is not { } document || await document.GetSyntaxRootAsync(cancellation).ConfigureAwait(false) is not { } root
@@ -33,6 +34,11 @@ internal static class Rewriter
                 (document, node) = number;
             }
 
+            if (edit.Edit.Kind == EditKind.AddAttribute && shared.Take(document.Id, node, edit.Edit.Value))
+            {
+                continue;
+            }
+
             SourceText text = await document.GetTextAsync(cancellation).ConfigureAwait(false);
             if (Change(edit.Edit, node, text) is not { } change)
             {
@@ -40,6 +46,11 @@ internal static class Rewriter
             }
 
             Add(changes, document.Id, change);
+        }
+
+        foreach ((DocumentId id, FieldDeclarationSyntax field) in shared.Fields)
+        {
+            Add(changes, id, shared.Change(field, await solution.GetDocument(id)!.GetTextAsync(cancellation).ConfigureAwait(false)));
         }
 
         foreach (KeyValuePair<DocumentId, List<TextChange>> pair in changes)

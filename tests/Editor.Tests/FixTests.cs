@@ -66,6 +66,14 @@ public sealed class FixTests
                 public Tensor Loss([Shape(8192, 2048)] Tensor x) => Mean(Square(MatMul(Gelu(MatMul(x, up)), down)));
             }
             """, "SW1007/split", "[Split(\"tp\", dim: 1)] readonly Tensor up" },
+        { "SW1007", Desk.Head + """
+            [DeviceMesh(Device = typeof(Devices.A100With80GB))] [MeshAxis("tp", 4, Role = AxisRole.Tensor, Link = typeof(Links.NvLink3))] public sealed class Four;
+            [ShardedOn<Four>] public sealed partial class Net
+            {
+                readonly Tensor up = Parameter(2048, 8192), down = Parameter(8192, 2048);
+                public Tensor Loss([Shape(8192, 2048)] Tensor x) => Mean(Square(MatMul(Gelu(MatMul(x, up)), down)));
+            }
+            """, "SW1007/split", "    [Split(\"tp\", dim: 1)] readonly Tensor up = Parameter(2048, 8192);\n    [Split(\"tp\", dim: 0)] readonly Tensor down = Parameter(8192, 2048);\n" },
         { "SW2002", Corpus("six layers on one stage, two on the other"), "SW2002/rebalance", "[Stages(4, 4)]" },
         { "SW2004", Corpus("a few micro-batches on many stages"), "SW2004/micro-batches", "MicroBatches = 64)" },
         { "SW2004", Deep(layers: 16, batch: 16, "MicroBatches = 16"), "SW2004/schedule", "MicroBatches = 16, Schedule = PipelineSchedule." },

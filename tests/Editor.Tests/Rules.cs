@@ -55,7 +55,7 @@ public sealed record Rule(string Id, string Reported, string Right, string Libra
         new("SW3002", Small(35, "«ShardedOn<Tight>»"), Small(64, "ShardedOn<Tight>")),
         new("SW3003", Device("80", "«ShardedOn<Two>»"), Device("80L << 30", "ShardedOn<Two>")),
         new("SW3004", "[ShardedLayer] public sealed partial class Shift(int n) { readonly Tensor by = Parameter(n); public Tensor Forward(Tensor x) => x + by; }\n" + Holds("[Recompute] readonly Shift «shift» = new(6);"), "[ShardedLayer] public sealed partial class Shift(int n) { readonly Tensor by = Parameter(n); public Tensor Forward(Tensor x) => x + by; }\n" + Holds("readonly Shift shift = new(6);")),
-        new("SW4001", Busy("InfinibandHdr", "«ShardedOn<Busy>(MicroBatches = 4)»"), Busy("NvLink3", "ShardedOn<Busy>(MicroBatches = 4)")),
+        new("SW4001", Busy("InfinibandEdr", "«ShardedOn<Busy>(MicroBatches = 4)»"), Busy("NvLink3", "ShardedOn<Busy>(MicroBatches = 4)")),
         new("SW9001", Net("Mean(MatMul(x, w))", on: "[«ShardedOn<Lab>»]"), ""),
         new("SW9002", Net("Mean(MatMul(x, w))", on: "[«ShardedOn<Lab>»]").Replace("class Net", "class " + Faulty, StringComparison.Ordinal), Net("Mean(MatMul(x, w))")),
     ];
