@@ -7,6 +7,9 @@ public sealed class CorpusTests
 
     private static string Whole(string source) => "using Shardwright;\nusing static Shardwright.Ops;\n" + Marks + source + "\n}\n";
 
+    /// <summary>Name of the assembly of a bad partition: its plans are shared by all tests.</summary>
+    public static string Assembly(string name) => "Bad" + BadPartitions.All.TakeWhile(b => b.Name != name).Count();
+
     public static TheoryData<string> Bad => [.. BadPartitions.All.Select(b => b.Name)];
 
     public static TheoryData<string> Good => [.. GoodModels.All.Select(g => g.Name)];
@@ -18,7 +21,7 @@ public sealed class CorpusTests
         (_, string id, string marked) = BadPartitions.All.Single(b => b.Name == name);
         string source = Whole(marked);
         int line = source[..source.IndexOf('«', StringComparison.Ordinal)].Split('\n').Length - 1;
-        Desk desk = Desk.Of(source.Replace("«", "", StringComparison.Ordinal).Replace("»", "", StringComparison.Ordinal));
+        Desk desk = Desk.Of(source.Replace("«", "", StringComparison.Ordinal).Replace("»", "", StringComparison.Ordinal), assembly: Assembly(name));
         ImmutableArray<Diagnostic> found = [.. (await desk.Live()).Where(d => d.Severity >= DiagnosticSeverity.Warning)];
         Assert.True(found.Any(d => d.Id == id), $"wanted {id}; found {string.Join("\n", found)}");
         Assert.Equal([line], found.Where(d => d.Id == id).Select(d => d.Location.GetLineSpan().StartLinePosition.Line).Distinct());

@@ -36,14 +36,15 @@ internal sealed class Desk
     public Project Project => Solution.Projects.Single();
 
     /// <summary>A project of one file after the mesh of <see cref="Head"/>.</summary>
-    public static Desk Of(string source, string config = "") => Of([("Model.cs", source)], config);
+    public static Desk Of(string source, string config = "", string assembly = "") => Of([("Model.cs", source)], config, assembly: assembly);
 
-    public static Desk Of(IEnumerable<(string Name, string Text)> files, string config = "", LanguageVersion version = LanguageVersion.CSharp12, NullableContextOptions nullable = NullableContextOptions.Enable, IEnumerable<MetadataReference>? references = null)
+    /// <summary>A project of some files. Projects of one assembly name share the plans of models that are alike.</summary>
+    public static Desk Of(IEnumerable<(string Name, string Text)> files, string config = "", LanguageVersion version = LanguageVersion.CSharp12, NullableContextOptions nullable = NullableContextOptions.Enable, IEnumerable<MetadataReference>? references = null, string assembly = "")
     {
         var workspace = new AdhocWorkspace();
         ProjectId id = ProjectId.CreateNewId();
         Solution solution = workspace.CurrentSolution.AddProject(ProjectInfo.Create(
-            id, VersionStamp.Create(), "Desk", "Desk" + Interlocked.Increment(ref s_count), LanguageNames.CSharp,
+            id, VersionStamp.Create(), "Desk", assembly.Length > 0 ? assembly : "Desk" + Interlocked.Increment(ref s_count), LanguageNames.CSharp,
             compilationOptions: new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary, nullableContextOptions: nullable),
             parseOptions: new CSharpParseOptions(version), metadataReferences: [.. s_references, .. references ?? []]));
         foreach ((string name, string text) in files)
@@ -90,6 +91,15 @@ internal sealed class Desk
         Compilation compilation = (await Project.GetCompilationAsync())!;
         ImmutableArray<Diagnostic> found = await Analyzers(compilation).GetAnalyzerDiagnosticsAsync();
         return [.. found.Where(d => !d.IsSuppressed).OrderBy(d => d.Location.SourceTree?.FilePath, StringComparer.Ordinal).ThenBy(d => d.Location.SourceSpan.Start)];
+    }
+
+    /// <summary>What the generator makes of the project, which is not compiled; it throws nothing.</summary>
+    public async Task<IEnumerable<string>> Generated()
+    {
+        GeneratorDriver driver = CSharpGeneratorDriver.Create([new ShardwrightGenerator().AsSourceGenerator()], parseOptions: (CSharpParseOptions)Project.ParseOptions!);
+        GeneratorRunResult result = driver.RunGenerators((await Project.GetCompilationAsync())!).GetRunResult().Results[0];
+        Assert.Null(result.Exception);
+        return result.GeneratedSources.Select(s => s.SourceText.ToString());
     }
 
     /// <summary>Errors of the compiler, generated code included.</summary>

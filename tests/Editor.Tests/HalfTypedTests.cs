@@ -61,8 +61,7 @@ public sealed class HalfTypedTests
         ImmutableArray<Diagnostic> found = await desk.Live();
         Assert.True(found.All(d => d.Id is not ("AD0001" or "SW9002")), string.Join("\n", found) + "\n" + source);
 
-        // The generator throws nothing either.
-        await desk.Errors();
+        Assert.DoesNotContain(await desk.Generated(), t => t.Contains("the compiler failed", StringComparison.Ordinal));
         Compilation compilation = (await desk.Project.GetCompilationAsync())!;
         SyntaxTree tree = (await desk.Document().GetSyntaxTreeAsync())!;
         Diagnostic[] syntax = [.. tree.GetDiagnostics()], errors = [.. syntax.Concat(compilation.GetSemanticModel(tree).GetDeclarationDiagnostics()).Concat(compilation.GetSemanticModel(tree).GetMethodBodyDiagnostics()).Where(d => d.Severity == DiagnosticSeverity.Error)];

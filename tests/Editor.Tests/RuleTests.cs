@@ -89,7 +89,7 @@ public sealed class RuleTests
     public async Task EveryFixOfABadPartitionCompilesAndSilences(string name)
     {
         (_, string id, string marked) = BadPartitions.All.Single(b => b.Name == name);
-        Desk desk = Desk.Of([("Model.cs", Rule.Head + Rule.Plain(marked)), ("Lab.cs", Rule.Lab)]);
+        Desk desk = Desk.Of([("Model.cs", Rule.Head + Rule.Plain(marked)), ("Lab.cs", Rule.Lab)], assembly: CorpusTests.Assembly(name));
         foreach (Diagnostic diagnostic in (await desk.Live()).Where(d => d.Id == id))
         {
             foreach (CodeAction action in await desk.Fixes(diagnostic))
@@ -119,5 +119,5 @@ public sealed class RuleTests
     private static Rule Find(string id) => Rule.All.Single(r => r.Id == id);
 
     private static Desk Open(string source, Rule rule, string config = "") =>
-        Desk.Of([("Model.cs", source), ("Lab.cs", Rule.Lab)], config, references: rule.Library.Length == 0 ? [] : [Desk.Library(rule.Library)]);
+        Desk.Of([("Model.cs", source), ("Lab.cs", Rule.Lab)], config, references: rule.Library.Length == 0 ? [] : [Desk.Library(rule.Library)], assembly: rule.Id);
 }

@@ -21,14 +21,13 @@ public sealed record MeshDefinition(string Type, EquatableArray<MeshAxisDefiniti
 }
 
 /// <summary>One axis of a mesh. Role is Auto, Data, Tensor or Pipeline.</summary>
-public sealed record MeshAxisDefinition(string Name, int Size, string Role, LinkDefinition Link)
-{
-    /// <summary>Place of its attribute, as a number of the model that names the mesh; −1 where it lies in no source.</summary>
-    public int Site { get; init; } = -1;
-
-    /// <summary>Its link as it is written there: <c>typeof(Links.NvLink3)</c>.</summary>
-    public string LinkText { get; init; } = "";
-}
+/// <param name="Name">Its name.</param>
+/// <param name="Size">Ranks along it.</param>
+/// <param name="Role">What it may split.</param>
+/// <param name="Link">What joins neighbours along it.</param>
+/// <param name="Site">Place of its attribute, as a number of the model that names the mesh; −1 where it lies in no source.</param>
+/// <param name="LinkText">Its link as it is written there: <c>typeof(Links.NvLink3)</c>.</param>
+public sealed record MeshAxisDefinition(string Name, int Size, string Role, LinkDefinition Link, int Site = -1, string LinkText = "");
 
 /// <summary>Numbers of a link.</summary>
 /// <param name="Name">Name of its class.</param>
