@@ -7,7 +7,7 @@ namespace Shardwright.Workspace.Tests;
 
 /// <summary>
 /// The sample's model as somebody has it who has not placed it yet: no placements but two that misspell their axis, and a field that nobody uses. It lies two folders below the root of the repository, as the
-/// sample does, so that its project file holds as it stands.
+/// sample does, so that its project file holds as it is.
 /// </summary>
 internal sealed class SampleCopy : IDisposable
 {
@@ -70,7 +70,8 @@ internal sealed class SampleCopy : IDisposable
         var copy = new SampleCopy(Path.Combine(Root, "obj", "sample-" + Guid.NewGuid().ToString("n")[..8]));
         string sample = Path.Combine(Root, "samples", "TinyGpt");
         Directory.CreateDirectory(copy.Folder);
-        File.Copy(Path.Combine(sample, "TinyGpt.csproj"), copy.ProjectFile);
+        // No feed is asked about the packages, which are all there; said in the file alone, as a property on the command line would restore every project that it refers to anew.
+        File.WriteAllText(copy.ProjectFile, File.ReadAllText(Path.Combine(sample, "TinyGpt.csproj")).Replace("<UseShardwright>", "<NuGetAudit>false</NuGetAudit>\n    <UseShardwright>", StringComparison.Ordinal));
         File.Copy(Path.Combine(sample, "Meshes.cs"), Path.Combine(copy.Folder, "Meshes.cs"));
         string model = File.ReadAllText(Path.Combine(sample, "Model.cs"));
         string feedForward = model[model.IndexOf("class FeedForward", StringComparison.Ordinal)..model.IndexOf("class SelfAttention", StringComparison.Ordinal)];
@@ -81,7 +82,7 @@ internal sealed class SampleCopy : IDisposable
         model = model.Replace("Layers = 4", "Layers = 2", StringComparison.Ordinal).Replace("Context = 128", "Context = 64", StringComparison.Ordinal);
         File.WriteAllText(Path.Combine(copy.Folder, "Model.cs"), model);
         File.WriteAllText(Path.Combine(copy.Folder, "Program.cs"), Program);
-        copy.Dotnet("restore", "-p:NuGetAudit=false");
+        copy.Dotnet("restore");
         return copy;
     }
 
