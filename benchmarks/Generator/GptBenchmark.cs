@@ -47,21 +47,25 @@ internal static class GptBenchmark
     {
         var editor = new Editor(s_files);
         editor.Live("Layers.cs");
-        List<Cost> elsewhere = [], layer = [];
+        List<Cost> elsewhere = [], idle = [], layer = [], again = [];
         string answer = "42", body = "+ downBias;";
         for (int run = 0; run < 3 * runs; run++)
         {
             string next = (100 + run).ToString(CultureInfo.InvariantCulture);
             editor.Edit("Elsewhere.cs", answer, next);
             elsewhere.Add(editor.Live("Elsewhere.cs"));
+            idle.Add(editor.Live("Elsewhere.cs", new Idler()));
             answer = next;
             string changed = $"* {run + 1000}f + downBias;";
             editor.Edit("Layers.cs", body, changed);
             layer.Add(editor.Live("Layers.cs"));
+            again.Add(editor.Live("Layers.cs"));
             body = changed;
         }
 
         report("live, after an edit in a Forward", layer);
+        report("live, asked again", again);
         report("live, after an edit elsewhere", elsewhere);
+        report("the same, by an idle analyzer", idle);
     }
 }

@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp.Syntax;
 
@@ -6,6 +8,9 @@ namespace Shardwright.Compiler.Frontend;
 /// <summary>What the compiler itself has to say about a place: while something is being typed there, it is its turn.</summary>
 public static class CompilerErrors
 {
+    /// <summary>What is known of a compilation's members: several diagnostics lie in one, and to ask is to bind it.</summary>
+    private static readonly ConditionalWeakTable<Compilation, ConcurrentDictionary<SyntaxNode, bool>> s_known = new();
+
     /// <summary>
     /// Whether the compiler reports an error where a diagnostic lies: anywhere in the member that holds it; for one at the name or the attributes of a type an error of syntax anywhere in the type, as of what is not
     /// written to its end nobody can say what it lacks, or any error at that very place.
@@ -32,6 +37,14 @@ public static class CompilerErrors
             member = node;
         }
 
-        return compilation.GetSemanticModel(tree).GetDiagnostics((member ?? node).Span, cancellation).Any(d => d.Severity == DiagnosticSeverity.Error && d.Location.SourceSpan.IntersectsWith((member ?? node).Span));
+        SyntaxNode asked = member ?? node;
+        ConcurrentDictionary<SyntaxNode, bool> known = s_known.GetOrCreateValue(compilation);
+        if (!known.TryGetValue(asked, out bool faulty))
+        {
+            faulty = compilation.GetSemanticModel(tree).GetDiagnostics(asked.Span, cancellation).Any(d => d.Severity == DiagnosticSeverity.Error && d.Location.SourceSpan.IntersectsWith(asked.Span));
+            known[asked] = faulty;
+        }
+
+        return faulty;
     }
 }

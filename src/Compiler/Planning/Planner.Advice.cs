@@ -114,6 +114,13 @@ public sealed partial class Planner
             + stage.Groups.Sum(g => g.Reductions.Where(r => r.Axis == axis).Sum(r => (double)r.Bytes) + (g.Shards is { } shards && shards.Axis == axis ? (double)shards.Buckets * shards.GatherBytes : 0));
     })) is var bytes && bytes < long.MaxValue ? (long)bytes : long.MaxValue;
 
+    /// <summary>Messages that a rank sends along an axis in the micro-batches of a step.</summary>
+    private static double Messages(RankProgram program, string axis) => program.Ranks.Max(r => r.Chunks.Sum(c =>
+    {
+        EntryPlan train = program.Stages[c.Program].Entries[0];
+        return (double)train.MicroBatches * train.Main.OfType<ProgramStatement.Call>().Sum(call => Math.Max(1, call.Layers) * train.Methods[call.Method].Statements.OfType<ProgramStatement.Start>().Count(s => s.Axes.Contains(axis)));
+    }));
+
     /// <summary>SW4001.</summary>
     private void Exposed(RankProgram program)
     {

@@ -10,6 +10,9 @@ public sealed partial class Planner
     /// <summary>Share from where on waiting is reported unless .editorconfig says otherwise.</summary>
     private const double LargeExposure = 0.2;
 
+    /// <summary>Share of the waiting that must be the start of messages before fewer of them are looked for.</summary>
+    private const double LatencyCounts = 0.25;
+
     /// <summary>A plan that waits less.</summary>
     private sealed record Quieter(string Change, Fix Fix, double Share, double Seconds);
 
@@ -30,12 +33,21 @@ public sealed partial class Planner
 
         bool Asked(ShardedOnDefinition on, string change, string key) => Look(change, key, Edits(on), () => Try(_model, _layers, on, _cancellation));
 
-        // Fewer micro-batches gather parameters less often, and send fewer messages.
-        _ = program.MicroBatches > 1 && (program.MicroBatches % 2 == 0 && Asked(With(_on, program.MicroBatches / 2), $"MicroBatches = {program.MicroBatches / 2}", "SW4001/micro-batches") || Asked(With(_on, 1), "MicroBatches = 1", "SW4001/micro-batches"));
-        _ = _on.Zero != "None" && (_on.Zero == "Parameters" && Asked(_on with { Zero = "Gradients" }, "Zero = ZeroStage.Gradients", "SW4001/zero") || Asked(_on with { Zero = "None" }, "Zero = ZeroStage.None", "SW4001/zero"));
-        foreach (MeshAxisDefinition axis in _on.Mesh.Axes.Where(a => a.Size > 1 && a.Role is "Tensor" or "Auto" && _model.Meshes.All(m => m == _on || m.Mesh.Axes.All(x => x.Name != a.Name))).OrderByDescending(a => Moved(program, a.Name) / a.Link.BytesPerSecond).Take(1))
+        // Fewer micro-batches gather parameters less often, and send fewer messages: where neither is what is waited for, no plan is spent on it.
+        PlanForecast forecast = program.Forecast;
+        bool gathers = _on.Zero == "Parameters";
+        if (program.MicroBatches > 1 && (gathers || _on.Mesh.Axes.Sum(a => Messages(program, a.Name) * 2 * (a.Size - 1) * a.Link.LatencySeconds) > LatencyCounts * forecast.CommunicationSeconds))
         {
-            BatchAlong(axis, Look);
+            _ = (program.MicroBatches % 2 == 0 && Asked(With(_on, program.MicroBatches / 2), $"MicroBatches = {program.MicroBatches / 2}", "SW4001/micro-batches")) || Asked(With(_on, 1), "MicroBatches = 1", "SW4001/micro-batches");
+        }
+
+        _ = _on.Zero != "None" && ((gathers && Asked(_on with { Zero = "Gradients" }, "Zero = ZeroStage.Gradients", "SW4001/zero")) || Asked(_on with { Zero = "None" }, "Zero = ZeroStage.None", "SW4001/zero"));
+        double Seconds(MeshAxisDefinition axis) => Moved(program, axis.Name) / axis.Link.BytesPerSecond;
+        MeshAxisDefinition? costly = _on.Mesh.Axes.Where(a => a.Size > 1 && a.Role is "Tensor" or "Auto").OrderByDescending(Seconds).FirstOrDefault();
+        if (costly is not null && _model.Meshes.All(m => m == _on || m.Mesh.Axes.All(x => x.Name != costly.Name))
+            && _on.Mesh.Axes.Where(a => a != costly).Sum(Seconds) is var rest && rest <= LargeExposure * (forecast.ComputeSeconds + rest))
+        {
+            BatchAlong(costly, Look);
         }
 
         return found.OrderBy(w => w.Seconds).ToList();
