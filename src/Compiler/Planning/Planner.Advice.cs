@@ -14,6 +14,9 @@ public sealed partial class Planner
     /// <summary>Bubbles below this share are not worth looking for fewer.</summary>
     private const double LeastBubble = 0.05;
 
+    /// <summary>Ops of a training graph beyond which no further plan is made only to have something better to offer: a plan then takes seconds, and there would be several.</summary>
+    private const int MostOpsForOffers = 1000;
+
     /// <summary>Share of the step that other links must save.</summary>
     private const double LinkSaves = 0.1;
 
@@ -39,6 +42,8 @@ public sealed partial class Planner
             Exposed(program);
         }
     }
+
+    private bool MayOffer => _train is { } train && train.Graph.Nodes.Count() <= MostOpsForOffers;
 
     /// <summary>SW2005.</summary>
     private void Tied(RankProgram program, ModelGraph graph)
@@ -133,7 +138,7 @@ public sealed partial class Planner
 
         string axes = string.Join(", ", _on.Mesh.Axes.Where(a => a.Size > 1).Select(a => (a, Bytes: Moved(program, a.Name))).Where(a => a.Bytes > 0).OrderByDescending(a => a.Bytes / a.a.Link.BytesPerSecond)
             .Select(a => $"{Quantity.Bytes(a.Bytes)} over '{a.a.Name}' ({a.a.Link.Name})"));
-        List<Quieter> ways = share > LargeExposure ? Quieters(program) : new List<Quieter>();
+        List<Quieter> ways = share > LargeExposure && MayOffer ? Quieters(program) : new List<Quieter>();
         string offered = ways.Count == 0 ? "a larger batch has less to move for its work, and so have fewer ranks along the first of these axes"
             : string.Join("; or ", ways.Take(2).Select(w => $"{w.Change}: {Quantity.Share(w.Share)}, step {Quantity.Time(w.Seconds)}"));
         _findings.Add(Finding.At("SW4001", Site, $"ranks of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' wait for the network for {Quantity.Share(share)} of a step, {Quantity.Time(forecast.CommunicationSeconds)} of {Quantity.Time(forecast.StepSeconds)}: {axes}; {offered}") with

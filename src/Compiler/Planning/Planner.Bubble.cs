@@ -25,7 +25,7 @@ public sealed partial class Planner
         }
 
         var shape = new ScheduleShape(pipeline.Ranks, pipeline.Stages / pipeline.Ranks, program.MicroBatches, _on.GroupSize != 0 ? _on.GroupSize : null, _on.HopAwareWarmUp);
-        (string says, EquatableArray<Fix> fixes) = bubble > LargeBubble ? Planned(program, shape, batch) : Halved(shape, batch);
+        (string says, EquatableArray<Fix> fixes) = bubble > LargeBubble && MayOffer ? Planned(program, shape, batch) : Halved(shape, batch);
         _findings.Add(Finding.At("SW2004", Site, $"ranks of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' wait for {Quantity.Share(bubble)} of a step: {program.MicroBatches} micro-batches fill {pipeline.Stages} stages ({pipeline.Schedule}); {says}") with
         {
             Measure = 100 * bubble, Fixes = fixes,
