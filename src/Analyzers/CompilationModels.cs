@@ -64,7 +64,7 @@ internal sealed class CompilationModels
             LinkedModel model = Linking.Link(source, _layers.Sources, cancellation);
             foreach (ShardedOnDefinition on in source.Meshes.Where(_ => model.IsSound))
             {
-                PlanResult result = PlanCache.Shared.Plan(model.Model, model.Layers, on, ImmutableDictionary<string, long>.Empty, cancellation);
+                PlanResult result = PlanCache.Shared.Plan(model.Model, model.Layers, on, cancellation);
                 foreach (Finding finding in result.Findings)
                 {
                     // A fault inside a layer of another assembly is reported at the model.

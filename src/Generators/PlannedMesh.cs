@@ -29,7 +29,7 @@ public sealed record PlannedMesh(LinkedModel Model, ShardedOnDefinition On, Rank
     {
         try
         {
-            PlanResult plan = PlanCache.Shared.Plan(model.Model, model.Layers, on, ImmutableDictionary<string, long>.Empty, cancellation);
+            PlanResult plan = PlanCache.Shared.Plan(model.Model, model.Layers, on, cancellation);
             string errors = Lines(plan.Findings);
             return (plan.Program, plan.Program is null && errors.Length == 0 ? "an expression of the model does not compile" : errors);
         }
