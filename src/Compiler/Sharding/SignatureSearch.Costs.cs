@@ -66,7 +66,7 @@ public sealed partial class SignatureSearch
         {
             bool split = signature.Inputs.Concat(signature.Outputs).Any(p => p.IsSplit);
             double seconds = op.Flops(local) / _flopsPerSecond / (split ? along.Parts : 1);
-            cost = ReshardCost.Units(seconds);
+            cost = ReshardCost.WorkUnits(seconds);
         }
 
         if (signature.Communicates)

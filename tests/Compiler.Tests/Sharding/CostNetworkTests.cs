@@ -91,5 +91,16 @@ public sealed class CostNetworkTests
         Assert.True(result.Program is not null, string.Join("\n", result.Findings.Select(f => f.Message)));
     }
 
+    /// <summary>Products of seconds outweigh the gradients of their parameters: each rank keeps its rows, and only gradients are summed over the data axis.</summary>
+    [Fact]
+    public void AsLargeAsAModelMayBeItsBatchStaysSplit()
+    {
+        RankProgram program = Plans.TinyGpt.Program("OnDp2Tp2", m => m with { Mesh = m.Mesh with { Device = m.Mesh.Device with { Fp32TFlops = 19.5, BandwidthGBs = 2000 } } },
+            ("Layers", 40), ("Hidden", 6144), ("Heads", 48), ("Batch", 64), ("Context", 2048), ("Vocab", 51200));
+        EntryPlan train = program.Stages[0].Entries.Single(e => e.Name == "Train");
+        Assert.DoesNotContain(train.Methods.SelectMany(m => m.Statements).OfType<ProgramStatement.Start>(), s => s.Axes.Contains("dp"));
+        Assert.Contains(program.Stages[0].Groups, g => g.Reductions.Any(r => r.Axis == "dp"));
+    }
+
     private static readonly Plans s_net = Plans.Files("Shardwright.Tests.ZeroNet", "tests/Training.Tests", "ZeroModel.cs", "ParityModel.cs");
 }
