@@ -11,7 +11,7 @@ void Report(string name, IReadOnlyList<Cost> costs)
 {
     static double Median(IEnumerable<double> values) => values.Order().ElementAt(values.Count() / 2);
     Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-        $"{name,-34} wall {costs.Min(c => c.Wall.TotalMilliseconds),8:F1} least {Median(costs.Select(c => c.Wall.TotalMilliseconds)),8:F1} median ms   processor {Median(costs.Select(c => c.Processor.TotalMilliseconds)),8:F1} ms   {Median(costs.Select(c => c.Allocated / 1048576.0)),8:F1} MiB"));
+        $"{name,-34} wall {costs.Min(c => c.Wall.TotalMilliseconds),8:F1} least {Median(costs.Select(c => c.Wall.TotalMilliseconds)),8:F1} median ms   processor {costs.Min(c => c.Processor.TotalMilliseconds),8:F1} least {Median(costs.Select(c => c.Processor.TotalMilliseconds)),8:F1} median ms   {Median(costs.Select(c => c.Allocated / 1048576.0)),8:F1} MiB"));
 }
 
 void Keep(string folder, Editor editor)
@@ -35,11 +35,10 @@ if (what is "hostile" or "all")
 {
     foreach (string name in HostileShapes.Names.Where(n => only.Length == 0 || n == only))
     {
-        string source = HostileShapes.Source(name);
         var costs = new List<Cost>();
-        for (int run = 0; run < Math.Min(3, runs); run++)
+        for (int run = 0; run < Math.Min(6, runs); run++)
         {
-            var editor = new Editor(("Model.cs", source));
+            var editor = new Editor(("Model.cs", HostileShapes.Source(name, run)));
             costs.Add(editor.Run());
             Keep(name, editor);
         }

@@ -7,6 +7,14 @@ namespace Shardwright.Cli.Tests.Models;
 [DeviceSpec(MemoryBytes = 1L << 30, UsableBytes = 1L << 29, BandwidthGBs = 5, Fp32TFlops = 1, MaxThreads = 3)]
 public sealed class Toaster;
 
+/// <summary>The same device, as if it had been measured: of each kind of work it does a tenth of what is planned where no device says.</summary>
+[DeviceSpec(MemoryBytes = 1L << 30, UsableBytes = 1L << 29, BandwidthGBs = 5, Fp32TFlops = 1, MaxThreads = 3)]
+[DeviceEfficiency(WorkKind.Product, 64, 0.05)]
+[DeviceEfficiency(WorkKind.Attention, 64, 0.035)]
+[DeviceEfficiency(WorkKind.Elementwise, 64, 0.025)]
+[DeviceEfficiency(WorkKind.Memory, 1 << 20, 0.08)]
+public sealed class MeasuredToaster;
+
 [DeviceMesh(Device = typeof(Devices.LocalCpu))]
 [MeshAxis("dp", 2, Role = AxisRole.Data, Link = typeof(Links.Ethernet10G))]
 [MeshAxis("tp", 2, Role = AxisRole.Tensor, Link = typeof(Links.SharedMemory))]

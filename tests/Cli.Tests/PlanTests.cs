@@ -105,6 +105,13 @@ public sealed class PlanTests
     }
 
     [Fact]
+    public void A_device_brings_its_efficiencies()
+    {
+        double Step(string device) => Tool.Json("plan", s_own, "--model", "Shardwright.Cli.Tests.Models.Net", "--mesh", "OnDesk", "--device", device).GetProperty("stepSeconds").GetDouble();
+        Assert.InRange(Step("MeasuredToaster") / Step("Toaster"), 9.9, 10.1);
+    }
+
+    [Fact]
     public void A_rank_class_has_memory_collectives_work_and_parameters()
     {
         JsonElement plan = Tool.Json("plan", s_gpt, "--mesh", "Dp2Tp2");

@@ -45,6 +45,18 @@ public sealed class LiveTests
         Assert.DoesNotContain(await Desk.Of(source, $"{key} = {value}").Live(), d => d.Id == id);
     }
 
+    /// <summary>A larger share than the usual one is heeded too: who shares a device wants to hear of it early.</summary>
+    [Theory]
+    [InlineData("55", true)]
+    [InlineData("45", false)]
+    public async Task HeadroomIsAskedForInAnyShare(string percent, bool reported)
+    {
+        // A device that is filled to the brim, twice as large: about half of it is left.
+        string source = Desk.Head + BadPartitions.All.First(b => b.Id == "SW3002").Source.Replace("«", "", StringComparison.Ordinal).Replace("»", "", StringComparison.Ordinal).Replace("MemoryBytes = 35 <<", "MemoryBytes = 70 <<", StringComparison.Ordinal);
+        Assert.DoesNotContain(await Desk.Of(source).Live(), d => d.Id == "SW3002");
+        Assert.Equal(reported, (await Desk.Of(source, $"shardwright.memory_headroom_percent = {percent}").Live()).Any(d => d.Id == "SW3002"));
+    }
+
     [Fact]
     public async Task EachFileShowsItsOwn()
     {

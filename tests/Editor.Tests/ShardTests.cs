@@ -203,7 +203,7 @@ public sealed class ShardTests(ITestOutputHelper output)
         Compilation compilation = (await desk.Project.GetCompilationAsync())!;
         CompilationLayers layers = CompilationLayers.Of(compilation, default);
         LinkedModel model = Linking.Link(layers.Sources.Single(s => s.IsModel), layers.Sources, default);
-        PlanResult result = PlanCache.Shared.Plan(model.Model, model.Layers, model.Model.Meshes[0], ImmutableDictionary<string, long>.Empty, default);
+        PlanResult result = PlanCache.Shared.Plan(model.Model, model.Layers, model.Model.Meshes[0], default);
         return result.Program ?? throw new InvalidOperationException(string.Join("\n", result.Findings.Select(f => f.Message)));
     }
 }

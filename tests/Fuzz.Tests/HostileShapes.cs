@@ -12,7 +12,9 @@ public static class HostileShapes
         """;
 
     /// <summary>One method with so many ops: products, sums, activations, norms, each result used twice.</summary>
-    public static string ManyOps(int count)
+    /// <param name="count">Number of ops.</param>
+    /// <param name="run">Which of several alike: each has another batch, so that nothing is known from the one before.</param>
+    public static string ManyOps(int count, int run = 0)
     {
         string[] lines = ["x = x + Relu(MatMul(x, w));", "x = LayerNorm(x, g, b) + x;", "x = MatMul(Tanh(x), v) * 0.5f;"];
         int[] ops = [3, 2, 3];
@@ -29,7 +31,7 @@ public static class HostileShapes
                 [Split("tp", 0)] readonly Tensor v = Parameter(64, 64);
                 readonly Tensor g = Parameter(64, Init.Ones);
                 readonly Tensor b = Parameter(64, Init.Zeros);
-                public Tensor Loss([Shape(16, 64), Split("dp", 0)] Tensor x)
+                public Tensor Loss([Shape({{16 * (run + 1)}}, 64), Split("dp", 0)] Tensor x)
                 {
             {{string.Join("\n", body)}}
                     return Mean(Square(x));
@@ -39,7 +41,7 @@ public static class HostileShapes
     }
 
     /// <summary>A mesh of so many axes of 2.</summary>
-    public static string ManyAxes(int count) => $$"""
+    public static string ManyAxes(int count, int run = 0) => $$"""
         using Shardwright;
         using static Shardwright.Ops;
         namespace My;
@@ -49,7 +51,7 @@ public static class HostileShapes
             [Split("a1", 1)] readonly Tensor up = Parameter(64, 4096);
             [Split("a1", 0)] readonly Tensor down = Parameter(4096, 64);
             readonly LayerNorm norm = new(64);
-            public Tensor Loss([Shape(64, 64), Split("a0", 0)] Tensor x) => Mean(Square(x + MatMul(Gelu(MatMul(norm.Forward(x), up)), down)));
+            public Tensor Loss([Shape({{64 * (run + 1)}}, 64), Split("a0", 0)] Tensor x) => Mean(Square(x + MatMul(Gelu(MatMul(norm.Forward(x), up)), down)));
         }
         """;
 
@@ -77,10 +79,12 @@ public static class HostileShapes
     ];
 
     /// <summary>The source of one.</summary>
-    public static string Source(string shape) => shape switch
+    /// <param name="shape">Its name.</param>
+    /// <param name="run">Which of several alike.</param>
+    public static string Source(string shape, int run = 0) => shape switch
     {
-        "ops" => ManyOps(2000),
-        "axes" => ManyAxes(12),
+        "ops" => ManyOps(2000, run),
+        "axes" => ManyAxes(12, run),
         "names" => LongNames(10_000),
         "terms" => Model($"Mean({string.Join(" + ", Enumerable.Repeat("x", 3000))} + Sum(w))"),
         "nested calls" => Model($"Mean({string.Concat(Enumerable.Repeat("Relu(", 300))}x + Sum(w){new string(')', 300)})"),

@@ -24,8 +24,8 @@ public sealed class HostileTests(ITestOutputHelper report)
         var costs = new List<(double Seconds, long Bytes)>();
         while (costs.Count < 8 && costs.All(c => c.Seconds >= seconds || c.Bytes >= 500_000_000))
         {
-            // An assembly name that nothing is known of: plans are kept by content.
-            Compilation compilation = Subject.Compile(HostileShapes.Source(shape)).WithAssemblyName($"{shape}{costs.Count}");
+            // An assembly name and sizes that nothing is known of: plans and placements are kept by content.
+            Compilation compilation = Subject.Compile(HostileShapes.Source(shape, costs.Count)).WithAssemblyName($"{shape}{costs.Count}");
             _ = compilation.GetDiagnostics();
             GeneratorDriver driver = CSharpGeneratorDriver.Create([new ShardwrightGenerator().AsSourceGenerator()]);
             TimeSpan before = Environment.CpuUsage.TotalTime;

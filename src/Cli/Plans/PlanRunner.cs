@@ -11,7 +11,7 @@ internal static class PlanRunner
     /// <param name="overrides">For messages.</param>
     /// <param name="cancellation">Ends every search.</param>
     public static (RankProgram Program, PlanResult Result) Run(PlanTarget target, Overrides overrides, CancellationToken cancellation) =>
-        Checked(target, overrides, () => Planner.Plan(target.Model, target.Layers.GetValueOrDefault, target.On, ImmutableDictionary<string, long>.Empty, cancellation));
+        Checked(target, overrides, () => Planner.Plan(target.Model, target.Layers.GetValueOrDefault, target.On, cancellation));
 
     /// <summary>Where every tensor lies.</summary>
     /// <param name="target">What to plan, overrides in place.</param>

@@ -23,6 +23,9 @@ public abstract record Op
     /// <summary>The factor rule for logical shapes.</summary>
     public abstract FactorRule Factors(OperandTypes types);
 
+    /// <summary>All of it that placements and their costs depend on, beside the types of its operands: two ops that are equal in this are placed alike.</summary>
+    internal virtual object Placing(OperandTypes types) => this;
+
     /// <summary>Signatures beyond those that follow from the factors: communicating forms, offsets.</summary>
     /// <param name="types">Logical types.</param>
     /// <param name="local">Types as the axes already applied have left them.</param>

@@ -87,21 +87,29 @@ public static class ArenaLayout
 
     private static long LowerBound(IReadOnlyList<Block> blocks)
     {
-        var changes = new SortedDictionary<int, long>();
+        var positions = new List<int>();
+        var changes = new List<long>();
         foreach (Block block in blocks)
         {
+            long bytes = Align(block.Bytes);
             foreach ((int first, int last) in block.Parts)
             {
-                changes[first] = (changes.TryGetValue(first, out long a) ? a : 0) + Align(block.Bytes);
-                changes[last + 1] = (changes.TryGetValue(last + 1, out long b) ? b : 0) - Align(block.Bytes);
+                positions.Add(first);
+                changes.Add(bytes);
+                positions.Add(last + 1);
+                changes.Add(-bytes);
             }
         }
 
+        int[] at = positions.ToArray();
+        long[] by = changes.ToArray();
+        Array.Sort(at, by);
         long live = 0, most = 0;
-        foreach (long change in changes.Values)
+        for (int i = 0; i < at.Length; i++)
         {
-            live += change;
-            most = Math.Max(most, live);
+            // What ends where another begins: only the sum of a position counts.
+            live += by[i];
+            most = i + 1 == at.Length || at[i + 1] != at[i] ? Math.Max(most, live) : most;
         }
 
         return most;

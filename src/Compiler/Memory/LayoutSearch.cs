@@ -3,14 +3,23 @@ namespace Shardwright.Compiler.Memory;
 /// <summary>The search of one layout. Its work is bounded: for many blocks fewer orders are tried.</summary>
 internal sealed class LayoutSearch
 {
+    /// <summary>Of so many blocks it is found once who meets whom; of more, again and again: a table would take more memory than that is worth.</summary>
+    private const int MostInTable = 2048;
+
+    private const int BitsPerWord = 64;
     private readonly long _mostLooks;
     private readonly IReadOnlyList<Block> _blocks;
     private readonly long[] _sizes;
-    private long[] _room;
-    private readonly int[][] _meets;
+    private readonly int[] _first;
+    private readonly int[] _last;
+    private readonly bool _stretches;
+    private readonly ulong[]? _meets;
+    private readonly int _words;
+    private readonly int[] _met;
+    private readonly double[] _weights;
     private readonly long _bound;
-    private readonly long[] _starts;
-    private readonly long[] _ends;
+    private readonly int[] _sorted;
+    private long[] _room;
     private long _looks;
     private long[]? _best;
     private long _bestBytes;
@@ -20,74 +29,71 @@ internal sealed class LayoutSearch
 
     public LayoutSearch(IReadOnlyList<Block> blocks, long bound, long mostLooks)
     {
+        int count = blocks.Count;
         _mostLooks = mostLooks;
         _blocks = blocks;
         _bound = bound;
         _sizes = blocks.Select(b => ArenaLayout.Align(b.Bytes)).ToArray();
+        _first = blocks.Select(b => b.First).ToArray();
+        _last = blocks.Select(b => b.Last).ToArray();
+        _stretches = blocks.Any(b => b.Stretches.Count > 0);
         _room = _sizes;
-        _starts = new long[blocks.Count];
-        _ends = new long[blocks.Count];
-        _meets = Meetings(blocks);
-    }
-
-    /// <summary>For each block, those that live at a time when it does. Counted first: of thousands of blocks nearly all meet, and lists that grow would take three times the memory.</summary>
-    private static int[][] Meetings(IReadOnlyList<Block> blocks)
-    {
-        var counts = new int[blocks.Count];
-        var meets = new int[blocks.Count][];
-        for (int pass = 0; pass < 2; pass++)
+        _sorted = new int[count];
+        _met = new int[count];
+        _weights = new double[count];
+        _words = (count + BitsPerWord - 1) / BitsPerWord;
+        ulong[]? meets = count <= MostInTable ? new ulong[count * _words] : null;
+        for (int i = 0; i < count; i++)
         {
-            for (int i = 0; i < blocks.Count; i++)
+            for (int j = 0; j < i; j++)
             {
-                for (int j = 0; j < i; j++)
+                if (!Overlap(i, j))
                 {
-                    if (!blocks[i].Meets(blocks[j]))
-                    {
-                        continue;
-                    }
-
-                    if (pass > 0)
-                    {
-                        meets[i][counts[i]] = j;
-                        meets[j][counts[j]] = i;
-                    }
-
-                    counts[i]++;
-                    counts[j]++;
+                    continue;
                 }
-            }
 
-            for (int i = 0; pass == 0 && i < blocks.Count; i++)
-            {
-                meets[i] = new int[counts[i]];
-                counts[i] = 0;
+                _met[i]++;
+                _met[j]++;
+                _weights[i] += _sizes[j];
+                _weights[j] += _sizes[i];
+                if (meets is not null)
+                {
+                    meets[i * _words + j / BitsPerWord] |= 1UL << (j % BitsPerWord);
+                    meets[j * _words + i / BitsPerWord] |= 1UL << (i % BitsPerWord);
+                }
             }
         }
 
-        return meets;
+        _meets = meets;
     }
+
+    private bool Overlap(int i, int j) => _first[i] <= _last[j] && _first[j] <= _last[i] && (!_stretches || _blocks[i].Meets(_blocks[j]));
+
+    /// <summary>Whether two blocks live at one time.</summary>
+    private bool Meet(int i, int j) => _meets is null ? Overlap(i, j) : (_meets[i * _words + j / BitsPerWord] >> (j % BitsPerWord) & 1) != 0;
 
     public Layout Run()
     {
         int[] all = Enumerable.Range(0, _blocks.Count).ToArray();
-        int[][] orders = new[]
+        IEnumerable<int>[] orders =
         {
             all.OrderByDescending(i => _sizes[i]).ThenBy(i => i),
             all.OrderByDescending(i => (double)_sizes[i] * Length(i)).ThenBy(i => i),
             all.OrderByDescending(Length).ThenByDescending(i => _sizes[i]).ThenBy(i => i),
-            all.OrderBy(i => _blocks[i].First).ThenByDescending(i => _sizes[i]).ThenBy(i => i),
-            all.OrderByDescending(i => _meets[i].Sum(m => (double)_sizes[m])).ThenByDescending(i => _sizes[i]).ThenBy(i => i),
-        }.Select(o => o.ToArray()).ToArray();
+            all.OrderBy(i => _first[i]).ThenByDescending(i => _sizes[i]).ThenBy(i => i),
+            all.OrderByDescending(i => _weights[i]).ThenByDescending(i => _sizes[i]).ThenBy(i => i),
+        };
+        var sorted = new int[orders.Length][];
         foreach (double alike in new[] { 1, 0.92, 0.8 })
         {
             _room = Rooms(alike);
-            foreach (int[] order in orders)
+            for (int o = 0; o < orders.Length; o++)
             {
                 foreach (bool tight in new[] { false, true })
                 {
                     if (_best is null || (_bestBytes > _bound && _looks < _mostLooks))
                     {
-                        Try(order, tight);
+                        Try(sorted[o] ??= orders[o].ToArray(), tight);
                     }
                 }
             }
@@ -112,7 +118,7 @@ internal sealed class LayoutSearch
         return rooms;
     }
 
-    private int Length(int i) => _blocks[i].Last - _blocks[i].First + 1;
+    private int Length(int i) => _last[i] - _first[i] + 1;
 
     /// <summary>What reaches highest is placed earlier, again and again; now and then a step that makes it worse is taken, to leave a corner. The steps are the same on every run.</summary>
     private void Improve()
@@ -160,36 +166,46 @@ internal sealed class LayoutSearch
     /// <summary>Places block after block: into the lowest gap that holds it, or into the smallest one.</summary>
     private (long[] Offsets, long Bytes) Fit(int[] order, bool tight)
     {
-        long[] offsets = _blocks.Select(_ => -1L).ToArray();
+        var offsets = new long[order.Length];
         long total = 0;
-        foreach (int i in order)
+        for (int count = 0; count < order.Length; count++)
         {
-            int placed = 0;
-            foreach (int other in _meets[i])
-            {
-                if (offsets[other] >= 0)
-                {
-                    _starts[placed] = offsets[other];
-                    _ends[placed++] = offsets[other] + _room[other];
-                }
-            }
+            int i = order[count];
+            _looks += _met[i] + 4;
 
-            _looks += _meets[i].Length + 4;
-            Array.Sort(_starts, _ends, 0, placed);
-            long top = 0, best = -1, gap = long.MaxValue;
-            for (int p = 0; p < placed; p++)
+            // Those that are placed, lowest first.
+            long room = _room[i], top = 0, best = -1, gap = long.MaxValue;
+            for (int p = 0; p < count; p++)
             {
-                long free = _starts[p] - top;
-                if (free >= _room[i] && free < gap && (tight || best < 0))
+                int other = _sorted[p];
+                if (!Meet(i, other))
+                {
+                    continue;
+                }
+
+                long free = offsets[other] - top;
+                if (free >= room && free < gap)
                 {
                     (best, gap) = (top, free);
+                    if (!tight)
+                    {
+                        break;
+                    }
                 }
 
-                top = Math.Max(top, _ends[p]);
+                top = Math.Max(top, offsets[other] + _room[other]);
             }
 
-            offsets[i] = best >= 0 ? best : top;
-            total = Math.Max(total, offsets[i] + _sizes[i]);
+            long offset = best >= 0 ? best : top;
+            int at = count;
+            for (; at > 0 && offsets[_sorted[at - 1]] > offset; at--)
+            {
+                _sorted[at] = _sorted[at - 1];
+            }
+
+            _sorted[at] = i;
+            offsets[i] = offset;
+            total = Math.Max(total, offset + _sizes[i]);
         }
 
         return (offsets, total);

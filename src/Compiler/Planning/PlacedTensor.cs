@@ -31,7 +31,7 @@ public sealed partial class Planner
     /// <returns>The tensors, none where there is no plan; and what was found on the way.</returns>
     public static (ImmutableArray<PlacedTensor> Tensors, PlanResult Plan) Placements(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, CancellationToken cancellation)
     {
-        var planner = new Planner(model, layers, on, ImmutableDictionary<string, long>.Empty, cancellation);
+        var planner = new Planner(model, layers, on, cancellation);
         RankProgram? program = planner.Run();
         var plan = new PlanResult(planner._findings.Any(f => f.IsError) ? null : program, planner._findings.Distinct().ToImmutableArray());
         return (plan.Program is null || planner._train is null ? ImmutableArray<PlacedTensor>.Empty : Tensors(planner._train).ToImmutableArray(), plan);

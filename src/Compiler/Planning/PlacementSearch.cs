@@ -122,9 +122,8 @@ public sealed class PlacementSearch
     {
         _cancellation.ThrowIfCancellationRequested();
         (ModelDefinition model, Func<string, LayerDefinition?> layers) = Written(inputs);
-        var none = new Dictionary<string, long>();
-        TraceResult trace = Tracer.Trace(model, layers, "Loss", training: true, none, _cancellation);
-        if (trace.Graph is not { } graph || Tracer.Number(model, _on.MicroBatches, none) is not (>= 1 and <= int.MaxValue and long microBatches) || graph.Batch % microBatches != 0)
+        TraceResult trace = Tracer.Trace(model, layers, "Loss", training: true, _cancellation);
+        if (trace.Graph is not { } graph || Tracer.Number(model, _on.MicroBatches) is not (>= 1 and <= int.MaxValue and long microBatches) || graph.Batch % microBatches != 0)
         {
             return null;
         }
@@ -199,7 +198,7 @@ public sealed class PlacementSearch
     /// <summary>One more parameter that is split, the largest first.</summary>
     private IEnumerable<ImmutableArray<Annotation>> With(ImmutableArray<Annotation> annotations)
     {
-        if (Tracer.Trace(_model, _layers, "Loss", training: true, new Dictionary<string, long>(), _cancellation).Graph is not { } graph)
+        if (Tracer.Trace(_model, _layers, "Loss", training: true, _cancellation).Graph is not { } graph)
         {
             return Array.Empty<ImmutableArray<Annotation>>();
         }

@@ -3,7 +3,7 @@ using Shardwright.Compiler.Graph.Definitions;
 
 namespace Shardwright.Compiler.Planning;
 
-/// <summary>Plans by the content that they were made from: definitions of the layers reached, the model, the mesh, other numbers for constants. Generator and analyzers
+/// <summary>Plans by the content that they were made from: definitions of the layers reached, the model, the mesh. Generator and analyzers
 /// ask the same cache, so an editor never disagrees with a build and a model is planned once. Bounded and thread-safe; what was cancelled or failed is not kept.</summary>
 public sealed class PlanCache
 {
@@ -34,7 +34,7 @@ public sealed class PlanCache
         }
     }
 
-    private sealed record Key(ModelDefinition Model, EquatableArray<LayerDefinition> Layers, ShardedOnDefinition On, EquatableArray<(string Name, long Value)> Overrides);
+    private sealed record Key(ModelDefinition Model, EquatableArray<LayerDefinition> Layers, ShardedOnDefinition On);
 
     private sealed class Entry
     {
@@ -52,14 +52,13 @@ public sealed class PlanCache
     /// <param name="model">The model.</param>
     /// <param name="layers">Definitions of the layers that it reaches; the order does not matter.</param>
     /// <param name="on">The mesh.</param>
-    /// <param name="overrides">Other numbers for constants, by name.</param>
     /// <param name="cancellation">Ends the planning, or the waiting for another thread's.</param>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public PlanResult Plan(ModelDefinition model, EquatableArray<LayerDefinition> layers, ShardedOnDefinition on, IReadOnlyDictionary<string, long> overrides, CancellationToken cancellation)
+    public PlanResult Plan(ModelDefinition model, EquatableArray<LayerDefinition> layers, ShardedOnDefinition on, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
         layers = layers.OrderBy(l => l.Type, StringComparer.Ordinal).ToEquatable();
-        Entry entry = Find(new Key(model, layers, on, overrides.OrderBy(o => o.Key, StringComparer.Ordinal).Select(o => (o.Key, o.Value)).ToEquatable()));
+        Entry entry = Find(new Key(model, layers, on));
         while (!Monitor.TryEnter(entry.Making, millisecondsTimeout: 20))
         {
             cancellation.ThrowIfCancellationRequested();
@@ -71,7 +70,7 @@ public sealed class PlanCache
             {
                 Planning?.Invoke(model.Layer.Type);
                 Dictionary<string, LayerDefinition> byType = layers.GroupBy(l => l.Type).ToDictionary(g => g.Key, g => g.First());
-                entry.Result = Planner.Plan(model, type => byType.TryGetValue(type, out LayerDefinition? found) ? found : null, on, overrides, cancellation);
+                entry.Result = Planner.Plan(model, type => byType.TryGetValue(type, out LayerDefinition? found) ? found : null, on, cancellation);
             }
 
             return entry.Result;
@@ -92,7 +91,7 @@ public sealed class PlanCache
     {
         try
         {
-            return Plan(model, layers, on, ImmutableDictionary<string, long>.Empty, cancellation);
+            return Plan(model, layers, on, cancellation);
         }
         catch (Exception fault) when (fault is not OperationCanceledException)
         {

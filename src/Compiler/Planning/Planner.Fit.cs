@@ -7,9 +7,6 @@ namespace Shardwright.Compiler.Planning;
 /// <summary>What compiles, fits: the bytes of every rank against those of the device, with the ways out where they are too many; and the plan in one line.</summary>
 public sealed partial class Planner
 {
-    /// <summary>Share of the usable memory above which a plan that fits is tight.</summary>
-    private const double Tight = 0.9;
-
     private ImmutableArray<WayOut> _waysOut = ImmutableArray<WayOut>.Empty;
     private long _batch;
 
@@ -20,14 +17,25 @@ public sealed partial class Planner
         string who = $"'{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}'";
         if (needed > usable)
         {
-            _waysOut = WaysOut.Find(_on, program.MicroBatches, _batch, on => Plan(_model, _layers, on, _overrides, proposes: false, _cancellation).Program);
+            var placed = new Dictionary<(MeshDefinition, Expression), PlacedModel?>();
+            (bool?, RankProgram?) Again(ShardedOnDefinition on)
+            {
+                placed.TryGetValue((on.Mesh, on.MicroBatches), out PlacedModel? model);
+                (bool?, RankProgram?) other = Try(on, ref model);
+                placed[(on.Mesh, on.MicroBatches)] = model;
+                return other;
+            }
+
+            MemoryFloor floor = MemoryFloor.Of(program, _on);
+            _waysOut = WaysOut.Find(_on, program.MicroBatches, _batch, on => floor.For(on) <= usable, Again);
             _findings.Add(Finding.At("SW3001", Site, $"{who} does not fit: {Rank(program, largest)} needs {Exact(needed)} of the {Exact(usable)} that device '{program.Forecast.Device}' leaves an arena ({Breakdown(program, largest)}); {Proposal(program)}") with
             {
                 Fixes = _waysOut.Take(2).Select((w, i) => Fit(w, i)).Where(f => f is not null).Select(f => f!).ToEquatable(),
             });
         }
-        else if (needed > Tight * usable)
+        else
         {
+            // From how little headroom on it is said is for the editor's threshold.
             _findings.Add(Finding.At("SW3002", Site, $"{who} fits with {Quantity.Bytes(usable - needed)} to spare: {Rank(program, largest)} needs {Exact(needed)}, {Quantity.Share((double)needed / usable)} of the {Exact(usable)} that device '{program.Forecast.Device}' leaves an arena ({Breakdown(program, largest)}); what a driver or a library takes beside its reserve may be missing") with { Measure = 100.0 * (usable - needed) / usable });
         }
 

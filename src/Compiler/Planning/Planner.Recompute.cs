@@ -13,7 +13,7 @@ public sealed partial class Planner
     private long Budget => _on.Mesh.Device.UsableBytes - _on.Mesh.Device.ReserveBytes;
 
     /// <summary>Rewrites the backward pass of a training graph as [Recompute] and the model's mode say.</summary>
-    private void Recompute(ShardedGraph sharded, StageMap map, PipelineRequest.Answer request, int microBatches)
+    private Recomputation Recompute(ShardedGraph sharded, StageMap map, PipelineRequest.Answer request, int microBatches)
     {
         ModelGraph graph = sharded.Graph;
         bool Marked(Value value) => graph.Recompute.Any(r => IsUnder(value, r.Path));
@@ -50,19 +50,15 @@ public sealed partial class Planner
                     });
                 }
 
-                Apply(sharded, map, v => Marked(v) || Layer(v));
-                break;
+                return Apply(sharded, map, v => Marked(v) || Layer(v));
             case "Selective":
                 ImmutableArray<RecomputeChoice.Candidate> cheap = Order();
-                Apply(sharded, map, Without(cheap, RecomputeChoice.Selective(cheap)));
-                break;
+                return Apply(sharded, map, Without(cheap, RecomputeChoice.Selective(cheap)));
             case "Auto":
                 ImmutableArray<RecomputeChoice.Candidate> all = Order();
-                Apply(sharded, map, Without(all, Least(sharded, map, all.Length, n => Without(all, n), request, microBatches)));
-                break;
+                return Apply(sharded, map, Without(all, Least(sharded, map, all.Length, n => Without(all, n), request, microBatches)));
             default:
-                Apply(sharded, map, Marked);
-                break;
+                return Apply(sharded, map, Marked);
         }
     }
 
@@ -89,6 +85,14 @@ public sealed partial class Planner
             bool fits = TrainingBytes(sharded, map, request, microBatches) <= Budget;
             change.Undo();
             (low, high) = fits ? (low, middle) : (middle + 1, high);
+        }
+
+        // A search does not need the program of what surely does not fit; but another cut might.
+        if (low == count && _probes && _cut is not { Best.Overflow: 0 })
+        {
+            Recomputation all = Apply(sharded, map, without(count));
+            _isTooLarge = TrainingBytes(sharded, map, request, microBatches) > Budget;
+            all.Undo();
         }
 
         return low;

@@ -1,7 +1,5 @@
-using Shardwright.Compiler.Differentiation;
 using Shardwright.Compiler.Graph;
 using Shardwright.Compiler.Graph.Definitions;
-using Shardwright.Compiler.Graph.Tracing;
 using Shardwright.Compiler.Pipelining;
 using Shardwright.Compiler.Scheduling;
 using Shardwright.Compiler.Sharding;
@@ -28,17 +26,23 @@ public sealed partial class Planner
     private readonly ModelDefinition _model;
     private readonly Func<string, LayerDefinition?> _layers;
     private readonly ShardedOnDefinition _on;
-    private readonly IReadOnlyDictionary<string, long> _overrides;
     private readonly CancellationToken _cancellation;
     private readonly List<Finding> _findings = new();
     private ZeroRequest? _zero;
+    private PlacedModel? _placed;
+    private Recomputation? _change;
 
-    private Planner(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, IReadOnlyDictionary<string, long> overrides, CancellationToken cancellation)
+    /// <summary>Whether only a plan that fits is of interest.</summary>
+    private bool _probes;
+
+    /// <summary>Whether training alone is known not to fit, and a plan that does not is of no interest.</summary>
+    private bool _isTooLarge;
+
+    private Planner(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, CancellationToken cancellation)
     {
         _model = model;
         _layers = layers;
         _on = on;
-        _overrides = overrides;
         _cancellation = cancellation;
     }
 
@@ -46,26 +50,43 @@ public sealed partial class Planner
     /// <param name="model">The model.</param>
     /// <param name="layers">Definitions of the layers it holds, by full name with assembly.</param>
     /// <param name="on">The mesh.</param>
-    /// <param name="overrides">Other numbers for constants, by name.</param>
     /// <param name="cancellation">Ends every search.</param>
-    public static PlanResult Plan(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, IReadOnlyDictionary<string, long> overrides, CancellationToken cancellation) =>
-        Plan(model, layers, on, overrides, proposes: true, cancellation);
+    public static PlanResult Plan(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, CancellationToken cancellation) =>
+        Plan(model, layers, on, proposes: true, cancellation);
 
     /// <summary>Plans for a search, which wants no proposals of its own.</summary>
     internal static RankProgram? Try(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, CancellationToken cancellation) =>
-        Plan(model, layers, on, new Dictionary<string, long>(), proposes: false, cancellation).Program;
+        Plan(model, layers, on, proposes: false, cancellation).Program;
 
-    private static PlanResult Plan(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, IReadOnlyDictionary<string, long> overrides, bool proposes, CancellationToken cancellation)
+    /// <summary>Plans for a search of other attributes of the same model on the same mesh in as many micro-batches: a model that another such plan has placed is used again, and left as it was.</summary>
+    /// <param name="on">The request.</param>
+    /// <param name="placed">The placed model; where there is none yet, it is made.</param>
+    /// <returns>Whether it fits, null where there is no valid plan; and its program, which one that does not fit may lack.</returns>
+    private (bool? Fits, RankProgram? Program) Try(ShardedOnDefinition on, ref PlacedModel? placed)
     {
-        var planner = new Planner(model, layers, on, overrides, cancellation);
+        RankProgram? program = Plan(_model, _layers, on, proposes: false, probes: true, _cancellation, placed, out Planner planner).Program;
+        bool? fits = planner._isTooLarge ? false : program is null ? null : program.ArenaBytes <= program.Forecast.UsableBytes;
+        planner._change?.Undo();
+
+        // What ended on the way may have left a change behind.
+        placed = fits is null ? null : placed ?? planner._placed;
+        return (fits, program);
+    }
+
+    private static PlanResult Plan(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, bool proposes, CancellationToken cancellation) =>
+        Plan(model, layers, on, proposes, probes: false, cancellation, null, out _);
+
+    private static PlanResult Plan(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, bool proposes, bool probes, CancellationToken cancellation, PlacedModel? placed, out Planner first)
+    {
+        Planner planner = first = new Planner(model, layers, on, cancellation) { _probes = probes };
         RankProgram? program = null;
         try
         {
-            program = planner.Run();
+            program = planner.Run(placed);
             for (int again = 0; again < MostCuts && program is not null && planner.NextSpare(program) is long spare and > 0; again++)
             {
                 // The pieces were priced before their memory was laid out. What was too little is taken off the limit, and the model is cut again.
-                var next = new Planner(model, layers, on, overrides, cancellation) { _spare = spare };
+                var next = new Planner(model, layers, on, cancellation) { _spare = spare };
                 if (next.Run() is not { } other || other.ArenaBytes >= program.ArenaBytes)
                 {
                     break;
@@ -90,77 +111,24 @@ public sealed partial class Planner
 
     private string Site => _model.Layer.Type + "#" + _on.Site;
 
-    private RankProgram? Run()
+    private RankProgram? Run(PlacedModel? placed = null)
     {
-        if (Unsupported() || MicroBatches() is not { } microBatches || Trace("Loss", training: true) is not { } train)
+        if (Unsupported() || (placed ?? Place()) is not { } model)
         {
             return null;
         }
 
-        if (!CheckBatch(train, microBatches) || !CheckRequests(train, microBatches))
+        (_placed, _batch, _cut, _train) = (model, model.Entries[0].Graph.Batch, model.SearchedCut, model.Entries[0].Sharded);
+        if (!ReadZero(_train))
         {
             return null;
         }
 
-        foreach (Value lost in Differentiator.Differentiate(train).Where(p => p.IsRead))
-        {
-            _findings.Add(new Finding("SW0008", _model.Layer.Type, -1, $"parameter '{lost.Parameter!.Shown}' has no differentiable path to the loss of '{_model.Layer.ShortName}': it would never learn; use its values in Loss, or remove it"));
-        }
-
-        foreach (GradientObstacle obstacle in train.Obstacles)
-        {
-            _findings.Add(Finding.At("SW0008", obstacle.Node.Site.Length > 0 ? obstacle.Node.Site : Site, $"'{obstacle.Input.Name}' depends on a parameter, but gets no gradient here: {obstacle.Reason}"));
-        }
-
-        _batch = train.Batch;
-        DeadCode.Remove(train);
-        if (_findings.Any(f => f.IsError) || new PipelineRequest(_model, _on, _findings, (table, segments) => Search(train, table, segments, microBatches)).Read(train, microBatches) is not { } request)
-        {
-            return null;
-        }
-
-        var entries = new List<TracedEntry>();
-        if (!Add(entries, "Train", train, request, microBatches)
-            || Trace("Loss", training: false) is not { } evaluate || !Add(entries, "Evaluate", evaluate, request, microBatches))
-        {
-            return null;
-        }
-
-        if (_model.Layer.Methods.Any(m => m.Name == "Forward")
-            && (Trace("Forward", training: false) is not { } infer || !CheckRequests(infer, 1) || !Add(entries, "Infer", infer, request, 1)))
-        {
-            return null;
-        }
-
-        return Assemble(entries, request, microBatches);
+        _change = Recompute(_train, model.Entries[0].Map, model.Request, model.Entries[0].MicroBatches);
+        return _isTooLarge ? null : Assemble(model.Entries, model.Request, model.Entries[0].MicroBatches);
     }
 
-    private bool Add(List<TracedEntry> entries, string name, ModelGraph graph, PipelineRequest.Answer request, int microBatches)
-    {
-        Narrow(graph);
-        StageMap map = StageMap.Make(graph, request.Cut);
-        TiedGradients.Split(graph, map);
-        if (Place(graph, microBatches) is not { } sharded)
-        {
-            return false;
-        }
-
-        if (name == "Train")
-        {
-            if (!ReadZero(sharded))
-            {
-                return false;
-            }
-
-            Recompute(sharded, map, request, microBatches);
-            _train = sharded;
-        }
-
-        entries.Add(new TracedEntry(name, graph, sharded, map, microBatches));
-        return true;
-    }
-
-    private RankProgram? Assemble(List<TracedEntry> entries, PipelineRequest.Answer request, int microBatches)
+    private RankProgram? Assemble(IReadOnlyList<TracedEntry> entries, PipelineRequest.Answer request, int microBatches)
     {
         bool pipelined = request.Table is not null;
         var stages = new StagePlanner(entries, _on.Optimizer, _on.Precision, _zero, pipelined, request.Table?.SplitsBackward ?? false);
@@ -197,7 +165,7 @@ public sealed partial class Planner
         return program with { Precision = _on.Precision, Forecast = StepTime.Of(program, _on.Mesh, IsHalf, order) };
     }
 
-    private (EquatableArray<RankPlan>, PipelinePlan, LoweredPipeline)? Pipeline(List<TracedEntry> entries, PipelineRequest.Answer request, StagePlanner stages, int[] programOf, ArenaPlanner arenas)
+    private (EquatableArray<RankPlan>, PipelinePlan, LoweredPipeline)? Pipeline(IReadOnlyList<TracedEntry> entries, PipelineRequest.Answer request, StagePlanner stages, int[] programOf, ArenaPlanner arenas)
     {
         ActionTable table = request.Table!;
         var tied = stages.Tied.OrderBy(t => t.Key, StringComparer.Ordinal).Select(t => new TiedPlan(
@@ -265,129 +233,5 @@ public sealed partial class Planner
         }
 
         return _findings.Count > 0;
-    }
-
-    private int? MicroBatches()
-    {
-        long? count = Tracer.Number(_model, _on.MicroBatches, _overrides);
-        if (count is >= 1 and <= int.MaxValue)
-        {
-            return (int)count;
-        }
-
-        _findings.Add(Finding.At("SW2003", Site, $"MicroBatches of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' is {count?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "not a constant"}: it must be a constant of 1 or more"));
-        return null;
-    }
-
-    private ModelGraph? Trace(string entry, bool training)
-    {
-        TraceResult result = Tracer.Trace(_model, _layers, entry, training, _overrides, _cancellation);
-        _findings.AddRange(result.Findings);
-        return result.Graph;
-    }
-
-    /// <summary>Whether the model has no fault of sizes with another value of a constant; null where the constant is no constant of the model that can be set.</summary>
-    private bool? TracesWith(string constant, long value, int microBatches, string site)
-    {
-        string own = _model.Layer.Type.Split(',')[0] + ".";
-        string name = constant.StartsWith(own, StringComparison.Ordinal) ? constant.Substring(own.Length) : constant;
-        if (_model.Layer.Constants.All(c => c.Name != name || c.Value is null))
-        {
-            return null;
-        }
-
-        var overrides = _overrides.ToDictionary(o => o.Key, o => o.Value);
-        overrides[name] = value;
-        TraceResult result = Tracer.Trace(_model, _layers, "Loss", training: true, overrides, _cancellation);
-        return result.Graph is { } graph && BatchFault(graph, microBatches) is null && Indivisible(graph, microBatches).All(f => f.Request.Site != site);
-    }
-
-    private bool CheckBatch(ModelGraph graph, int microBatches)
-    {
-        if (BatchFault(graph, microBatches) is not { } input)
-        {
-            return true;
-        }
-
-        long batch = input.Type.Rank == 0 ? 1 : input.Type.Dims[0], nearest = Nearest(batch, microBatches);
-        _findings.Add(Finding.At("SW2003", Site, batch != graph.Batch
-            ? $"dim 0 of input '{input.Name}' is {batch} and that of '{graph.Inputs[0].Name}' is {graph.Batch}: dim 0 of every input is the batch of one step"
-            : $"the batch of '{_model.Layer.ShortName}' is {batch}, which MicroBatches = {microBatches} does not divide: use {nearest}") with
-        {
-            Fixes = batch != graph.Batch ? default : EquatableArray.Of(SetMicroBatches(nearest)),
-        });
-        return false;
-    }
-
-    private Fix SetMicroBatches(long count) =>
-        Fix.Of($"Set MicroBatches to {count}", "SW2003/micro-batches", EditKind.SetArgument, Site, "MicroBatches", count.ToString(System.Globalization.CultureInfo.InvariantCulture));
-
-    private static Value? BatchFault(ModelGraph graph, int microBatches) =>
-        graph.Inputs.FirstOrDefault(i => i.Type.Rank == 0 || i.Type.Dims[0] != graph.Batch || i.Type.Dims[0] % microBatches != 0);
-
-    private static long Nearest(long batch, int wanted) => Enumerable.Range(1, (int)Math.Min(batch, 100_000)).Where(m => batch % m == 0).OrderBy(m => Math.Abs(m - wanted)).First();
-
-    /// <summary>SW1003: what an annotation splits must divide evenly, axis by axis.</summary>
-    private bool CheckRequests(ModelGraph graph, int microBatches)
-    {
-        bool fine = true;
-        foreach ((Value value, PlacementRequest request, MeshAxisDefinition axis, long left, long multiple) in Indivisible(graph, microBatches))
-        {
-            int dim = request.Placement.Dim;
-            long up = (left / axis.Size + 1) * axis.Size;
-            string name = value.Parameter?.Shown ?? value.Name;
-            _findings.Add(Finding.At("SW1003", request.Site, $"dim {dim} of '{name}' is {left}{(left == value.Type.Dims[dim] ? "" : $" on a rank (of {value.Type.Dims[dim]})")}, which axis '{axis.Name}' ({axis.Size}) does not divide; {up} would") with
-            {
-                Fixes = SizeFixes.For(value.Sizes?.Invoke(dim), multiple, "SW1003", (constant, size) => TracesWith(constant, size, microBatches, request.Site)),
-            });
-            fine = false;
-        }
-
-        return fine;
-    }
-
-    /// <summary>What an annotation splits and an axis does not divide, with the size that the axes before have left and what the whole size must be a multiple of.</summary>
-    private IEnumerable<(Value Value, PlacementRequest Request, MeshAxisDefinition Axis, long Left, long Multiple)> Indivisible(ModelGraph graph, int microBatches)
-    {
-        foreach (Value value in graph.Values.Where(v => v.Requests.Count > 0))
-        {
-            long[] left = value.Type.Dims.ToArray();
-            if (value.Kind == ValueKind.Input && left.Length > 0)
-            {
-                left[0] /= microBatches;
-            }
-
-            foreach (MeshAxisDefinition axis in _on.Mesh.Axes)
-            {
-                PlacementRequest? request = value.Requests.FirstOrDefault(r => r.Axis == axis.Name && r.Placement.IsSplit);
-                if (request is null)
-                {
-                    continue;
-                }
-
-                int dim = request.Placement.Dim;
-                if (left[dim] % axis.Size != 0)
-                {
-                    yield return (value, request, axis, left[dim], checked(value.Type.Dims[dim] / left[dim] * axis.Size));
-                    break;
-                }
-
-                left[dim] /= axis.Size;
-            }
-        }
-    }
-
-    private ShardedGraph? Place(ModelGraph graph, int microBatches)
-    {
-        ImmutableArray<ShardAxis> axes = MachineModel.Axes(_on.Mesh, graph, microBatches);
-        ShardedGraph sharded = SignatureSearch.Place(graph, axes, OpTime.PlannedRate(_on.Mesh.Device), _cancellation, out ImmutableArray<(Node Node, ShardAxis Axis)> blocked);
-        foreach ((Node node, ShardAxis axis) in blocked.Take(1))
-        {
-            _findings.Add(Finding.At("SW2003", node.Site.Length > 0 ? node.Site : Site, axis.IsMicroBatch
-                ? $"'{node.Source}' ({node.Op.Name}) needs all rows of the batch at once, so the step of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' cannot be cut into {axis.Parts} micro-batches: use MicroBatches = 1"
-                : $"'{node.Source}' ({node.Op.Name}) cannot be brought to the placements around it on axis '{axis.Name}'") with { Fixes = axis.IsMicroBatch ? EquatableArray.Of(SetMicroBatches(1)) : default });
-        }
-
-        return blocked.Length > 0 ? null : sharded;
     }
 }

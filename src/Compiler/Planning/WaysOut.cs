@@ -13,14 +13,16 @@ internal sealed class WaysOut
     private static readonly string[] s_zeroStages = { "OptimizerState", "Gradients", "Parameters" };
     private readonly ShardedOnDefinition _on;
     private readonly int _microBatches;
-    private readonly Func<ShardedOnDefinition, RankProgram?> _plan;
+    private readonly Func<ShardedOnDefinition, bool> _mayFit;
+    private readonly Func<ShardedOnDefinition, (bool? Fits, RankProgram? Program)> _plan;
     private readonly List<WayOut> _found = new();
     private int _plans;
 
-    private WaysOut(ShardedOnDefinition on, int microBatches, Func<ShardedOnDefinition, RankProgram?> plan)
+    private WaysOut(ShardedOnDefinition on, int microBatches, Func<ShardedOnDefinition, bool> mayFit, Func<ShardedOnDefinition, (bool? Fits, RankProgram? Program)> plan)
     {
         _on = on;
         _microBatches = microBatches;
+        _mayFit = mayFit;
         _plan = plan;
     }
 
@@ -28,10 +30,11 @@ internal sealed class WaysOut
     /// <param name="on">The request that does not fit.</param>
     /// <param name="microBatches">Its micro-batches.</param>
     /// <param name="batch">Its batch.</param>
-    /// <param name="plan">Plans a changed request; null where it has no valid plan.</param>
-    public static ImmutableArray<WayOut> Find(ShardedOnDefinition on, int microBatches, long batch, Func<ShardedOnDefinition, RankProgram?> plan)
+    /// <param name="mayFit">Whether a changed request may fit at all: what surely does not is not planned.</param>
+    /// <param name="plan">Plans a changed request: whether it fits, null where it has no valid plan; and its program where it does.</param>
+    public static ImmutableArray<WayOut> Find(ShardedOnDefinition on, int microBatches, long batch, Func<ShardedOnDefinition, bool> mayFit, Func<ShardedOnDefinition, (bool? Fits, RankProgram? Program)> plan)
     {
-        var search = new WaysOut(on, microBatches, plan);
+        var search = new WaysOut(on, microBatches, mayFit, plan);
         search.Run(batch);
         return search._found.OrderBy(w => w.StepSeconds).ThenBy(w => w.Change, StringComparer.Ordinal).ToImmutableArray();
     }
@@ -142,13 +145,18 @@ internal sealed class WaysOut
     private bool? Look(ShardedOnDefinition on, string change, out WayOut? way)
     {
         way = null;
-        if (_plans++ >= MostPlans || _plan(on) is not { } program)
+        if (!_mayFit(on))
+        {
+            return false;
+        }
+
+        if (_plans++ >= MostPlans)
         {
             return null;
         }
 
-        bool fits = program.ArenaBytes <= program.Forecast.UsableBytes;
-        way = fits ? new WayOut(change, on, program.ArenaBytes, program.Forecast.StepSeconds) : null;
+        (bool? fits, RankProgram? program) = _plan(on);
+        way = fits == true ? new WayOut(change, on, program!.ArenaBytes, program.Forecast.StepSeconds) : null;
         return fits;
     }
 }

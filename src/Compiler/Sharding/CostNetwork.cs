@@ -9,7 +9,7 @@ public sealed class CostNetwork
 
     private readonly List<int> _domains = new();
     private readonly List<long[]> _unary = new();
-    private readonly Dictionary<(int, int), long[]> _pairs = new();
+    private readonly Dictionary<(int A, int B), long[]> _pairs = new();
 
     /// <summary>Number of variables.</summary>
     public int Count => _domains.Count;
@@ -51,6 +51,19 @@ public sealed class CostNetwork
         }
     }
 
+    /// <summary>Adds costs for the pairs of values of two different variables: those of the first one's first value, and so on. The table is the network's from then on.</summary>
+    public void Pair(int a, int b, long[] costs)
+    {
+        if (a < b && !_pairs.ContainsKey((a, b)))
+        {
+            _pairs.Add((a, b), costs);
+            return;
+        }
+
+        int width = _domains[b];
+        Pair(a, b, (i, j) => costs[i * width + j]);
+    }
+
     /// <summary>Total cost of an assignment.</summary>
     public long Cost(int[] assignment)
     {
@@ -73,6 +86,57 @@ public sealed class CostNetwork
     /// <param name="cancellation">Ends the search.</param>
     public int[] Solve(int[]? start, CancellationToken cancellation)
     {
+        bool[][] alive = ArcConsistency.Run(_domains, _unary, _pairs);
+        if (Array.TrueForAll(alive, own => Array.TrueForAll(own, a => a)))
+        {
+            return Search(start, cancellation);
+        }
+
+        int[][] kept = Array.ConvertAll(alive, own => Enumerable.Range(0, own.Length).Where(i => own[i]).ToArray());
+        int[]? from = start?.Select((value, v) => Array.IndexOf(kept[v], value)).ToArray();
+        return With(kept).Search(from is null || Array.IndexOf(from, -1) >= 0 ? null : from, cancellation).Select((value, v) => kept[v][value]).ToArray();
+    }
+
+    /// <summary>For each variable those that it shares a table with, the table, and whether the variable is the first of the two.</summary>
+    internal static List<(int Other, long[] Table, bool First)>[] Neighbours(int count, IEnumerable<KeyValuePair<(int A, int B), long[]>> pairs)
+    {
+        List<(int, long[], bool)>[] neighbours = Enumerable.Range(0, count).Select(_ => new List<(int, long[], bool)>()).ToArray();
+        foreach (KeyValuePair<(int A, int B), long[]> pair in pairs)
+        {
+            neighbours[pair.Key.A].Add((pair.Key.B, pair.Value, true));
+            neighbours[pair.Key.B].Add((pair.Key.A, pair.Value, false));
+        }
+
+        return neighbours;
+    }
+
+    /// <summary>The same network with fewer values.</summary>
+    private CostNetwork With(int[][] kept)
+    {
+        var network = new CostNetwork();
+        for (int v = 0; v < Count; v++)
+        {
+            long[] costs = _unary[v];
+            network.Variable(Array.ConvertAll(kept[v], value => costs[value]));
+        }
+
+        foreach (KeyValuePair<(int A, int B), long[]> pair in _pairs)
+        {
+            int[] first = kept[pair.Key.A], second = kept[pair.Key.B];
+            var table = new long[first.Length * second.Length];
+            for (int i = 0; i < table.Length; i++)
+            {
+                table[i] = pair.Value[first[i / second.Length] * _domains[pair.Key.B] + second[i % second.Length]];
+            }
+
+            network._pairs.Add(pair.Key, table);
+        }
+
+        return network;
+    }
+
+    private int[] Search(int[]? start, CancellationToken cancellation)
+    {
         int[] fallback = Improve(start ?? _unary.Select(IndexOfMin).ToArray(), cancellation);
         var elimination = new Elimination(_domains, _unary, _pairs, fallback);
         int[] best = Improve(elimination.Run(cancellation), cancellation);
@@ -83,13 +147,7 @@ public sealed class CostNetwork
     private int[] Improve(int[] start, CancellationToken cancellation)
     {
         int[] current = start.ToArray();
-        var neighbours = Enumerable.Range(0, Count).Select(_ => new List<(int Other, long[] Table, bool First)>()).ToArray();
-        foreach (KeyValuePair<(int A, int B), long[]> pair in _pairs)
-        {
-            neighbours[pair.Key.A].Add((pair.Key.B, pair.Value, true));
-            neighbours[pair.Key.B].Add((pair.Key.A, pair.Value, false));
-        }
-
+        List<(int Other, long[] Table, bool First)>[] neighbours = Neighbours(Count, _pairs);
         bool changed = true;
         for (int sweep = 0; sweep < 50 && changed; sweep++)
         {

@@ -16,6 +16,9 @@ internal sealed class CostTable
     /// <summary>Its entries.</summary>
     public long[] Costs { get; }
 
+    /// <summary>Whether elimination has made it, and may use its entries again.</summary>
+    public bool IsOwn { get; init; }
+
     /// <summary>Whether another table has taken its place; lists drop it when they are walked the next time.</summary>
     public bool IsGone { get; set; }
 

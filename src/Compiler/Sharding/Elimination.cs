@@ -23,6 +23,7 @@ internal sealed class Elimination
     private readonly int[] _result;
     private readonly VariableQueue _queue;
     private readonly JointTable _joint;
+    private readonly Dictionary<int, Stack<long[]>> _free = new();
     private long _looked;
 
     public Elimination(List<int> domains, List<long[]> unary, Dictionary<(int A, int B), long[]> pairs, int[] fallback)
@@ -164,18 +165,19 @@ internal sealed class Elimination
             size *= _domains[other];
         }
 
-        var costs = new long[size];
+        long[] costs = _free.TryGetValue(size, out Stack<long[]>? free) && free.Count > 0 ? free.Pop() : new long[size];
         var best = new ushort[size];
         _looked += (long)size * _domains[variable];
         _joint.Minimize(variable, tables, scope, costs, best);
         foreach (CostTable table in tables)
         {
             table.IsGone = true;
+            Free(table);
         }
 
         if (scope.Length > 0)
         {
-            Add(new CostTable(scope, costs));
+            Add(new CostTable(scope, costs) { IsOwn = true });
             foreach (int one in scope)
             {
                 foreach (int other in scope)
@@ -187,6 +189,22 @@ internal sealed class Elimination
 
         Forget(variable);
         return (variable, scope, best);
+    }
+
+    /// <summary>Costs of a table that nobody reads any more serve another of its size; those of the network are not ours.</summary>
+    private void Free(CostTable table)
+    {
+        if (!table.IsOwn)
+        {
+            return;
+        }
+
+        if (!_free.TryGetValue(table.Costs.Length, out Stack<long[]>? free))
+        {
+            _free[table.Costs.Length] = free = new Stack<long[]>();
+        }
+
+        free.Push(table.Costs);
     }
 
     /// <summary>The scope of the joint table: last, and so innermost, the variable that fewest tables touch.</summary>

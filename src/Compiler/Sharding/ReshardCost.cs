@@ -44,6 +44,9 @@ public static class ReshardCost
     /// <summary>A time in units, at most 1.76 s: what a single change costs in any plan that is worth having.</summary>
     public static long Units(double seconds) => (long)Math.Min(seconds * PerSecond, Impossible / 1024);
 
+    /// <summary>Time of work in units, at most half a minute: large products take longer than any change of placement, and to split one must stay worth it.</summary>
+    public static long WorkUnits(double seconds) => (long)Math.Min(seconds * PerSecond, Impossible / 64);
+
     /// <summary>Bytes that one rank sends.</summary>
     public static long BytesPerRank(ShardAxis axis, Placement from, Placement to, long bytes)
     {

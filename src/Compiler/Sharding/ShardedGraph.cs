@@ -65,6 +65,24 @@ public sealed class ShardedGraph
         return dims.ToImmutableArray();
     }
 
+    /// <summary>What was chosen for its values and nodes, in their order; a copy, for the graph may be changed.</summary>
+    internal PlacementCache.Choices Chosen() => new(Graph.Values.Select(v => (Placement[])_layouts[v].Clone()).ToArray(), Graph.Nodes.Select(n => (Signature[])_signatures[n].Clone()).ToArray());
+
+    /// <summary>Takes what was chosen for a graph like this one.</summary>
+    internal void Take(PlacementCache.Choices choices)
+    {
+        for (int v = 0; v < Graph.Values.Count; v++)
+        {
+            _layouts[Graph.Values[v]] = (Placement[])choices.Values[v].Clone();
+        }
+
+        int at = 0;
+        foreach (Node node in Graph.Nodes)
+        {
+            _signatures[node] = (Signature[])choices.Nodes[at++].Clone();
+        }
+    }
+
     /// <summary>Gives a value the placements of another.</summary>
     internal void Copy(Value from, Value to) => _layouts[to] = _layouts[from];
 

@@ -14,20 +14,28 @@ public sealed partial class SignatureSearch
         }
 
         double bytes = (double)_bytes[value.Id] / (home.IsSplit ? _sharded.Axes[axis].Parts : 1);
-        return Times(Weight(new[] { value }), ReshardCost.Units(bytes * _freedom.SecondsPerByte));
+        return Times(Weight(value.Stack), ReshardCost.Units(bytes * _freedom.SecondsPerByte));
     }
 
-    private long[] NodeCosts(Node node, ImmutableArray<Signature> signatures, int axis)
+    /// <summary>A placement as a number: whole, partial, split along the first dim, and so on.</summary>
+    private static int Number(Placement placement) => placement.IsSplit ? 2 + placement.Dim : placement.IsPartial ? 1 : 0;
+
+    private static Placement PlacementOf(int number) => number switch { 0 => Placement.Broadcast, 1 => Placement.Partial, _ => Placement.Split(number - 2) };
+
+    /// <summary>Placements that a value may have.</summary>
+    private static int Width(Value value) => 2 + value.Type.Rank;
+
+    /// <summary>What it costs once to bring a value from each placement to each other one.</summary>
+    private long[] Changes(int axis, Value value)
     {
-        bool costs = node.Op.IsHeavy || signatures.Any(s => s.Communicates);
-        OperandTypes? local = costs ? LocalTypes(node, OperandTypes.Of(node), axis) : null;
-        var result = new long[signatures.Length];
-        for (int i = 0; i < result.Length; i++)
+        var key = (_bytes[value.Id], value.Type.Rank, value.Kind == ValueKind.Parameter, _gradients.Contains(value));
+        if (_changes.TryGetValue(key, out long[]? known))
         {
-            result[i] = NodeCost(node, signatures[i], _sharded.Axes[axis], local) + i;
+            return known;
         }
 
-        return result;
+        int width = Width(value);
+        return _changes[key] = Enumerable.Range(0, width * width).Select(i => Cost(axis, value, PlacementOf(i / width), PlacementOf(i % width))).ToArray();
     }
 
     /// <summary>Types of a node's operands as the axes before one leave them.</summary>
@@ -44,8 +52,8 @@ public sealed partial class SignatureSearch
             node.Outputs.Select((v, o) => v.Type.With(_sharded.Local(v.Type, _sharded.OutputLayout(node, o), axis))).ToEquatable());
     }
 
-    /// <summary>Time of the op itself; its local types are needed only where it has any.</summary>
-    private long NodeCost(Node node, Signature signature, ShardAxis along, OperandTypes? local)
+    /// <summary>Time of the op itself, once.</summary>
+    private long NodeCost(Op op, Signature signature, ShardAxis along, OperandTypes local)
     {
         if (along.IsMicroBatch)
         {
@@ -53,17 +61,12 @@ public sealed partial class SignatureSearch
             return signature.Inputs.Concat(signature.Outputs).All(p => p.IsBroadcast) ? ReshardCost.Step / 16 : 0;
         }
 
-        if (local is null)
-        {
-            return 0;
-        }
-
         long cost = 0;
-        if (node.Op.IsHeavy)
+        if (op.IsHeavy)
         {
             bool split = signature.Inputs.Concat(signature.Outputs).Any(p => p.IsSplit);
-            double seconds = node.Op.Flops(local) / _flopsPerSecond / (split ? along.Parts : 1);
-            cost = ReshardCost.Units(seconds);
+            double seconds = op.Flops(local) / _flopsPerSecond / (split ? along.Parts : 1);
+            cost = ReshardCost.WorkUnits(seconds);
         }
 
         if (signature.Communicates)
@@ -73,7 +76,7 @@ public sealed partial class SignatureSearch
             cost += ReshardCost.Of(along, Placement.Partial, Placement.Broadcast, rows) + ReshardCost.Of(along, Placement.Partial, Placement.Broadcast, 2 * rows);
         }
 
-        return Times(Weight(node.Inputs.Concat(node.Outputs)), cost);
+        return cost;
     }
 
     private long Cost(int axis, Value value, Placement from, Placement to)
@@ -114,10 +117,22 @@ public sealed partial class SignatureSearch
     /// <summary>What cannot be is not more so for many layers, and what can be never costs as much: sums must not wrap around.</summary>
     private static long Times(long weight, long cost) => cost >= ReshardCost.Impossible ? ReshardCost.Impossible : Math.Min(weight * cost, ReshardCost.Impossible / 2);
 
-    /// <summary>How often an edge is paid per step: once per layer of its stack.</summary>
-    private long Weight(IEnumerable<Value> values)
+    /// <summary>How often what stands in a stack is paid per step: once per layer.</summary>
+    private long Weight(int stack) => stack < 0 ? 1 : _sharded.Graph.Stacks[stack].Layers;
+
+    private long Weight(Node node)
     {
-        int stack = values.Select(v => v.Stack).DefaultIfEmpty(-1).Max();
-        return stack < 0 ? 1 : _sharded.Graph.Stacks[stack].Layers;
+        int stack = -1;
+        foreach (Value input in node.Inputs)
+        {
+            stack = Math.Max(stack, input.Stack);
+        }
+
+        foreach (Value output in node.Outputs)
+        {
+            stack = Math.Max(stack, output.Stack);
+        }
+
+        return Weight(stack);
     }
 }

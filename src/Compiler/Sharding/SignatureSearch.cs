@@ -13,8 +13,15 @@ public sealed partial class SignatureSearch
     /// gradients, and is not what a data axis is for.</summary>
     private const long LeaveBatch = MoveParameter / 1024;
 
-    /// <summary>What the signatures of a node follow from.</summary>
-    private readonly record struct Question(Op Op, OperandTypes Types, OperandTypes Local, EquatableArray<int> Split);
+    /// <summary>What the signatures of a node and their costs follow from.</summary>
+    private readonly record struct Question(Op Op, OperandTypes Types, EquatableArray<Signature> Earlier);
+
+    /// <summary>Signatures that a node may have on the axis in question.</summary>
+    /// <param name="Signatures">They.</param>
+    /// <param name="Inputs">For each input the placements that they ask for, as numbers.</param>
+    /// <param name="Outputs">For each output the placements that they leave.</param>
+    /// <param name="Costs">Cost of each, once.</param>
+    private sealed record Offered(ImmutableArray<Signature> Signatures, int[][] Inputs, int[][] Outputs, long[] Costs);
 
     private readonly ShardedGraph _sharded;
     private readonly double _flopsPerSecond;
@@ -24,7 +31,10 @@ public sealed partial class SignatureSearch
     private HashSet<Value> _free = new();
 
     /// <summary>Signatures on the axis in question: nodes that do the same on the same sizes are many, and have the same.</summary>
-    private readonly Dictionary<Question, ImmutableArray<Signature>> _offered = new();
+    private readonly Dictionary<Question, Offered> _offered = new();
+
+    /// <summary>Costs of every change of placement on the axis in question: values of one size have the same.</summary>
+    private readonly Dictionary<(long Bytes, int Rank, bool IsParameter, bool IsGradient), long[]> _changes = new();
 
     /// <summary>Sizes of each value as the axes before the one in question leave it, by id.</summary>
     private ImmutableArray<long>[] _dims = Array.Empty<ImmutableArray<long>>();
@@ -52,6 +62,14 @@ public sealed partial class SignatureSearch
         ModelGraph graph, ImmutableArray<ShardAxis> axes, double flopsPerSecond, CancellationToken cancellation, out ImmutableArray<(Node Node, ShardAxis Axis)> blocked, PlacementFreedom? freedom = null)
     {
         var sharded = new ShardedGraph(graph, axes);
+        PlacementCache.Key? key = freedom is null ? PlacementCache.Key.Of(graph, axes, flopsPerSecond) : null;
+        if (key is not null && PlacementCache.Shared.Find(key) is { } known)
+        {
+            sharded.Take(known);
+            blocked = ImmutableArray<(Node, ShardAxis)>.Empty;
+            return sharded;
+        }
+
         var search = new SignatureSearch(sharded, flopsPerSecond, freedom ?? PlacementFreedom.None, cancellation);
         var obstacles = ImmutableArray.CreateBuilder<(Node, ShardAxis)>();
         for (int axis = 0; axis < axes.Length; axis++)
@@ -63,6 +81,11 @@ public sealed partial class SignatureSearch
         }
 
         blocked = obstacles.ToImmutable();
+        if (key is not null && blocked.Length == 0)
+        {
+            PlacementCache.Shared.Add(key, sharded.Chosen());
+        }
+
         return sharded;
     }
 
@@ -70,75 +93,90 @@ public sealed partial class SignatureSearch
     {
         ShardAxis along = _sharded.Axes[axis];
         ModelGraph graph = _sharded.Graph;
+        Node[] nodes = graph.Nodes.ToArray();
         var network = new CostNetwork();
         List<List<Value>> groups = _freedom.Groups(graph, along);
         _free = new HashSet<Value>(groups.SelectMany(g => g));
         _offered.Clear();
+        _changes.Clear();
         _dims = graph.Values.Select(v => _sharded.Local(v.Type, _sharded.Layout(v), axis)).ToArray();
         _bytes = graph.Values.Select((v, i) => v.Type.With(_dims[i]).Bytes).ToArray();
-        var signatures = graph.Nodes.ToDictionary(n => n, n => Signatures(n, axis));
-        Dictionary<Value, List<Placement>> homes = Homes(axis, signatures);
-        var nodeVariables = graph.Nodes.ToDictionary(n => n, n => network.Variable(NodeCosts(n, signatures[n], axis)));
-        var valueVariables = graph.Values.ToDictionary(v => v, v => network.Variable(homes[v].Select((h, i) => Holding(v, h, axis) + i).ToArray()));
+        Offered[] offers = Array.ConvertAll(nodes, n => OfferOf(n, axis));
+        List<Placement>[] homes = Homes(axis, nodes, offers);
+        for (int n = 0; n < nodes.Length; n++)
+        {
+            long weight = along.IsMicroBatch ? 1 : Weight(nodes[n]);
+            network.Variable(offers[n].Costs.Select((cost, i) => Times(weight, cost) + i).ToArray());
+        }
+
+        int[] variables = graph.Values.Select(v => network.Variable(homes[v.Id].Select((h, i) => Holding(v, h, axis) + i).ToArray())).ToArray();
         foreach ((Value first, Value other) in groups.SelectMany(g => g.Skip(1).Select(other => (g[0], other))))
         {
-            network.Pair(valueVariables[first], valueVariables[other], (a, b) => homes[first][a] == homes[other][b] ? 0 : ReshardCost.Impossible);
+            network.Pair(variables[first.Id], variables[other.Id], (a, b) => homes[first.Id][a] == homes[other.Id][b] ? 0 : ReshardCost.Impossible);
         }
 
         foreach (Carry carry in graph.Regions.SelectMany(r => r.Carries))
         {
-            valueVariables[carry.Final] = valueVariables[carry.Argument];
-            homes[carry.Final] = homes[carry.Argument];
+            variables[carry.Final.Id] = variables[carry.Argument.Id];
+            homes[carry.Final.Id] = homes[carry.Argument.Id];
         }
 
-        foreach (Node node in graph.Nodes)
+        int[][] numbers = Array.ConvertAll(homes, h => h.Select(Number).ToArray());
+        for (int n = 0; n < nodes.Length; n++)
         {
-            ImmutableArray<Signature> own = signatures[node];
-            long weight = Weight(node.Inputs.Concat(node.Outputs));
+            Node node = nodes[n];
+            long weight = Weight(node);
             for (int o = 0; o < node.Outputs.Length; o++)
             {
-                Value value = node.Outputs[o];
-                int output = o;
-                network.Pair(nodeVariables[node], valueVariables[value], (s, h) => Times(weight, Cost(axis, value, own[s].Outputs[output], homes[value][h])));
+                Edge(n, node.Outputs[o], offers[n].Outputs[o], weight, makes: true);
             }
 
             for (int i = 0; i < node.Inputs.Length; i++)
             {
-                Value value = node.Inputs[i];
-                int input = i;
-                network.Pair(valueVariables[value], nodeVariables[node], (h, s) => Times(weight, Cost(axis, value, homes[value][h], own[s].Inputs[input])));
+                Edge(n, node.Inputs[i], offers[n].Inputs[i], weight, makes: false);
             }
         }
 
         foreach (Carry carry in graph.Regions.SelectMany(r => r.Carries))
         {
             Connect(carry.Initial, carry.Argument, 1);
-            Connect(carry.Result, carry.Argument, Weight(new[] { carry.Result }));
+            Connect(carry.Result, carry.Argument, Weight(carry.Result.Stack));
         }
 
         foreach (ParameterGradient pair in graph.Gradients)
         {
-            network.Pair(valueVariables[pair.Gradient], valueVariables[pair.Parameter], (g, p) => GradientCost(axis, pair, homes[pair.Gradient][g], homes[pair.Parameter][p]));
+            network.Pair(variables[pair.Gradient.Id], variables[pair.Parameter.Id], (g, p) => GradientCost(axis, pair, homes[pair.Gradient.Id][g], homes[pair.Parameter.Id][p]));
         }
 
         if (graph.Result is { } result)
         {
             Placement whole = along.IsMicroBatch ? Placement.Split(0) : Placement.Broadcast;
-            network.Pair(valueVariables[result], valueVariables[result], (h, _) => Cost(axis, result, homes[result][h], whole));
+            network.Pair(variables[result.Id], variables[result.Id], (h, _) => Cost(axis, result, homes[result.Id][h], whole));
         }
 
         int[] solution = network.Solve(null, _cancellation);
+        Placement Home(Value value) => homes[value.Id][solution[variables[value.Id]]];
         foreach (Value value in graph.Values)
         {
-            _sharded.Set(value, axis, homes[value][solution[valueVariables[value]]]);
+            _sharded.Set(value, axis, Home(value));
         }
 
-        foreach (Node node in graph.Nodes)
+        for (int n = 0; n < nodes.Length; n++)
         {
-            Signature chosen = signatures[node][solution[nodeVariables[node]]];
+            Node node = nodes[n];
+            Signature chosen = offers[n].Signatures[solution[n]];
             _sharded.Set(node, axis, chosen);
-            bool impossible = node.Inputs.Select((v, i) => Cost(axis, v, homes[v][solution[valueVariables[v]]], chosen.Inputs[i])).Any(c => c >= ReshardCost.Impossible)
-                || node.Outputs.Select((v, o) => Cost(axis, v, chosen.Outputs[o], homes[v][solution[valueVariables[v]]])).Any(c => c >= ReshardCost.Impossible);
+            bool impossible = false;
+            for (int i = 0; i < node.Inputs.Length; i++)
+            {
+                impossible |= Cost(axis, node.Inputs[i], Home(node.Inputs[i]), chosen.Inputs[i]) >= ReshardCost.Impossible;
+            }
+
+            for (int o = 0; o < node.Outputs.Length; o++)
+            {
+                impossible |= Cost(axis, node.Outputs[o], chosen.Outputs[o], Home(node.Outputs[o])) >= ReshardCost.Impossible;
+            }
+
             if (impossible)
             {
                 obstacles.Add((node, along));
@@ -147,32 +185,48 @@ public sealed partial class SignatureSearch
 
         foreach (ParameterGradient pair in graph.Gradients)
         {
-            if (pair.Gradient.Producer is { } producer &&
-                GradientCost(axis, pair, homes[pair.Gradient][solution[valueVariables[pair.Gradient]]], homes[pair.Parameter][solution[valueVariables[pair.Parameter]]]) >= ReshardCost.Impossible)
+            if (pair.Gradient.Producer is { } producer && GradientCost(axis, pair, Home(pair.Gradient), Home(pair.Parameter)) >= ReshardCost.Impossible)
             {
                 obstacles.Add((producer, along));
             }
         }
 
         void Connect(Value from, Value to, long weight) =>
-            network.Pair(valueVariables[from], valueVariables[to], (f, t) => Times(weight, Cost(axis, from, homes[from][f], homes[to][t])));
+            network.Pair(variables[from.Id], variables[to.Id], (f, t) => Times(weight, Cost(axis, from, homes[from.Id][f], homes[to.Id][t])));
+
+        // Between what a node's signatures make or take and where the value may lie.
+        void Edge(int node, Value value, int[] own, long weight, bool makes)
+        {
+            long[] changes = Changes(axis, value);
+            int[] lies = numbers[value.Id];
+            int width = Width(value);
+            var table = new long[own.Length * lies.Length];
+            for (int s = 0; s < own.Length; s++)
+            {
+                for (int h = 0; h < lies.Length; h++)
+                {
+                    table[s * lies.Length + h] = Times(weight, makes ? changes[own[s] * width + lies[h]] : changes[lies[h] * width + own[s]]);
+                }
+            }
+
+            network.Pair(node, variables[value.Id], table);
+        }
     }
 
-    private ImmutableArray<Signature> Signatures(Node node, int axis)
+    private Offered OfferOf(Node node, int axis)
     {
-        OperandTypes types = OperandTypes.Of(node);
-        OperandTypes local = LocalTypes(node, types, axis);
-        var question = new Question(node.Op, types, local, Enumerable.Range(0, axis).Select(earlier => _sharded.SignatureOf(node, earlier).Factor).ToEquatable());
-        if (_offered.TryGetValue(question, out ImmutableArray<Signature> known))
+        var question = new Question(node.Op, OperandTypes.Of(node), Enumerable.Range(0, axis).Select(earlier => _sharded.SignatureOf(node, earlier)).ToEquatable());
+        if (_offered.TryGetValue(question, out Offered? known))
         {
             return known;
         }
 
+        OperandTypes types = question.Types, local = LocalTypes(node, types, axis);
         FactorRule rule = node.Op.Factors(types);
         long[] applied = Enumerable.Repeat(1L, rule.Factors.Count).ToArray();
         for (int earlier = 0; earlier < axis; earlier++)
         {
-            int factor = question.Split[earlier];
+            int factor = question.Earlier[earlier].Factor;
             if (factor >= 0)
             {
                 applied[factor] *= _sharded.Axes[earlier].Parts;
@@ -182,32 +236,37 @@ public sealed partial class SignatureSearch
         ImmutableArray<Signature> all = SignatureRules.Enumerate(node.Op, types, local, _sharded.Axes[axis].Parts, applied);
 
         // Two partial placements on two axes are fine where the op is linear on each; a partial integer never is.
-        return _offered[question] = _sharded.Axes[axis].IsMicroBatch ? all.Where(s => !s.Communicates).ToImmutableArray() : all;
+        ImmutableArray<Signature> offered = _sharded.Axes[axis].IsMicroBatch ? all.Where(s => !s.Communicates).ToImmutableArray() : all;
+        return _offered[question] = new Offered(
+            offered,
+            Enumerable.Range(0, types.Inputs.Count).Select(i => offered.Select(s => Number(s.Inputs[i])).ToArray()).ToArray(),
+            Enumerable.Range(0, types.Outputs.Count).Select(o => offered.Select(s => Number(s.Outputs[o])).ToArray()).ToArray(),
+            offered.Select(s => NodeCost(node.Op, s, _sharded.Axes[axis], local)).ToArray());
     }
 
-    private Dictionary<Value, List<Placement>> Homes(int axis, Dictionary<Node, ImmutableArray<Signature>> signatures)
+    private List<Placement>[] Homes(int axis, Node[] nodes, Offered[] offers)
     {
         ShardAxis along = _sharded.Axes[axis];
-        var homes = _sharded.Graph.Values.ToDictionary(v => v, _ => new List<Placement> { Placement.Broadcast });
-        foreach (KeyValuePair<Node, ImmutableArray<Signature>> pair in signatures)
+        List<Placement>[] homes = _sharded.Graph.Values.Select(_ => new List<Placement> { Placement.Broadcast }).ToArray();
+        for (int n = 0; n < nodes.Length; n++)
         {
-            foreach (Signature signature in pair.Value)
+            foreach (Signature signature in offers[n].Signatures)
             {
-                for (int i = 0; i < pair.Key.Inputs.Length; i++)
+                for (int i = 0; i < nodes[n].Inputs.Length; i++)
                 {
-                    Offer(pair.Key.Inputs[i], signature.Inputs[i]);
+                    Offer(nodes[n].Inputs[i], signature.Inputs[i]);
                 }
 
-                for (int o = 0; o < pair.Key.Outputs.Length; o++)
+                for (int o = 0; o < nodes[n].Outputs.Length; o++)
                 {
-                    Offer(pair.Key.Outputs[o], signature.Outputs[o]);
+                    Offer(nodes[n].Outputs[o], signature.Outputs[o]);
                 }
             }
         }
 
         foreach (Carry carry in _sharded.Graph.Regions.SelectMany(r => r.Carries))
         {
-            foreach (Placement placement in homes[carry.Result].Concat(homes[carry.Initial]).ToList())
+            foreach (Placement placement in homes[carry.Result.Id].Concat(homes[carry.Initial.Id]).ToList())
             {
                 Offer(carry.Argument, placement);
             }
@@ -218,15 +277,15 @@ public sealed partial class SignatureSearch
             PlacementRequest? request = value.Requests.FirstOrDefault(r => r.Axis == along.Name);
             if (along.IsMicroBatch && value.Kind == ValueKind.Input)
             {
-                homes[value] = new List<Placement> { Placement.Split(0) };
+                homes[value.Id] = new List<Placement> { Placement.Split(0) };
             }
             else if (!along.IsMicroBatch && request is not null)
             {
-                homes[value] = new List<Placement> { request.Placement };
+                homes[value.Id] = new List<Placement> { request.Placement };
             }
             else if (value.Kind == ValueKind.Parameter && !_free.Contains(value))
             {
-                homes[value] = new List<Placement> { Placement.Broadcast };
+                homes[value.Id] = new List<Placement> { Placement.Broadcast };
             }
         }
 
@@ -244,9 +303,9 @@ public sealed partial class SignatureSearch
                 return;
             }
 
-            if (!homes[value].Contains(placement))
+            if (!homes[value.Id].Contains(placement))
             {
-                homes[value].Add(placement);
+                homes[value.Id].Add(placement);
             }
         }
     }

@@ -8,8 +8,6 @@ namespace Shardwright.Compiler.Tests.Incremental;
 /// <summary>The cache that generator and analyzers share: by content, bounded, each plan made once, nothing kept of what was cancelled or failed.</summary>
 public sealed class PlanCacheTests
 {
-    private static readonly IReadOnlyDictionary<string, long> s_none = new Dictionary<string, long>();
-
     /// <summary>The model as it is read anew: equal in content, another object.</summary>
     private static LinkedModel Read(string hidden = "16")
     {
@@ -28,7 +26,7 @@ public sealed class PlanCacheTests
     }
 
     private static PlanResult Plan(PlanCache cache, LinkedModel model, int microBatches = 1, CancellationToken cancellation = default) =>
-        cache.Plan(model.Model, model.Layers, model.Source.Meshes[0] with { MicroBatches = new Expression.Integer(microBatches, -1) }, s_none, cancellation);
+        cache.Plan(model.Model, model.Layers, model.Source.Meshes[0] with { MicroBatches = new Expression.Integer(microBatches, -1) }, cancellation);
 
     private static PlanCache Counting(int capacity, List<string> made)
     {
@@ -52,7 +50,7 @@ public sealed class PlanCacheTests
         PlanResult first = Plan(cache, model);
         Assert.NotNull(first.Program);
         Assert.Same(first, Plan(cache, again));
-        Assert.Same(first, cache.Plan(again.Model, again.Layers.Reverse().ToEquatable(), again.Source.Meshes[0] with { MicroBatches = new Expression.Integer(1, -1) }, s_none, default));
+        Assert.Same(first, cache.Plan(again.Model, again.Layers.Reverse().ToEquatable(), again.Source.Meshes[0] with { MicroBatches = new Expression.Integer(1, -1) }, default));
         Assert.Single(made);
     }
 

@@ -29,9 +29,12 @@ internal sealed class Plans
     /// <summary>A model of source text, with the namespace and mesh of <see cref="AnalysisTests.Head"/> before it.</summary>
     public static Plans Of(string source, string type = "My.Net") => new(AnalysisTests.Compile(AnalysisTests.Head + source), type);
 
+    /// <summary>A model of this repository, by the files that it needs.</summary>
+    public static Plans Files(string type, string folder, params string[] files) =>
+        new(AnalysisTests.Compile([.. files.Select(f => File.ReadAllText(Path.Combine(DocumentationTests.Root, folder, f)))]), type);
+
     /// <summary>The sample's own model.</summary>
-    public static Plans TinyGpt { get; } = new(
-        AnalysisTests.Compile([.. new[] { "Model.cs", "Meshes.cs" }.Select(f => File.ReadAllText(Path.Combine(DocumentationTests.Root, "samples", "TinyGpt", f)))]), "TinyGpt.Gpt");
+    public static Plans TinyGpt { get; } = Files("TinyGpt.Gpt", "samples/TinyGpt", "Model.cs", "Meshes.cs");
 
     /// <summary>Plans it.</summary>
     /// <param name="on">Name of the nested class.</param>
@@ -40,7 +43,9 @@ internal sealed class Plans
     public PlanResult Plan(string on, Func<ShardedOnDefinition, ShardedOnDefinition>? change = null, params (string Name, long Value)[] overrides)
     {
         ShardedOnDefinition mesh = _model.Meshes.Single(m => m.NestedName == on);
-        return Planner.Plan(_model, name => _layers.GetValueOrDefault(name), change?.Invoke(mesh) ?? mesh, overrides.ToDictionary(o => o.Name, o => o.Value), default);
+        string own = _model.Layer.Type.Split(',')[0] + ".";
+        var values = overrides.ToDictionary(o => own + o.Name, o => (Expression)new Expression.Integer(o.Value, -1));
+        return Planner.Plan(_model with { Layer = ConstantTable.With(_model.Layer, values) }, name => _layers.TryGetValue(name, out LayerDefinition? layer) ? ConstantTable.With(layer, values) : null, change?.Invoke(mesh) ?? mesh, default);
     }
 
     /// <summary>Plans it, and expects a program.</summary>

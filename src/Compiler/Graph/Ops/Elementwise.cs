@@ -50,16 +50,18 @@ public sealed record ElementwiseOp(string Function, ScalarExpression Body) : Op
         }
 
         rule.Output(factors);
-        foreach (ImmutableArray<int> set in Sets(types.Inputs.Count))
+        foreach (ImmutableArray<int> set in Linear(types))
         {
-            if (ScalarAlgebra.IsLinear(Body, set))
-            {
-                rule.LinearIn(set.ToArray());
-            }
+            rule.LinearIn(set.ToArray());
         }
 
         return rule.Build();
     }
+
+    /// <summary>In which operands its body is linear; what else it computes, and with which numbers, does not matter.</summary>
+    internal override object Placing(OperandTypes types) => Linear(types).Select(set => new EquatableArray<int>(set)).ToEquatable();
+
+    private IEnumerable<ImmutableArray<int>> Linear(OperandTypes types) => Sets(types.Inputs.Count).Where(set => ScalarAlgebra.IsLinear(Body, set));
 
     /// <summary>Sets of operands that may be partial together, small ones first: where(c, P, P), P · B + P. Of ops with many operands only single ones, pairs and all
     /// are tried: their number must not grow with 2 to the power of the operands.</summary>

@@ -198,9 +198,7 @@ public sealed partial class Tracer
             throw new TraceException(null);
         }
 
-        bool own = ReferenceEquals(layer.Definition, _model.Layer) || reference.Name.Contains(".");
-        object? value = own && _overrides.TryGetValue(reference.Name, out long set) ? set
-            : definition.Value is { } initial ? Evaluate(initial, layer, new Dictionary<string, object?>())
+        object? value = definition.Value is { } initial ? Evaluate(initial, layer, new Dictionary<string, object?>())
             : definition.IsBoolean ? definition.Fixed != 0
             : definition.IsInteger ? (object)(long)definition.Fixed : definition.Fixed;
         _constants[key] = value;

@@ -16,7 +16,6 @@ public sealed partial class Tracer
 
     private readonly ModelDefinition _model;
     private readonly Func<string, LayerDefinition?> _layers;
-    private readonly IReadOnlyDictionary<string, long> _overrides;
     private readonly CancellationToken _cancellation;
     private readonly GraphBuilder _builder = new();
     private readonly Dictionary<string, object?> _constants = new();
@@ -28,13 +27,12 @@ public sealed partial class Tracer
     private int _depth;
     private LayerDefinition _running;
 
-    private Tracer(ModelDefinition model, Func<string, LayerDefinition?> layers, bool training, IReadOnlyDictionary<string, long> overrides, CancellationToken cancellation)
+    private Tracer(ModelDefinition model, Func<string, LayerDefinition?> layers, bool training, CancellationToken cancellation)
     {
         _model = model;
         _running = model.Layer;
         _layers = layers;
         _training = training;
-        _overrides = overrides;
         _cancellation = cancellation;
         _axes = new HashSet<string>(model.Meshes.SelectMany(m => m.Mesh.Axes).Select(a => a.Name));
     }
@@ -46,11 +44,10 @@ public sealed partial class Tracer
     /// <param name="layers">Definitions by full name with assembly.</param>
     /// <param name="entry">Loss or Forward.</param>
     /// <param name="training">Whether dropout is on.</param>
-    /// <param name="overrides">Other numbers for constants, by name.</param>
     /// <param name="cancellation">Ends the run.</param>
-    public static TraceResult Trace(ModelDefinition model, Func<string, LayerDefinition?> layers, string entry, bool training, IReadOnlyDictionary<string, long> overrides, CancellationToken cancellation)
+    public static TraceResult Trace(ModelDefinition model, Func<string, LayerDefinition?> layers, string entry, bool training, CancellationToken cancellation)
     {
-        var tracer = new Tracer(model, layers, training, overrides, cancellation);
+        var tracer = new Tracer(model, layers, training, cancellation);
         try
         {
             tracer.Run(entry);
@@ -71,9 +68,9 @@ public sealed partial class Tracer
     }
 
     /// <summary>Evaluates a number of the model (a [ShardedOn] argument) with bound constants; null where it cannot be.</summary>
-    public static long? Number(ModelDefinition model, Expression expression, IReadOnlyDictionary<string, long> overrides)
+    public static long? Number(ModelDefinition model, Expression expression)
     {
-        var tracer = new Tracer(model, _ => null, false, overrides, CancellationToken.None);
+        var tracer = new Tracer(model, _ => null, false, CancellationToken.None);
         try
         {
             return tracer.Evaluate(expression, new LayerInstance(model.Layer, "", new Dictionary<string, object?>()), new Dictionary<string, object?>()) is long value ? value : null;
