@@ -12,6 +12,9 @@ namespace Shardwright.Gpu;
 /// <summary>Accelerators of this process, through ILGPU.</summary>
 public sealed class GpuBackend : Backend, IDisposable
 {
+    /// <summary>Threads of a group of the narrowest forms of kernels.</summary>
+    private const int LeastGroup = 16;
+
     private readonly Context _context;
     private readonly GpuDevice[] _devices;
 
@@ -82,6 +85,11 @@ public sealed class GpuBackend : Backend, IDisposable
             }
 
             GpuDevice[] devices = [.. wanted.Select(d => new GpuDevice(d, context.Devices[d].CreateAccelerator(context), options))];
+            if (devices.FirstOrDefault(d => d.Accelerator.MaxNumThreadsPerGroup < LeastGroup) is { } narrow)
+            {
+                throw new GpuException($"{narrow.Accelerator.Name} refuses every kernel: its groups have {narrow.Accelerator.MaxNumThreadsPerGroup} threads at most, and kernels need {LeastGroup}. Use another device.");
+            }
+
             foreach (GpuDevice device in devices)
             {
                 device.FindPeers(devices);

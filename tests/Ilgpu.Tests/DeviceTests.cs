@@ -80,6 +80,11 @@ public sealed class DeviceTests
         Assert.Contains("shard the model further", late.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void AnAcceleratorThatIsTooNarrowIsNamed() => Assert.Contains(
+        "refuses every kernel: its groups have 8 threads at most, and kernels need 16. Use another device",
+        Assert.Throws<GpuException>(() => DeviceNames.Open("ilgpu-cpu", options: new GpuOptions { CpuShape = (4, 2, 1) })).Message, StringComparison.Ordinal);
+
     /// <summary>What a rank gives back, another one has.</summary>
     [Fact]
     public void MemoryIsGivenBack()
