@@ -11,7 +11,7 @@ namespace Shardwright.Benchmarks.Accelerators;
 internal sealed record KernelRow(PlanKernel Kernel, double Calls, double Seconds)
 {
     /// <summary>Whether products bound it, rather than memory.</summary>
-    public bool IsProduct => Kernel.Ops.Contains("MatMul", StringComparison.Ordinal) || Kernel.Ops.Contains("Attention", StringComparison.Ordinal);
+    public bool IsProduct => Kernel.Ops.Contains("MatMul", StringComparison.Ordinal) || Kernel.Ops.Contains("WeightGradient", StringComparison.Ordinal) || Kernel.Ops.Contains("Attention", StringComparison.Ordinal);
 
     /// <summary>Share of a copy's bandwidth.</summary>
     public double OfCopy(DeviceLimits limits) => Kernel.Bytes / Seconds / limits.CopyBytesPerSecond;
