@@ -10,22 +10,20 @@ internal static class Accelerators
     private delegate StepResult Training(TokenTensor ids, TokenTensor targets, AdamWSettings settings);
 
     /// <summary>Opens a device.</summary>
-    /// <exception cref="ArgumentException">It is not there; the message says what was looked for and found.</exception>
-    public static Backend Open(string device)
+    /// <param name="device">As --device names it.</param>
+    /// <param name="mesh">What is going to run; null for all meshes, one after another.</param>
+    /// <returns>The backend, and what is to be said of it.</returns>
+    /// <exception cref="ArgumentException">It is not there, or too small; the message says what was looked for and found.</exception>
+    public static (Backend Backend, string? Note) Open(string device, GptMesh? mesh)
     {
-        if (device == "cpu")
+        try
         {
-            return Backend.Host;
+            return DeviceNames.Open(device, mesh?.Plan(), mesh?.Mesh);
         }
-
-        if (device == "auto")
+        catch (GpuException error)
         {
-            // The only name that falls back: the first kind with a device.
-            GpuKind[] found = [.. new[] { GpuKind.Cuda, GpuKind.OpenCL }.Where(k => GpuBackend.Find(k).Count > 0)];
-            return found.Length > 0 ? Create(found[0]) : Backend.Host;
+            throw new ArgumentException($"--device {device}: {error.Message} Use --device cpu, or auto, which takes what it finds.", error);
         }
-
-        return Create(device switch { "cuda" => GpuKind.Cuda, "opencl" => GpuKind.OpenCL, _ => GpuKind.Cpu });
     }
 
     /// <summary>A rank on an accelerator.</summary>
@@ -51,20 +49,17 @@ internal static class Accelerators
             case "Dp2Tp2":
                 var dp2Tp2 = new Gpt.OnDp2Tp2.IlgpuRank(context, seed);
                 return new Rank(dp2Tp2, dp2Tp2.TrainStep, dp2Tp2.Evaluate, dp2Tp2.Forward);
+            case "Pp2":
+                var pp2 = new Gpt.OnPp2.IlgpuRank(context, seed);
+                return new Rank(pp2, pp2.TrainStep, pp2.Evaluate, pp2.Forward);
+            case "Pp2Interleaved":
+                var interleaved = new Gpt.OnPp2Interleaved.IlgpuRank(context, seed);
+                return new Rank(interleaved, interleaved.TrainStep, interleaved.Evaluate, interleaved.Forward);
+            case "Pp2Dp2Tp2":
+                var cube = new Gpt.OnPp2Dp2Tp2.IlgpuRank(context, seed);
+                return new Rank(cube, cube.TrainStep, cube.Evaluate, cube.Forward);
             default:
-                throw new NotSupportedException($"mesh {mesh} has a pipeline axis: its ranks run on the host only, use --device cpu");
-        }
-    }
-
-    private static GpuBackend Create(GpuKind kind)
-    {
-        try
-        {
-            return GpuBackend.Create(new GpuOptions { Kind = kind });
-        }
-        catch (GpuException error)
-        {
-            throw new ArgumentException(error.Message, error);
+                throw new ArgumentException($"there is no mesh {mesh}");
         }
     }
 

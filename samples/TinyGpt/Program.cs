@@ -85,7 +85,11 @@ public static class Program
                 }
 
                 traceFile = parsed.GetValue(trace) is { } path ? TraceFile.Create(path) : null;
-                backend = Accelerators.Open(parsed.GetValue(device)!);
+                (backend, string? note) = Accelerators.Open(parsed.GetValue(device)!, parsed.GetValue(compare) ? null : chosen);
+                if (note is not null)
+                {
+                    Console.Error.WriteLine(note);
+                }
             }
             catch (Exception error) when (error is ArgumentException or FormatException or IOException)
             {

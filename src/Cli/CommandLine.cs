@@ -15,6 +15,7 @@ internal static class CommandLine
         ScheduleCommand.Create,
         CutCommand.Create,
         CalibrateCommand.Create,
+        DevicesCommand.Create,
     ];
 
     /// <summary>Runs one command line.</summary>

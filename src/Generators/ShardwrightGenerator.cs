@@ -70,8 +70,7 @@ public sealed class ShardwrightGenerator : IIncrementalGenerator
 
     private static void EmitIlgpu(SourceProductionContext production, PlannedMesh plan)
     {
-        // A pipeline's executor copies between stages in host memory: it has no rank on accelerators yet.
-        if (plan.Program is { Pipeline: null, Runs: true } program)
+        if (plan.Program is { Runs: true } program)
         {
             LayerSource model = plan.Model.Source;
             Add(production, model, $".{plan.On.NestedName}.Rank.Ilgpu", RankPrinter.PrintRank(program, model.Shell, gpu: true));

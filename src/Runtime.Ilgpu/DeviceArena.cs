@@ -15,6 +15,7 @@ public sealed class DeviceArena : Arena
     private readonly ArrayView<byte> _all;
     private readonly int _rank;
     private PageLockedArray1D<byte> _staging;
+    private int _disposed;
 
     /// <summary>Allocates and clears the slab.</summary>
     /// <param name="device">Where.</param>
@@ -35,15 +36,19 @@ public sealed class DeviceArena : Arena
         _rank = rank;
         Status = new Slice<int>(scratch.Offset + scratch.Length - StatusBytes, StatusBytes / sizeof(int));
         Scratch = scratch with { Length = scratch.Length - StatusBytes };
+        if (!device.TryTake(bytes))
+        {
+            throw NoRoom("");
+        }
+
         try
         {
             _slab = device.Accelerator.Allocate1D<byte>(bytes);
         }
         catch (Exception error)
         {
-            throw new GpuException(
-                $"Rank {rank} could not allocate its slab of {bytes:N0} bytes, the figure of its plan, on {device.Accelerator.Name}, which has {device.Accelerator.MemorySize:N0}: {error.Message} " +
-                "Put fewer ranks on a device, or shard the model further.", error);
+            device.Return(bytes);
+            throw NoRoom(" " + error.Message, error);
         }
 
         _all = _slab.View;
@@ -79,15 +84,19 @@ public sealed class DeviceArena : Arena
 
     /// <summary>Queues a kernel on the rank's stream.</summary>
     public void Launch<TArguments>(Action<TArguments> kernel, KernelConfig config, TArguments arguments)
-        where TArguments : struct => Device.Load(kernel)(Stream, config, arguments);
-
-    /// <summary>Queues a copy within the slab.</summary>
-    public void Copy<T>(Slice<T> source, Slice<T> target)
-        where T : unmanaged => View(source).CopyTo(Stream, View(target));
+        where TArguments : struct
+    {
+        Device.Load(kernel)(Stream, config, arguments);
+        Queued();
+    }
 
     /// <summary>Queues zeros.</summary>
     public void Clear<T>(Slice<T> target)
-        where T : unmanaged => View(target).MemSetToZero(Stream);
+        where T : unmanaged
+    {
+        View(target).MemSetToZero(Stream);
+        Queued();
+    }
 
     /// <summary>The arena as kernels of accelerators need it.</summary>
     /// <exception cref="InvalidOperationException">It is host memory.</exception>
@@ -119,6 +128,16 @@ public sealed class DeviceArena : Arena
     }
 
     /// <inheritdoc/>
+    protected override void Copy(long source, long target, long bytes)
+    {
+        _all.SubView(source, bytes).CopyTo(Stream, _all.SubView(target, bytes));
+        Queued();
+    }
+
+    /// <inheritdoc/>
+    protected override void AddElements(Slice<float> source, Slice<float> target) => Kernels.Fill.Accumulate(this, first: false, source, target);
+
+    /// <inheritdoc/>
     protected override void BeforeTransfer() => Stream.Synchronize();
 
     /// <inheritdoc/>
@@ -127,16 +146,30 @@ public sealed class DeviceArena : Arena
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        if (disposing)
+        if (disposing && Interlocked.Exchange(ref _disposed, 1) == 0)
         {
             Product?.Dispose();
             Stream.Dispose();
             _staging.Dispose();
             _slab.Dispose();
+            Device.Return(Bytes);
         }
 
         base.Dispose(disposing);
     }
+
+    /// <summary>Something has been queued: profiles wait for it.</summary>
+    internal void Queued()
+    {
+        if (Device.Options.WaitsForKernels)
+        {
+            Stream.Synchronize();
+        }
+    }
+
+    private GpuException NoRoom(string detail, Exception? error = null) => new(
+        string.Create(System.Globalization.CultureInfo.InvariantCulture, $"Rank {_rank} could not allocate its slab of {Bytes:N0} bytes, the figure of its plan, on {Device.Accelerator.Name}, which has {Device.MemoryBytes:N0}, {Device.TakenBytes:N0} of them taken by other ranks.{detail} ") +
+        "Put fewer ranks on a device, or shard the model further.", error);
 
     /// <summary>A piece of the slab, in bytes.</summary>
     internal ArrayView<byte> Piece(long offset, long bytes) => _all.SubView(offset, bytes);

@@ -9,17 +9,12 @@ using Shardwright.Execution;
 
 namespace Shardwright.Gpu;
 
-/// <summary>What a device says of itself.</summary>
-/// <param name="Kind">Its kind.</param>
-/// <param name="Number">Number among the devices of its kind, for <see cref="GpuOptions.Devices"/>.</param>
-/// <param name="Name">The vendor's name.</param>
-/// <param name="MemoryBytes">Memory.</param>
-/// <param name="Multiprocessors">Multiprocessors.</param>
-public sealed record GpuInfo(GpuKind Kind, int Number, string Name, long MemoryBytes, int Multiprocessors);
-
 /// <summary>Accelerators of this process, through ILGPU.</summary>
 public sealed class GpuBackend : Backend, IDisposable
 {
+    /// <summary>Threads of a group of the narrowest forms of kernels.</summary>
+    private const int LeastGroup = 16;
+
     private readonly Context _context;
     private readonly GpuDevice[] _devices;
 
@@ -40,17 +35,24 @@ public sealed class GpuBackend : Backend, IDisposable
     public override Arena Allocate(long bytes, Slice<byte> scratch, int rank) => new DeviceArena(_devices[rank % _devices.Length], bytes, scratch, rank);
 
     /// <summary>All devices of a kind that this machine has; empty where the driver is missing.</summary>
-    public static IReadOnlyList<GpuInfo> Find(GpuKind kind)
+    public static IReadOnlyList<GpuInfo> Find(GpuKind kind) => Look(kind).Devices;
+
+    /// <summary>Looks for devices of a kind, and says what was looked for and why nothing was found.</summary>
+    public static GpuSearch Look(GpuKind kind)
     {
+        Exception? failure = null;
+        GpuInfo[] found = [];
         try
         {
             using Context context = Open(new GpuOptions { Kind = kind });
-            return [.. context.Devices.Select((d, i) => new GpuInfo(kind, i, d.Name, d.MemorySize, d.NumMultiprocessors))];
+            found = [.. context.Devices.Select((d, i) => new GpuInfo(kind, i, d.Name, d.MemorySize, d.NumMultiprocessors))];
         }
-        catch (Exception error) when (error is DllNotFoundException or EntryPointNotFoundException or BadImageFormatException)
+        catch (Exception error) when (IsMissingDriver(error))
         {
-            return [];
+            failure = error;
         }
+
+        return new GpuSearch(kind, GpuSearch.LibraryOf(kind), found, found.Length > 0 ? null : GpuSearch.Reason(kind, failure));
     }
 
     /// <summary>Opens the devices.</summary>
@@ -63,9 +65,9 @@ public sealed class GpuBackend : Backend, IDisposable
         {
             context = Open(options);
         }
-        catch (Exception error) when (error is DllNotFoundException or EntryPointNotFoundException or BadImageFormatException)
+        catch (Exception error) when (IsMissingDriver(error))
         {
-            throw new GpuException($"There is no {options.Kind} driver: {Library(options.Kind)} could not be loaded. {error.Message}", error);
+            throw NothingFound(options.Kind, error);
         }
 
         try
@@ -74,7 +76,7 @@ public sealed class GpuBackend : Backend, IDisposable
             int[] wanted = options.Devices.Count > 0 ? [.. options.Devices] : [.. Enumerable.Range(0, found)];
             if (found == 0)
             {
-                throw new GpuException($"No {options.Kind} device was found; looked for {Library(options.Kind)} and its devices.");
+                throw NothingFound(options.Kind, null);
             }
 
             if (Array.Find(wanted, d => d < 0 || d >= found) is int missing && wanted.Any(d => d < 0 || d >= found))
@@ -83,6 +85,11 @@ public sealed class GpuBackend : Backend, IDisposable
             }
 
             GpuDevice[] devices = [.. wanted.Select(d => new GpuDevice(d, context.Devices[d].CreateAccelerator(context), options))];
+            if (devices.FirstOrDefault(d => d.Accelerator.MaxNumThreadsPerGroup < LeastGroup) is { } narrow)
+            {
+                throw new GpuException($"{narrow.Accelerator.Name} refuses every kernel: its groups have {narrow.Accelerator.MaxNumThreadsPerGroup} threads at most, and kernels need {LeastGroup}. Use another device.");
+            }
+
             foreach (GpuDevice device in devices)
             {
                 device.FindPeers(devices);
@@ -108,12 +115,28 @@ public sealed class GpuBackend : Backend, IDisposable
         _context.Dispose();
     }
 
-    private static string Library(GpuKind kind) => kind switch
+    /// <summary>Fails where the devices do not hold the ranks of a plan, before any of them is allocated.</summary>
+    /// <param name="plan">What is going to run.</param>
+    /// <param name="mesh">Its ranks.</param>
+    /// <exception cref="GpuException">A device has too little memory; the message names it, the bytes, and the ranks.</exception>
+    public void RequireRoom(Plan plan, Mesh mesh)
     {
-        GpuKind.Cuda => OperatingSystem.IsWindows() ? "nvcuda.dll" : "libcuda.so.1",
-        GpuKind.OpenCL => OperatingSystem.IsWindows() ? "OpenCL.dll" : "libOpenCL.so.1",
-        _ => "ILGPU's processor accelerator",
-    };
+        ArgumentNullException.ThrowIfNull(plan);
+        ArgumentNullException.ThrowIfNull(mesh);
+        for (int d = 0; d < _devices.Length; d++)
+        {
+            int[] ranks = [.. Enumerable.Range(0, mesh.Ranks).Where(r => r % _devices.Length == d)];
+            long needed = ranks.Sum(r => (plan.Ranks.FirstOrDefault(p => p.Coordinate == mesh.Coordinate(r, plan.PipelineAxis)) ?? plan.Ranks[0]).TotalBytes);
+            if (needed > _devices[d].MemoryBytes)
+            {
+                throw new GpuException(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{_devices[d].Accelerator.Name} has {_devices[d].MemoryBytes:N0} bytes, and {(ranks.Length == 1 ? $"rank {ranks[0]} needs" : $"ranks {string.Join(", ", ranks)} need")} {needed:N0}, the figure of the plan of '{plan.Model}' on '{plan.Mesh}'. Use more devices, or a mesh that shards the model further."));
+            }
+        }
+    }
+
+    private static bool IsMissingDriver(Exception error) => error is DllNotFoundException or EntryPointNotFoundException or BadImageFormatException;
+
+    private static GpuException NothingFound(GpuKind kind, Exception? error) => new($"No {kind} device was found: {GpuSearch.Reason(kind, error)}.", error);
 
     private static Context Open(GpuOptions options)
     {

@@ -23,6 +23,7 @@ public sealed class GpuDevice : IDisposable
 {
     private readonly ConcurrentDictionary<MethodInfo, Lazy<Delegate>> _kernels = new();
     private readonly HashSet<GpuDevice> _peers = [];
+    private long _taken;
 
     internal GpuDevice(int number, Accelerator accelerator, GpuOptions options)
     {
@@ -39,6 +40,12 @@ public sealed class GpuDevice : IDisposable
 
     /// <summary>ILGPU's accelerator.</summary>
     public Accelerator Accelerator { get; }
+
+    /// <summary>Bytes that slabs may take: its memory, or the limit of <see cref="GpuOptions.MemoryLimit"/>.</summary>
+    public long MemoryBytes => Options.MemoryLimit > 0 ? Math.Min(Options.MemoryLimit, Accelerator.MemorySize) : Accelerator.MemorySize;
+
+    /// <summary>Bytes that slabs have taken.</summary>
+    public long TakenBytes => Interlocked.Read(ref _taken);
 
     /// <summary>The forms of kernels that it runs.</summary>
     public GroupForm Form { get; }
@@ -73,6 +80,25 @@ public sealed class GpuDevice : IDisposable
         Lazy<Delegate> loaded = _kernels.GetOrAdd(kernel.Method, static (_, self) => new Lazy<Delegate>(() => self.Device.Compile(self.Kernel)), (Device: this, Kernel: kernel));
         return (Action<AcceleratorStream, KernelConfig, TArguments>)loaded.Value;
     }
+
+    /// <summary>Takes bytes for a slab; false where they are not there.</summary>
+    internal bool TryTake(long bytes)
+    {
+        long taken;
+        do
+        {
+            taken = TakenBytes;
+            if (bytes > MemoryBytes - taken)
+            {
+                return false;
+            }
+        }
+        while (Interlocked.CompareExchange(ref _taken, taken + bytes, taken) != taken);
+        return true;
+    }
+
+    /// <summary>Gives them back.</summary>
+    internal void Return(long bytes) => Interlocked.Add(ref _taken, -bytes);
 
     /// <inheritdoc/>
     public void Dispose() => Accelerator.Dispose();

@@ -22,11 +22,17 @@ public sealed record GpuOptions
     /// <summary>Numbers of the devices, as <see cref="GpuBackend.Find"/> lists them; empty for all. Rank r runs on device r modulo their number: several ranks may share one.</summary>
     public IReadOnlyList<int> Devices { get; init; } = [];
 
+    /// <summary>Bytes of each device that may be used, where others need the rest; 0 for all.</summary>
+    public long MemoryLimit { get; init; }
+
     /// <summary>TF32 in matrix products of CUDA devices: faster, with 10 bits of mantissa in the factors.</summary>
     public bool TensorFloat32 { get; init; }
 
     /// <summary>Approximate division and square root; denormals are flushed to zero.</summary>
     public bool FastMath { get; init; }
+
+    /// <summary>Each kernel is waited for where it is launched, so that the spans of a trace are the kernels' own: for profiles, for steps are slower.</summary>
+    public bool WaitsForKernels { get; init; }
 
     /// <summary>Collectives between devices go through host memory even where the devices reach each other.</summary>
     public bool StageTransfers { get; init; }

@@ -82,4 +82,16 @@ public readonly unsafe struct ArrayView<T>
             ? new IndexOutOfRangeException($"element {index} of a view of {Length} {typeof(T).Name}")
             : new InvalidOperationException($"a view of {typeof(T).Name} starts at an address that is no multiple of {Alignment}");
     }
+
+    public static implicit operator ArrayView<T>(ArrayView1D<T, Stride1D.Dense> view) => view.BaseView;
+}
+
+/// <summary>A view with a stride; only dense ones are made here.</summary>
+public readonly struct ArrayView1D<T, TStride>
+    where T : unmanaged
+    where TStride : struct
+{
+    internal ArrayView1D(ArrayView<T> view) => BaseView = view;
+
+    public ArrayView<T> BaseView { get; }
 }

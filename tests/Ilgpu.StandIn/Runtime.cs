@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using System.Runtime.InteropServices;
+using ILGPU.Util;
 
 namespace ILGPU.Runtime
 {
@@ -32,9 +33,8 @@ namespace ILGPU.Runtime
         public abstract Accelerator CreateAccelerator(Context context);
     }
 
-    public abstract class AcceleratorObject : IDisposable
+    public abstract class AcceleratorObject : DisposeBase
     {
-        public abstract void Dispose();
     }
 
     /// <summary>An ordered lane of work. Here work is done when it is given.</summary>
@@ -59,15 +59,26 @@ namespace ILGPU.Runtime
 
         internal ArrayView<byte> Raw => _start != null ? new ArrayView<byte>(_start, LengthInBytes) : throw new ObjectDisposedException(nameof(MemoryBuffer));
 
-        public override void Dispose()
+        protected override void Dispose(bool disposing)
         {
             NativeMemory.AlignedFree(_start);
             _start = null;
-            GC.SuppressFinalize(this);
         }
     }
 
-    public sealed class MemoryBuffer1D<T, TStride> : MemoryBuffer
+    /// <summary>Memory with a view of it.</summary>
+    public abstract class MemoryBuffer<TView> : MemoryBuffer
+        where TView : struct
+    {
+        internal MemoryBuffer(long bytes)
+            : base(bytes)
+        {
+        }
+
+        public abstract TView View { get; }
+    }
+
+    public sealed class MemoryBuffer1D<T, TStride> : MemoryBuffer<ArrayView1D<T, TStride>>
         where T : unmanaged
         where TStride : struct
     {
@@ -76,28 +87,36 @@ namespace ILGPU.Runtime
         {
         }
 
-        public ArrayView<T> View => Raw.Cast<T>();
+        public override ArrayView1D<T, TStride> View => new(Raw.Cast<T>());
     }
 
     /// <summary>Host memory that a device copies from and to directly.</summary>
-    public sealed unsafe class PageLockedArray1D<T> : IDisposable
+    public abstract class PageLockedArray<T> : DisposeBase
+        where T : unmanaged
+    {
+        public abstract Span<T> Span { get; }
+
+        public ArrayView<T> ArrayView { get; private protected set; }
+
+        public long Length => Span.Length;
+    }
+
+    public sealed unsafe class PageLockedArray1D<T> : PageLockedArray<T>
         where T : unmanaged
     {
         private readonly MemoryBuffer1D<T, Stride1D.Dense> _buffer;
+        private readonly int _length;
 
         internal PageLockedArray1D(long length)
         {
+            _length = checked((int)length);
             _buffer = new MemoryBuffer1D<T, Stride1D.Dense>(length);
-            Length = length;
+            ArrayView = _buffer.View;
         }
 
-        public long Length { get; }
+        public override Span<T> Span => new(ArrayView.Start, _length);
 
-        public Span<T> Span => new(_buffer.View.Start, checked((int)Length));
-
-        public ArrayView<T> ArrayView => _buffer.View;
-
-        public void Dispose() => _buffer.Dispose();
+        protected override void Dispose(bool disposing) => _buffer.Dispose();
     }
 
     public static class PageLockedArrayExtensions
@@ -142,7 +161,7 @@ namespace ILGPU.Runtime
     }
 
     /// <summary>Runs kernels.</summary>
-    public abstract class Accelerator : IDisposable
+    public abstract class Accelerator : DisposeBase
     {
         private readonly ConcurrentDictionary<Index3DKey, ConcurrentBag<GroupRun>> _teams = new();
         private readonly List<GroupRun> _all = [];
@@ -193,15 +212,13 @@ namespace ILGPU.Runtime
             return new MemoryBuffer1D<T, Stride1D.Dense>(length);
         }
 
-        public void Dispose()
+        protected override void Dispose(bool disposing)
         {
             lock (_all)
             {
                 _all.ForEach(r => r.Dispose());
                 _all.Clear();
             }
-
-            GC.SuppressFinalize(this);
         }
 
         internal void Launch(KernelConfig config, bool meets, Action body)
@@ -324,10 +341,6 @@ namespace ILGPU.Runtime.CPU
         public override void Synchronize()
         {
         }
-
-        public override void Dispose()
-        {
-        }
     }
 
     public static class CPUContextExtensions
@@ -370,7 +383,7 @@ namespace ILGPU
     using ILGPU.Runtime;
 
     /// <summary>Devices and settings of compilation.</summary>
-    public sealed class Context : IDisposable
+    public sealed class Context : DisposeBase
     {
         private Context(Builder builder) => Devices = [.. builder.Devices];
 
@@ -382,10 +395,6 @@ namespace ILGPU
             var builder = new Builder();
             buildingCallback(builder);
             return new Context(builder);
-        }
-
-        public void Dispose()
-        {
         }
 
         public sealed class Builder
@@ -404,5 +413,28 @@ namespace ILGPU
     public static class AlgorithmContext
     {
         public static Context.Builder EnableAlgorithms(this Context.Builder builder) => builder;
+    }
+}
+
+namespace ILGPU.Util
+{
+    /// <summary>What is disposed once. Members are declared where ILGPU declares them: the references in assemblies are the same.</summary>
+    public abstract class DisposeBase : IDisposable
+    {
+        private int _disposed;
+
+        public void Dispose()
+        {
+            if (Interlocked.Exchange(ref _disposed, 1) == 0)
+            {
+                Dispose(disposing: true);
+            }
+
+            GC.SuppressFinalize(this);
+        }
+
+        protected virtual void Dispose(bool disposing)
+        {
+        }
     }
 }

@@ -30,6 +30,75 @@ public sealed class DeviceTests
     public void DeviceThatDoesNotExistIsNamed() =>
         Assert.Contains("device 3 does not exist: this machine has 2", Assert.Throws<GpuException>(() => GpuBackend.Create(new GpuOptions { Kind = GpuKind.Cpu, CpuShape = (4, 4, 2), Devices = [1, 3] })).Message, StringComparison.Ordinal);
 
+    /// <summary>A name gives what it says or an error; only auto goes on, and says why.</summary>
+    [Fact]
+    public void OnlyAutoFallsBack()
+    {
+        Assert.Equal((Backend.Host, null), DeviceNames.Open("cpu"));
+        (Backend emulated, string? none) = DeviceNames.Open("ilgpu-cpu");
+        Assert.IsType<GpuBackend>(emulated);
+        Assert.Null(none);
+        ((GpuBackend)emulated).Dispose();
+        Assert.Contains("no device 'tpu': use cpu, cuda, opencl, ilgpu-cpu, auto", Assert.Throws<ArgumentException>(() => DeviceNames.Open("tpu")).Message, StringComparison.Ordinal);
+        (Backend chosen, string? note) = DeviceNames.Open("auto");
+        bool anyGpu = GpuBackend.Find(GpuKind.Cuda).Count + GpuBackend.Find(GpuKind.OpenCL).Count > 0;
+        Assert.Equal(anyGpu, chosen is GpuBackend);
+        (chosen as IDisposable)?.Dispose();
+        Assert.True(anyGpu || (note!.StartsWith("device auto: cpu; not cuda: No Cuda device was found: ", StringComparison.Ordinal) && note.Contains("; not opencl: No OpenCL device was found: ", StringComparison.Ordinal)), note);
+        foreach ((string name, GpuKind kind) in new[] { ("cuda", GpuKind.Cuda), ("opencl", GpuKind.OpenCL) })
+        {
+            GpuSearch search = GpuBackend.Look(kind);
+            Assert.Equal(name, search.Label);
+            if (search.Devices.Count == 0)
+            {
+                Assert.Contains(search.LookedFor, search.Problem, StringComparison.Ordinal);
+                Assert.Contains(search.Problem!, Assert.Throws<GpuException>(() => DeviceNames.Open(name)).Message, StringComparison.Ordinal);
+            }
+        }
+    }
+
+    /// <summary>Too little memory is named before anything runs, and where it happens all the same, at the rank that finds none left.</summary>
+    [Fact]
+    public void PlansThatDoNotFitADeviceAreNamed()
+    {
+        Plan plan = DropoutModel.Split.Plan;
+        Mesh mesh = DropoutModel.Split.Mesh;
+        var two = new GpuOptions { Kind = GpuKind.Cpu, CpuShape = (4, 4, 2), MemoryLimit = plan.TotalBytes * 3 / 2 };
+        string number = plan.TotalBytes.ToString("N0", System.Globalization.CultureInfo.InvariantCulture), both = (2 * plan.TotalBytes).ToString("N0", System.Globalization.CultureInfo.InvariantCulture);
+        string early = Assert.Throws<GpuException>(() => DeviceNames.Open("ilgpu-cpu", plan, mesh, two)).Message;
+        Assert.Contains($"ranks 0, 2 need {both}, the figure of the plan of '{plan.Model}' on '{plan.Mesh}'", early, StringComparison.Ordinal);
+        Assert.Contains("Use more devices, or a mesh that shards the model further", early, StringComparison.Ordinal);
+        (Backend fits, _) = DeviceNames.Open("ilgpu-cpu", plan, mesh, two with { CpuShape = (4, 4, 4) });
+        ((GpuBackend)fits).Dispose();
+
+        using GpuBackend backend = GpuBackend.Create(two);
+        using var world = World.InProcess(mesh, new WorldOptions { Backend = backend });
+        RankFailedException late = Assert.Throws<RankFailedException>(() => world.Run(context => new DropoutModel.Split.IlgpuRank(context, 1)));
+        Assert.IsType<GpuException>(late.InnerException);
+        Assert.Contains($"could not allocate its slab of {number} bytes, the figure of its plan", late.Message, StringComparison.Ordinal);
+        Assert.Contains($"{number} of them taken by other ranks", late.Message, StringComparison.Ordinal);
+        Assert.Contains("shard the model further", late.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void AnAcceleratorThatIsTooNarrowIsNamed() => Assert.Contains(
+        "refuses every kernel: its groups have 8 threads at most, and kernels need 16. Use another device",
+        Assert.Throws<GpuException>(() => DeviceNames.Open("ilgpu-cpu", options: new GpuOptions { CpuShape = (4, 2, 1) })).Message, StringComparison.Ordinal);
+
+    /// <summary>What a rank gives back, another one has.</summary>
+    [Fact]
+    public void MemoryIsGivenBack()
+    {
+        using GpuBackend backend = GpuBackend.Create(new GpuOptions { Kind = GpuKind.Cpu, MemoryLimit = 1000 });
+        for (int i = 0; i < 3; i++)
+        {
+            using var arena = new DeviceArena(backend.Devices[0], 900, new Slice<byte>(0, 64), 0);
+            Assert.Equal(900, backend.Devices[0].TakenBytes);
+        }
+
+        Assert.Equal(0, backend.Devices[0].TakenBytes);
+    }
+
     public struct MathArguments
     {
         public ArrayView<float> X, Tanh, Erf, Sigmoid, Power;

@@ -1,6 +1,7 @@
 using Shardwright.Execution;
 using Shardwright.Gpu;
 using static Shardwright.Ops;
+using static Shardwright.Tests.DeviceRun;
 
 namespace Shardwright.Tests;
 
@@ -63,11 +64,6 @@ public sealed partial class WiderAttention
 /// <summary>IlgpuRank beside Rank: the same programs on two backends.</summary>
 public sealed class ModelTests
 {
-    private delegate StepResult Step<in TRank>(TRank rank);
-
-    /// <summary>Loss, norm, parameters after the steps, gradients of the last.</summary>
-    private sealed record Result(double[] Losses, double[] Norms, Dictionary<string, float[]> Values, Dictionary<string, float[]> Gradients);
-
     private static readonly Tensor s_x = Tensor.Of([.. Enumerable.Range(0, DropoutModel.Batch * DropoutModel.Width).Select(i => MathF.Sin(i * 1.7f))], DropoutModel.Batch, DropoutModel.Width);
     private static readonly TokenTensor s_labels = TokenTensor.Of([.. Enumerable.Range(0, DropoutModel.Batch).Select(i => i * 5 % DropoutModel.Classes)], DropoutModel.Batch);
 
@@ -174,70 +170,6 @@ public sealed class ModelTests
 
         public void Dispose()
         {
-        }
-    }
-
-    private static Result Run<TRank>(Mesh mesh, GpuOptions? options, Func<RankContext, TRank> make, Step<TRank> step, int steps = 3, Action<GpuBackend>? prepare = null)
-        where TRank : RankBase
-    {
-        using GpuBackend? backend = options is null ? null : GpuBackend.Create(options with { Kind = GpuKind.Cpu });
-        if (backend is not null)
-        {
-            prepare?.Invoke(backend);
-        }
-
-        var result = new Result(new double[steps], new double[steps], [], []);
-        using var world = World.InProcess(mesh, new WorldOptions { ThreadsPerRank = 1, Backend = backend ?? Backend.Host });
-        world.Run(context =>
-        {
-            using TRank rank = make(context);
-            for (int i = 0; i < steps; i++)
-            {
-                StepResult outcome = step(rank);
-                result.Losses[i] = outcome.Loss;
-                result.Norms[i] = outcome.GradientNorm;
-            }
-
-            lock (result)
-            {
-                foreach (ParameterView p in rank.Parameters)
-                {
-                    Place(result.Values, p, p.Read(), p.ValueRange.Start);
-                    Place(result.Gradients, p, p.Gradient.ToArray(), p.StateRange.Start);
-                }
-            }
-        });
-        return result;
-    }
-
-    private static void Place(Dictionary<string, float[]> all, ParameterView p, float[] piece, long start)
-    {
-        if (!all.TryGetValue(p.Path, out float[]? whole))
-        {
-            all[p.Path] = whole = new float[p.LogicalShape.Aggregate(1L, (a, b) => a * b)];
-        }
-
-        for (int i = 0; i < piece.Length; i++)
-        {
-            whole[p.Map[start + i]] = piece[i];
-        }
-    }
-
-    private static void Same(Result expected, Result actual)
-    {
-        for (int i = 0; i < expected.Losses.Length; i++)
-        {
-            Assert.Equal(expected.Losses[i], actual.Losses[i], 1e-5 * Math.Abs(expected.Losses[i]));
-            Assert.Equal(expected.Norms[i], actual.Norms[i], 1e-5 * Math.Abs(expected.Norms[i]));
-        }
-
-        foreach ((Dictionary<string, float[]> e, Dictionary<string, float[]> a) in new[] { (expected.Gradients, actual.Gradients), (expected.Values, actual.Values) })
-        {
-            foreach ((string path, float[] reference) in e)
-            {
-                double norm = Math.Sqrt(reference.Sum(v => (double)v * v)), difference = Math.Sqrt(reference.Zip(a[path], (x, y) => ((double)x - y) * ((double)x - y)).Sum());
-                Assert.True(difference <= 2e-5 * Math.Max(norm, 1e-3), $"{path}: relative difference {difference / norm:g3}");
-            }
         }
     }
 }

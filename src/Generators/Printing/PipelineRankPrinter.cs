@@ -8,7 +8,7 @@ namespace Shardwright.Generators.Printing;
 /// <summary>Prints the members of a rank that holds stages of a pipeline: where its stages lie, what it does in which order.</summary>
 internal static class PipelineRankPrinter
 {
-    public static void Members(IndentedWriter w, RankProgram program, PipelinePlan pipeline)
+    public static void Members(IndentedWriter w, RankProgram program, PipelinePlan pipeline, bool gpu)
     {
         Actions(w, program, pipeline);
         w.Line($"private static readonly int[] rankOfStage = {{ {string.Join(", ", pipeline.RankOfStage)} }};");
@@ -30,7 +30,7 @@ internal static class PipelineRankPrinter
         GroupFields(w, program);
         w.Line();
         ConstructorDocs(w);
-        w.Line("public Rank(RankContext rank, ulong seed)");
+        w.Line($"public {RankType(gpu)}(RankContext rank, ulong seed)");
         string at = $"[rank.Coordinate({Text.String(pipeline.Axis)})]";
         w.Line($"    : base(rank, seed, arenaBytes{at}, scratchAt{at}, {program.MaxThreads}, new Slice<double>(scalarsAt{at}, {program.Ranks[0].ScalarBytes / 8}), AllParameters(rank), {LossSetCount(program)}, {Text.Number(program.Forecast.UsableBytes)})");
         w.Open();
@@ -44,7 +44,7 @@ internal static class PipelineRankPrinter
         }
 
         BindGroups(w, program);
-        w.Line($"var kernels = {Kernels(program)};");
+        w.Line($"var kernels = {Kernels(program, gpu)};");
         w.Line("stages = Stages(this, Arena, kernels, batch, pipelineIndex);");
         w.Line($"var all = new IPipelineStage?[{pipeline.Stages}];");
         w.Open("for (int i = 0; i < stages.Length; i++)");
@@ -59,7 +59,7 @@ internal static class PipelineRankPrinter
         w.Line($"executor = new PipelineExecutor(Arena, rank, pipelineGroup, all, rankOfStage, {program.MicroBatches}, {program.PassingTensors});");
         w.Close();
         w.Line();
-        Places(w, program);
+        Places(w, program, KernelsType(gpu));
     }
 
     private static void Actions(IndentedWriter w, RankProgram program, PipelinePlan pipeline)
@@ -97,7 +97,7 @@ internal static class PipelineRankPrinter
         w.Line();
     }
 
-    private static void Places(IndentedWriter w, RankProgram program)
+    private static void Places(IndentedWriter w, RankProgram program, string kernels)
     {
         w.Line("private static readonly StageMemory[][] memory =");
         w.Line("{");
@@ -137,10 +137,10 @@ internal static class PipelineRankPrinter
 
         w.Close(";");
         w.Line();
-        w.Open("private static IStage[] Stages(Rank rank, Arena arena, CpuKernels kernels, Batch batch, int pipelineIndex) => pipelineIndex switch");
+        w.Open($"private static IStage[] Stages(RankBase rank, Arena arena, {kernels} kernels, Batch batch, int pipelineIndex) => pipelineIndex switch");
         for (int rank = 0; rank < program.Ranks.Count; rank++)
         {
-            IEnumerable<string> parts = program.Ranks[rank].Chunks.Select((c, i) => $"new {program.Stages[c.Program].Name}<CpuKernels>(rank, arena, kernels, memory[{rank}][{i}], batch)");
+            IEnumerable<string> parts = program.Ranks[rank].Chunks.Select((c, i) => $"new {program.Stages[c.Program].Name}<{kernels}>(rank, arena, kernels, memory[{rank}][{i}], batch)");
             w.Line($"{(rank + 1 < program.Ranks.Count ? rank.ToString(System.Globalization.CultureInfo.InvariantCulture) : "_")} => new IStage[] {{ {string.Join(", ", parts)} }},");
         }
 
@@ -185,13 +185,13 @@ internal static class PipelineRankPrinter
     }
 
     /// <summary>The result travels from the stage that makes it to all ranks.</summary>
-    public static void Result(IndentedWriter w, RankProgram program, PipelinePlan pipeline, EntryPlan entry, string dims)
+    public static void Result(IndentedWriter w, RankProgram program, PipelinePlan pipeline, EntryPlan entry, string dims, bool gpu)
     {
         int rank = pipeline.RankOfStage[pipeline.ResultStage];
         int chunk = program.Ranks[rank].Chunks.ToList().FindIndex(c => c.Stage == pipeline.ResultStage);
         StageProgram stage = program.Stages[program.Ranks[rank].Chunks[chunk].Program];
         long count = pipeline.ResultBytes / 4;
-        w.Line($"Slice<float> result = pipelineIndex == {rank} ? (({stage.Name}<CpuKernels>)stages[{chunk}]).{entry.Name}Result : new(stepAt[pipelineIndex], {count});");
+        w.Line($"Slice<float> result = pipelineIndex == {rank} ? (({stage.Name}<{KernelsType(gpu)}>)stages[{chunk}]).{entry.Name}Result : new(stepAt[pipelineIndex], {count});");
         w.Line($"pipelineGroup.Wait(pipelineGroup.StartBroadcast(Arena, result, {rank}));");
         w.Line($"return Read(result{dims});");
     }

@@ -35,7 +35,7 @@ internal static class RankPrinter
         return w.ToString();
     }
 
-    /// <param name="gpu">The rank on accelerators, beside the one on the host; for programs without a pipeline.</param>
+    /// <param name="gpu">The rank on accelerators, beside the one on the host.</param>
     public static string PrintRank(RankProgram program, TypeShell shell, bool gpu = false)
     {
         var w = new IndentedWriter();
@@ -53,17 +53,17 @@ internal static class RankPrinter
         w.Line();
         shell.Open(w);
         w.Open($"public static partial class {program.NestedName}");
-        if (program.Pipeline is not null)
+        if (program.Pipeline is not null && !gpu)
         {
             PipelinePrinter.Shared(w, program);
         }
 
         string most = program.ArenaBytes.ToString("N0", System.Globalization.CultureInfo.InvariantCulture);
         w.Summary($"One rank of {program.Model} on {program.MeshName}{(gpu ? ", on an accelerator" : "")}: parameters, gradients, optimizer state and activations in one allocation of {(program.Ranks.Count > 1 ? "at most " : "")}{most} bytes.");
-        w.Open($"public sealed class {(gpu ? "IlgpuRank" : "Rank")} : RankBase");
+        w.Open($"public sealed class {RankType(gpu)} : RankBase");
         if (program.Pipeline is { } pipeline)
         {
-            PipelineRankPrinter.Members(w, program, pipeline);
+            PipelineRankPrinter.Members(w, program, pipeline, gpu);
         }
         else
         {
@@ -89,7 +89,7 @@ internal static class RankPrinter
                     Evaluate(w, program, entry);
                     break;
                 default:
-                    Forward(w, program, entry);
+                    Forward(w, program, entry, gpu);
                     break;
             }
         }
@@ -103,7 +103,7 @@ internal static class RankPrinter
 
     private static void Members(IndentedWriter w, RankProgram program, bool gpu)
     {
-        string kernels = gpu ? "IlgpuKernels" : "CpuKernels";
+        string kernels = KernelsType(gpu);
         StageProgram stage = program.Stages[0];
         RankPlan rank = program.Ranks[0];
         w.Line($"private static readonly StageMemory memory = new({rank.Chunks[0].StateOffset}, {rank.StepOffset});");
@@ -111,7 +111,7 @@ internal static class RankPrinter
         GroupFields(w, program);
         w.Line();
         ConstructorDocs(w);
-        w.Line($"public {(gpu ? "IlgpuRank" : "Rank")}(RankContext rank, ulong seed)");
+        w.Line($"public {RankType(gpu)}(RankContext rank, ulong seed)");
         w.Line($"    : base(rank, seed, {rank.ArenaBytes}, {rank.ScratchOffset}, {program.MaxThreads}, new Slice<double>({rank.ScalarOffset}, {rank.ScalarBytes / 8}), {stage.Name}Parameters(rank, memory), {LossSetCount(program)}, {Text.Number(program.Forecast.UsableBytes)})");
         w.Open();
         BindGroups(w, program);
@@ -119,6 +119,12 @@ internal static class RankPrinter
         w.Close();
         w.Line();
     }
+
+    /// <summary>Name of the rank's class.</summary>
+    public static string RankType(bool gpu) => gpu ? "IlgpuRank" : "Rank";
+
+    /// <summary>Name of its kernels' struct.</summary>
+    public static string KernelsType(bool gpu) => gpu ? "IlgpuKernels" : "CpuKernels";
 
     public static void ConstructorDocs(IndentedWriter w)
     {
@@ -293,7 +299,7 @@ internal static class RankPrinter
         w.Line();
     }
 
-    private static void Forward(IndentedWriter w, RankProgram program, EntryPlan entry)
+    private static void Forward(IndentedWriter w, RankProgram program, EntryPlan entry, bool gpu)
     {
         w.Summary($"The inference entry: [{string.Join(", ", entry.ResultDims)}], whole on every rank.");
         Docs(w, entry);
@@ -304,7 +310,7 @@ internal static class RankPrinter
         string dims = string.Concat(entry.ResultDims.Select(d => ", " + d));
         if (program.Pipeline is { } pipeline)
         {
-            PipelineRankPrinter.Result(w, program, pipeline, entry, dims);
+            PipelineRankPrinter.Result(w, program, pipeline, entry, dims, gpu);
         }
         else
         {

@@ -260,6 +260,7 @@ public static class Product
         }
 
         library.Run(ColumnMajorProduct.FromRowMajor(batch, m, n, k, transposeA, transposeB, accumulate), arena.View(b), arena.View(a), arena.View(c));
+        arena.Queued();
         return true;
     }
 

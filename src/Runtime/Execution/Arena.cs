@@ -63,6 +63,33 @@ public unsafe partial class Arena : IDisposable
     /// <summary>One number, after all work started before.</summary>
     public float Scalar(Slice<float> source) => Read(source)[0];
 
+    /// <summary>Copies a slice onto another one of the arena, after all work started before; the slices do not overlap.</summary>
+    /// <exception cref="ArgumentException">They differ in length.</exception>
+    public void Copy<T>(Slice<T> source, Slice<T> target)
+        where T : unmanaged
+    {
+        RequireSameLength(source, target);
+        Copy(source.Offset, target.Offset, source.Length * sizeof(T));
+    }
+
+    /// <summary>target += source, after all work started before; the slices do not overlap.</summary>
+    /// <exception cref="ArgumentException">They differ in length.</exception>
+    public void Add(Slice<float> source, Slice<float> target)
+    {
+        RequireSameLength(source, target);
+        AddElements(source, target);
+    }
+
+    /// <summary>Copies bytes within the arena.</summary>
+    protected virtual void Copy(long source, long target, long bytes) => Buffer.MemoryCopy(_start + source, _start + target, bytes, bytes);
+
+    /// <summary>Adds elements of the arena to others.</summary>
+    protected virtual void AddElements(Slice<float> source, Slice<float> target)
+    {
+        Span<float> sum = Span(target);
+        System.Numerics.Tensors.TensorPrimitives.Add(sum, Span(source), sum);
+    }
+
     /// <summary>Host memory that stands for a piece of the arena.</summary>
     protected virtual Span<byte> BeginWrite(long offset, int bytes) => new(_start + offset, bytes);
 
@@ -105,6 +132,15 @@ public unsafe partial class Arena : IDisposable
     {
         Dispose(disposing: true);
         GC.SuppressFinalize(this);
+    }
+
+    private static void RequireSameLength<T>(Slice<T> source, Slice<T> target)
+        where T : unmanaged
+    {
+        if (source.Length != target.Length)
+        {
+            throw new ArgumentException($"A slice of {source.Length} elements does not go onto one of {target.Length}.");
+        }
     }
 
     /// <summary>Pages of 2 MiB where Linux hands them out on request: kernels stream through memory, and small pages cost them a tenth to a fifth of the bandwidth. A system that

@@ -131,9 +131,25 @@ public sealed class ParameterView
             throw new ArgumentException($"Parameter '{Path}' has {value.Length} elements on this rank, not {elements.Length}.");
         }
 
-        elements.CopyTo(_arena.BeginWrite(value));
-        _arena.EndWrite(value);
+        Send(_arena, value, elements);
     }
+
+    /// <summary>Sets some of this rank's elements.</summary>
+    /// <param name="at">The first, counted from the start of <see cref="ValueRange"/>.</param>
+    /// <param name="elements">Their values.</param>
+    internal void WriteSome(long at, ReadOnlySpan<float> elements) => Send(_arena, ValueSlice.Part(at, elements.Length), elements);
+
+    /// <summary>Sets some elements of a state.</summary>
+    /// <param name="name">The state.</param>
+    /// <param name="at">The first, counted from the start of <see cref="StateRange"/>.</param>
+    /// <param name="elements">Their values.</param>
+    internal void WriteState(string name, long at, ReadOnlySpan<float> elements) => Send(_arena, StateSlice(name).Part(at, elements.Length), elements);
+
+    /// <summary>Some of this rank's elements: themselves where they are in host memory, else a copy that lives until the next one.</summary>
+    internal ReadOnlySpan<float> Peek(long at, int count) => _arena.Read(ValueSlice.Part(at, count));
+
+    /// <summary>Some elements of a state: see <see cref="Peek"/>.</summary>
+    internal ReadOnlySpan<float> PeekState(string name, long at, int count) => _arena.Read(StateSlice(name).Part(at, count));
 
     /// <summary>Names of the states that the optimizer keeps: <c>firstMoment</c> and <c>secondMoment</c> for AdamW, <c>velocity</c> for momentum, none for SGD.</summary>
     public IEnumerable<string> StateNames => _slot.States.Select(s => s.Name);
@@ -141,8 +157,16 @@ public sealed class ParameterView
     /// <summary>A state of the elements of <see cref="StateRange"/>.</summary>
     /// <param name="name">One of <see cref="StateNames"/>.</param>
     /// <exception cref="ArgumentException">The optimizer keeps no such state.</exception>
-    public Span<float> State(string name) => _slot.States.FirstOrDefault(s => s.Name == name) is { } state
-        ? _arena.Span(Kept(state.Value))
+    /// <exception cref="NotSupportedException">The rank's memory is not the host's: use <see cref="ReadState"/>.</exception>
+    public Span<float> State(string name) => _arena.Span(StateSlice(name));
+
+    /// <summary>A copy of a state of the elements of <see cref="StateRange"/>.</summary>
+    /// <param name="name">One of <see cref="StateNames"/>.</param>
+    /// <exception cref="ArgumentException">The optimizer keeps no such state.</exception>
+    public float[] ReadState(string name) => StateSlice(name) is { Length: > 0 } slice ? _arena.Read(slice).ToArray() : [];
+
+    private Slice<float> StateSlice(string name) => _slot.States.FirstOrDefault(s => s.Name == name) is { } state
+        ? Kept(state.Value)
         : throw new ArgumentException($"The optimizer keeps no state '{name}' for '{Path}'; it keeps {(_slot.States.Length == 0 ? "none" : string.Join(", ", StateNames))}.", nameof(name));
 
     /// <summary>Fills the parameter from seed, path and logical index.</summary>
@@ -153,6 +177,15 @@ public sealed class ParameterView
         {
             Kernels.Initialize.Fill(ref _arena.BeginWrite(value)[0], Map, seed, Path, _slot.Init, _slot.A, _slot.B, ValueRange.Start, ValueRange.Length);
             _arena.EndWrite(value);
+        }
+    }
+
+    private static void Send(Arena arena, Slice<float> slice, ReadOnlySpan<float> elements)
+    {
+        if (slice.Length > 0)
+        {
+            elements.CopyTo(arena.BeginWrite(slice));
+            arena.EndWrite(slice);
         }
     }
 

@@ -246,10 +246,9 @@ public abstract partial class RankBase : IDisposable
     /// <param name="group">Ranks that hold a copy; null where this is the only one.</param>
     protected void SumTied(ReadOnlySpan<Slice<float>> copies, ProcessGroup? group)
     {
-        Span<float> sum = Arena.Span(copies[0]);
         for (int i = 1; i < copies.Length; i++)
         {
-            System.Numerics.Tensors.TensorPrimitives.Add(sum, Arena.Span(copies[i]), sum);
+            Arena.Add(copies[i], copies[0]);
         }
 
         if (group is not null)
@@ -259,7 +258,7 @@ public abstract partial class RankBase : IDisposable
 
         for (int i = 1; i < copies.Length; i++)
         {
-            sum.CopyTo(Arena.Span(copies[i]));
+            Arena.Copy(copies[0], copies[i]);
         }
     }
 

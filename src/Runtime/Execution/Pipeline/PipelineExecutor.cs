@@ -112,7 +112,7 @@ public sealed class PipelineExecutor
         receiver.Tensors(entry, forward ? Passing.Activations : Passing.Gradients, table.Slots[next][action.MicroBatch], _to);
         for (int i = 0; i < count; i++)
         {
-            _arena.Span(_from[i]).CopyTo(_arena.Span(_to[i]));
+            _arena.Copy(_from[i], _to[i]);
         }
     }
 }

@@ -31,7 +31,7 @@ internal static class CheckpointLoader
         foreach (SavedTensor tensor in own)
         {
             rank.Context.ThrowIfStopping();
-            checkpoint.Read(tensors[tensor.Name], tensor.Piece, (at, values) => values.CopyTo(tensor.Values[(int)at..]));
+            checkpoint.Read(tensors[tensor.Name], tensor.Piece, tensor.Write);
         }
 
         rank.Resume(checkpoint.Step, checkpoint.Seed);

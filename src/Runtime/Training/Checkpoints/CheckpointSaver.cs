@@ -106,9 +106,9 @@ internal static class CheckpointSaver
 
     private static void Chunks(SavedTensor tensor, ByteSink sink)
     {
-        for (Span<float> left = tensor.Values; left.Length > 0; left = left[Math.Min(ChunkElements, left.Length)..])
+        for (long at = 0; at < tensor.Piece.Count; at += ChunkElements)
         {
-            sink(MemoryMarshal.AsBytes(left[..Math.Min(ChunkElements, left.Length)]));
+            sink(MemoryMarshal.AsBytes(tensor.Read(at, (int)Math.Min(ChunkElements, tensor.Piece.Count - at))));
         }
     }
 

@@ -9,8 +9,21 @@ namespace Shardwright.Training;
 /// <param name="State">Name of the state; null for the parameter itself.</param>
 internal sealed record SavedTensor(string Name, TensorPiece Piece, ParameterView View, string? State)
 {
-    /// <summary>The elements.</summary>
-    public Span<float> Values => State is null ? View.Value : View.State(State);
+    /// <summary>Some of the elements: themselves where the rank's memory is the host's, else a copy that lives until the next one.</summary>
+    public ReadOnlySpan<float> Read(long at, int count) => State is null ? View.Peek(at, count) : View.PeekState(State, at, count);
+
+    /// <summary>Sets some of the elements.</summary>
+    public void Write(long at, ReadOnlySpan<float> values)
+    {
+        if (State is null)
+        {
+            View.WriteSome(at, values);
+        }
+        else
+        {
+            View.WriteState(State, at, values);
+        }
+    }
 
     /// <summary>All that a rank holds.</summary>
     public static IEnumerable<SavedTensor> Of(RankBase rank, bool states)

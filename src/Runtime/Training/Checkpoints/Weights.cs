@@ -5,6 +5,8 @@ namespace Shardwright.Training;
 /// <summary>Files of plain weights: whole tensors under their logical paths, without optimizer state.</summary>
 internal static class Weights
 {
+    private const int CopyElements = 1 << 20;
+
     /// <summary>Names and shapes of a plan's parameters, each layer's its own.</summary>
     public static IEnumerable<(string Name, IReadOnlyList<long> Shape)> ParametersOf(Plan plan)
     {
@@ -61,7 +63,7 @@ internal static class Weights
         foreach (SavedTensor tensor in SavedTensor.Of(rank, states: false))
         {
             rank.Context.ThrowIfStopping();
-            PieceReader.Read(file, file.Find(tensor.Name)!, tensor.Piece.RunsFrom(TensorPiece.Whole(tensor.Piece.Logical)), (at, values) => values.CopyTo(tensor.Values[(int)at..]));
+            PieceReader.Read(file, file.Find(tensor.Name)!, tensor.Piece.RunsFrom(TensorPiece.Whole(tensor.Piece.Logical)), tensor.Write);
         }
 
         rank.Meet();
@@ -85,7 +87,10 @@ internal static class Weights
                 rank.Context.ThrowIfStopping();
                 foreach (PieceRun run in TensorPiece.Whole(tensor.Piece.Logical).RunsFrom(tensor.Piece))
                 {
-                    write(tensor.Name, run.Target, tensor.Values.Slice((int)run.Source, (int)run.Length));
+                    for (long at = 0; at < run.Length; at += CopyElements)
+                    {
+                        write(tensor.Name, run.Target + at, tensor.Read(run.Source + at, (int)Math.Min(CopyElements, run.Length - at)));
+                    }
                 }
             }
         });
