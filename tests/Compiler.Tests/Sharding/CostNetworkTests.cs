@@ -96,7 +96,7 @@ public sealed class CostNetworkTests
     public void AsLargeAsAModelMayBeItsBatchStaysSplit()
     {
         RankProgram program = Plans.TinyGpt.Program("OnDp2Tp2", m => m with { Mesh = m.Mesh with { Device = m.Mesh.Device with { Fp32TFlops = 19.5, BandwidthGBs = 2000 } } },
-            ("Layers", 40), ("Hidden", 6144), ("Heads", 48), ("Batch", 64), ("Context", 2048), ("Vocab", 51200));
+            ("Layers", 40), ("Hidden", 6144), ("Heads", 48), ("Batch", 1024), ("Context", 2048), ("Vocab", 51200));
         EntryPlan train = program.Stages[0].Entries.Single(e => e.Name == "Train");
         Assert.DoesNotContain(train.Methods.SelectMany(m => m.Statements).OfType<ProgramStatement.Start>(), s => s.Axes.Contains("dp"));
         Assert.Contains(program.Stages[0].Groups, g => g.Reductions.Any(r => r.Axis == "dp"));
