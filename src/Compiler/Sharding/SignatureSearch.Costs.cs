@@ -1,4 +1,5 @@
 using Shardwright.Compiler.Graph;
+using Shardwright.Compiler.Graph.Ops;
 
 namespace Shardwright.Compiler.Sharding;
 
@@ -19,7 +20,7 @@ public sealed partial class SignatureSearch
 
     private long[] NodeCosts(Node node, ImmutableArray<Signature> signatures, int axis)
     {
-        bool costs = node.Op.IsHeavy || signatures.Any(s => s.Communicates);
+        bool costs = node.Op.IsHeavy || _lightWorkCounts || signatures.Any(s => s.Communicates);
         OperandTypes? local = costs ? LocalTypes(node, OperandTypes.Of(node), axis) : null;
         var result = new long[signatures.Length];
         for (int i = 0; i < result.Length; i++)
@@ -58,12 +59,15 @@ public sealed partial class SignatureSearch
             return 0;
         }
 
+        // Elementwise work is taken for free: it is done in the kernel of its neighbours.
         long cost = 0;
-        if (node.Op.IsHeavy)
+        double seconds = node.Op.IsHeavy ? node.Op.Flops(local) / _flopsPerSecond
+            : _lightWorkCounts && node.Op is not (ReshapeOp or ElementwiseOp) ? (local.Inputs.Sum(t => t.Bytes) + local.Outputs.Sum(t => t.Bytes)) / _bytesPerSecond
+            : 0;
+        if (seconds > 0)
         {
             bool split = signature.Inputs.Concat(signature.Outputs).Any(p => p.IsSplit);
-            double seconds = node.Op.Flops(local) / _flopsPerSecond / (split ? along.Parts : 1);
-            cost = ReshardCost.Units(seconds);
+            cost = ReshardCost.Units(seconds / (split ? along.Parts : 1));
         }
 
         if (signature.Communicates)
@@ -97,6 +101,15 @@ public sealed partial class SignatureSearch
         return cost;
     }
 
+    /// <summary>What a node pays for an input. Of two ways to bring a split value together that take about as long, the one that the developer wrote is taken: between a norm and the Reshard behind it the
+    /// gather belongs to the Reshard, although the sums of the norm's gradients are then one more (small) collective.</summary>
+    private long InputCost(int axis, Node node, Value value, Placement from, Placement to)
+    {
+        long cost = Cost(axis, value, from, to);
+        bool unasked = from.IsSplit && to.IsBroadcast && value.Kind == ValueKind.Computed && !node.IsBackward && node.Op is not ElementwiseOp { Function: "Reshard" };
+        return unasked && cost < ReshardCost.Impossible / 2 ? cost + cost / 4 : cost;
+    }
+
     private long GradientCost(int axis, ParameterGradient pair, Placement gradient, Placement parameter)
     {
         ShardAxis along = _sharded.Axes[axis];
@@ -106,9 +119,13 @@ public sealed partial class SignatureSearch
             return gradient.IsSplit ? ReshardCost.Impossible : 0;
         }
 
-        // The reduction of all gradients waits for the end of the step, where it is one large collective instead of many small ones.
-        long cost = Times(layers, Cost(axis, pair.Gradient, gradient, parameter));
-        return gradient.IsPartial && parameter.IsBroadcast ? Math.Max(0, cost - 2 * layers * ReshardCost.Step) : cost;
+        // The reduction of all gradients waits for the end of the step, where it is one large collective instead of many small ones: its bytes count, its latency does not.
+        if (gradient.IsPartial && parameter.IsBroadcast)
+        {
+            return Times(layers, Math.Max(0, ReshardCost.Of(along with { LatencySeconds = 0 }, gradient, parameter, _bytes[pair.Gradient.Id]) - 2 * ReshardCost.Step));
+        }
+
+        return Times(layers, Cost(axis, pair.Gradient, gradient, parameter));
     }
 
     /// <summary>What cannot be is not more so for many layers, and what can be never costs as much: sums must not wrap around.</summary>

@@ -18,10 +18,14 @@ public sealed partial class SignatureSearch
 
     private readonly ShardedGraph _sharded;
     private readonly double _flopsPerSecond;
+    private readonly double _bytesPerSecond;
     private readonly CancellationToken _cancellation;
     private readonly HashSet<Value> _gradients;
     private readonly PlacementFreedom _freedom;
     private HashSet<Value> _free = new();
+
+    /// <summary>Whether the developer splits activations on the axis in question (sequence parallelism): then what is no product counts too, so that norms, dropout and sums stay split in backward as well.</summary>
+    private bool _lightWorkCounts;
 
     /// <summary>Signatures on the axis in question: nodes that do the same on the same sizes are many, and have the same.</summary>
     private readonly Dictionary<Question, ImmutableArray<Signature>> _offered = new();
@@ -32,11 +36,12 @@ public sealed partial class SignatureSearch
     /// <summary>Bytes of each value under these sizes.</summary>
     private long[] _bytes = Array.Empty<long>();
 
-    private SignatureSearch(ShardedGraph sharded, double flopsPerSecond, PlacementFreedom freedom, CancellationToken cancellation)
+    private SignatureSearch(ShardedGraph sharded, double flopsPerSecond, double bytesPerSecond, PlacementFreedom freedom, CancellationToken cancellation)
     {
         _freedom = freedom;
         _sharded = sharded;
         _flopsPerSecond = flopsPerSecond;
+        _bytesPerSecond = bytesPerSecond;
         _cancellation = cancellation;
         _gradients = new HashSet<Value>(sharded.Graph.Gradients.Select(g => g.Gradient));
     }
@@ -45,14 +50,15 @@ public sealed partial class SignatureSearch
     /// <param name="graph">Joint graph, forward and backward.</param>
     /// <param name="axes">Axes in the order in which they slice; the micro-batches first.</param>
     /// <param name="flopsPerSecond">What a device does, for work that would be repeated.</param>
+    /// <param name="bytesPerSecond">What its memory does, for light work on activations that the developer splits.</param>
     /// <param name="cancellation">Ends the search.</param>
     /// <param name="blocked">Nodes that stand in the way of an axis (they need what it separates), with the axis.</param>
     /// <param name="freedom">Parameters that it may place; null for none.</param>
     public static ShardedGraph Place(
-        ModelGraph graph, ImmutableArray<ShardAxis> axes, double flopsPerSecond, CancellationToken cancellation, out ImmutableArray<(Node Node, ShardAxis Axis)> blocked, PlacementFreedom? freedom = null)
+        ModelGraph graph, ImmutableArray<ShardAxis> axes, double flopsPerSecond, double bytesPerSecond, CancellationToken cancellation, out ImmutableArray<(Node Node, ShardAxis Axis)> blocked, PlacementFreedom? freedom = null)
     {
         var sharded = new ShardedGraph(graph, axes);
-        var search = new SignatureSearch(sharded, flopsPerSecond, freedom ?? PlacementFreedom.None, cancellation);
+        var search = new SignatureSearch(sharded, flopsPerSecond, bytesPerSecond, freedom ?? PlacementFreedom.None, cancellation);
         var obstacles = ImmutableArray.CreateBuilder<(Node, ShardAxis)>();
         for (int axis = 0; axis < axes.Length; axis++)
         {
@@ -74,6 +80,7 @@ public sealed partial class SignatureSearch
         List<List<Value>> groups = _freedom.Groups(graph, along);
         _free = new HashSet<Value>(groups.SelectMany(g => g));
         _offered.Clear();
+        _lightWorkCounts = !along.IsMicroBatch && !along.IsData && graph.Values.Any(v => v.Kind == ValueKind.Computed && v.Requests.Any(r => r.Axis == along.Name && r.Placement.IsSplit));
         _dims = graph.Values.Select(v => _sharded.Local(v.Type, _sharded.Layout(v), axis)).ToArray();
         _bytes = graph.Values.Select((v, i) => v.Type.With(_dims[i]).Bytes).ToArray();
         var signatures = graph.Nodes.ToDictionary(n => n, n => Signatures(n, axis));
@@ -106,7 +113,7 @@ public sealed partial class SignatureSearch
             {
                 Value value = node.Inputs[i];
                 int input = i;
-                network.Pair(valueVariables[value], nodeVariables[node], (h, s) => Times(weight, Cost(axis, value, homes[value][h], own[s].Inputs[input])));
+                network.Pair(valueVariables[value], nodeVariables[node], (h, s) => Times(weight, InputCost(axis, node, value, homes[value][h], own[s].Inputs[input])));
             }
         }
 
