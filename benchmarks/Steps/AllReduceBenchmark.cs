@@ -11,7 +11,7 @@ internal static class AllReduceBenchmark
     public static void Run(string python, int rounds)
     {
         const long Count = Megabytes * 1024L * 1024 / 4;
-        using Peer? peer = Peer.Start(python, "gloo.py", Megabytes, 29500 + Environment.ProcessId % 1000);
+        using Peer? peer = Peer.Start(python, "gloo.py", 1, Megabytes, 29500 + Environment.ProcessId % 1000);
         var own = new List<double>();
         var gloo = new List<double>();
         var copies = new List<double>();

@@ -16,11 +16,13 @@ internal sealed class Peer : IDisposable
 
     public string Version { get; }
 
-    /// <summary>Starts a script; null where there is no Python with PyTorch.</summary>
-    public static Peer? Start(string python, string script, params object[] arguments)
+    /// <summary>Starts a script that may use a number of threads; null where there is no Python with PyTorch.</summary>
+    /// <remarks>OpenBLAS has threads of its own, which torch.set_num_threads does not reach: without the variable a peer of one thread computes its products on all cores.</remarks>
+    public static Peer? Start(string python, string script, int threads, params object[] arguments)
     {
         var start = new ProcessStartInfo(python) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
         start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, script));
+        start.Environment["OPENBLAS_NUM_THREADS"] = start.Environment["OMP_NUM_THREADS"] = threads.ToString(CultureInfo.InvariantCulture);
         foreach (object argument in arguments)
         {
             start.ArgumentList.Add(Convert.ToString(argument, CultureInfo.InvariantCulture)!);

@@ -7,22 +7,30 @@ internal static class StepBenchmark
 {
     private static readonly AdamWSettings s_settings = new(3e-4f, ClipNorm: 1);
 
+    /// <summary>Longer than idle threads of OpenBLAS spin.</summary>
+    private static readonly TimeSpan s_rest = TimeSpan.FromMilliseconds(200);
+
     /// <summary>Both take turns; the ratio is the median over the rounds.</summary>
     public static void AgainstPeer(Subject subject, string python, int threads, int rounds, double peak)
     {
-        using Peer? peer = Peer.Start(python, "peer.py", subject.Layers, subject.Hidden, subject.Heads, subject.Vocabulary, subject.Context, subject.Batch, threads, Measure.ProcessorTime ? "processor" : "wall");
+        using Peer? peer = Peer.Start(python, "peer.py", threads, subject.Layers, subject.Hidden, subject.Heads, subject.Vocabulary, subject.Context, subject.Batch, threads, Measure.ProcessorTime ? "processor" : "wall");
         var own = new List<double>();
         var others = new List<double>();
         OnRank(subject, threads, (rank, step) =>
         {
-            int calls = Math.Clamp((int)(0.3 / Time(step, 1)), 1, 20);
+            int calls = Math.Clamp((int)(0.5 / Warm(step)), 1, 20);
             for (int round = 0; round < rounds; round++)
             {
+                // Each takes its turn alone and warm: threads of the other that still look for work have gone to sleep, and an untimed step has fetched the model.
                 if (peer is not null)
                 {
+                    Thread.Sleep(s_rest);
+                    peer.Step(1);
                     others.Add(peer.Step(calls));
                 }
 
+                Thread.Sleep(s_rest);
+                Time(step, 1);
                 own.Add(Time(step, calls));
             }
         });
@@ -34,7 +42,7 @@ internal static class StepBenchmark
     /// <summary>Where a step spends its time.</summary>
     public static void Profile(Subject subject, int threads, int steps, double peak) => OnRank(subject, threads, (rank, step) =>
     {
-        Time(step, 3);
+        Warm(step);
         double whole = Measure.Median(Enumerable.Range(0, steps).Select(_ => Time(step, 1)));
         (TokenTensor ids, TokenTensor targets) = subject.Data();
         Profile.Row[] rows = Steps.Profile.Run(rank, ids, targets, s_settings, steps);
@@ -101,6 +109,19 @@ internal static class StepBenchmark
             using RankBase rank = subject.Make(context);
             body(rank, () => subject.Step(rank, ids, targets, s_settings));
         });
+    }
+
+    /// <summary>Runs steps until their code is compiled for good, two seconds at least; the seconds of the fastest.</summary>
+    private static double Warm(Action step)
+    {
+        long start = System.Diagnostics.Stopwatch.GetTimestamp();
+        double best = Time(step, 1);
+        for (int steps = 1; steps < 3 || System.Diagnostics.Stopwatch.GetElapsedTime(start).TotalSeconds < 2; steps++)
+        {
+            best = Math.Min(best, Time(step, 1));
+        }
+
+        return best;
     }
 
     private static double Time(Action step, int count)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.CodeAnalysis.CSharp;
 
 namespace Shardwright.Editor.Tests;
@@ -29,6 +30,27 @@ public sealed class LiveTests
         string source = FixTests.Model(fields: "[Split(\"tpp\", 0)] readonly Tensor w = Parameter(6, 4);");
         Diagnostic found = Assert.Single(await Desk.Of("#pragma warning disable SW1001\n" + source, "dotnet_diagnostic.SW1001.severity = none").Live());
         Assert.Equal(("SW1001", DiagnosticSeverity.Error), (found.Id, found.Severity));
+    }
+
+    /// <summary>4 MiB gathered over two ranks: each receives 2 MiB, at a gigabyte a second in 2.1 ms.</summary>
+    [Fact]
+    public async Task AHiddenMoveSaysHowLongItTakesOnItsLink()
+    {
+        string source = """
+            using Shardwright;
+            using static Shardwright.Ops;
+            namespace My;
+            [LinkSpec(BandwidthGBs = 1, LatencyMicroseconds = 0)] public sealed class Slow;
+            [DeviceMesh] [MeshAxis("tp", 2, Link = typeof(Slow))] public sealed class Lab;
+            [ShardedOn<Lab>] public sealed partial class Net
+            {
+                [Split("tp", 1)] readonly Tensor up = Parameter(1024, 4096);
+                [Split("tp", 1)] readonly Tensor down = Parameter(4096, 1024);
+                public Tensor Loss([Shape(256, 1024)] Tensor x) => Mean(Square(MatMul(Gelu(MatMul(x, up)), down)));
+            }
+            """;
+        Diagnostic found = Assert.Single(await Desk.Of(source).Live(), d => d.Id == "SW1010");
+        Assert.Matches(@"\(2 MiB for each rank and step, 2\.1\d* ms\)", found.GetMessage(CultureInfo.InvariantCulture));
     }
 
     [Theory]

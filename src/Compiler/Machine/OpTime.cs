@@ -6,6 +6,9 @@ public static class OpTime
     /// <summary>Size of a product that the search of placements prices work at.</summary>
     private const double PlannedEdge = 1024;
 
+    /// <summary>Bytes that it prices memory traffic at.</summary>
+    private const double PlannedBytes = 1 << 24;
+
     /// <summary>max(FLOPs / (peak × efficiency), bytes / (bandwidth × efficiency)) + launch, in seconds.</summary>
     /// <param name="device">The device.</param>
     /// <param name="kind">What kind of work it is.</param>
@@ -28,4 +31,7 @@ public static class OpTime
 
     /// <summary>Operations per second that a planned product reaches.</summary>
     public static double PlannedRate(DeviceDefinition device) => Math.Max(1, device.Peak(half: false) * device.Efficiency(WorkKind.Product, PlannedEdge));
+
+    /// <summary>Bytes per second that planned light work reads and writes.</summary>
+    public static double PlannedBandwidth(DeviceDefinition device) => Math.Max(1, device.BandwidthGBs * 1e9 * device.Efficiency(WorkKind.Memory, PlannedBytes));
 }

@@ -83,7 +83,7 @@ internal sealed class HiddenReshards
             int layers = Math.Max(value.Stack, reader.Outputs[0].Stack) is >= 0 and int stack ? _sharded.Graph.Stacks[stack].Layers : 1;
             long times = (long)layers * (value.Kind == ValueKind.Parameter && reader.Outputs[0].Stack < 0 ? 1 : _microBatches);
             long moved = (long)Math.Min((double)bytes * times, 1L << 60);
-            double seconds = ReshardCost.Of(axis, from[a], to[a], whole) * 1e-15 * times;
+            double seconds = ReshardCost.Of(axis, from[a], to[a], whole) / ReshardCost.PerSecond * times;
             string cost = $"{Quantity.Bytes(moved)} for each rank and step, {Quantity.Time(seconds)}";
             string name = value.Parameter?.Shown ?? value.Name;
             string written = to[a].IsSplit ? $"Placement.Split(\"{axis.Name}\", {to[a].Dim})" : $"Placement.Broadcast(\"{axis.Name}\")";

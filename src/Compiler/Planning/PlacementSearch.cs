@@ -136,7 +136,7 @@ public sealed class PlacementSearch
         int states = _on.Optimizer switch { "AdamW" => 2, "Momentum" => 1, _ => 0 };
         double perByte = weight * (3 + 2 * states) / Math.Max(1, _on.Mesh.Device.BandwidthGBs * 1e9) / microBatches;
         var freedom = new PlacementFreedom(Group, perByte);
-        ShardedGraph placed = SignatureSearch.Place(graph, axes, OpTime.PlannedRate(_on.Mesh.Device), _cancellation, out ImmutableArray<(Node Node, ShardAxis Axis)> blocked, freedom);
+        ShardedGraph placed = SignatureSearch.Place(graph, axes, OpTime.PlannedRate(_on.Mesh.Device), OpTime.PlannedBandwidth(_on.Mesh.Device), _cancellation, out ImmutableArray<(Node Node, ShardAxis Axis)> blocked, freedom);
         if (blocked.Length > 0)
         {
             return null;

@@ -177,7 +177,7 @@ public sealed partial class Planner
     private ShardedGraph? Place(ModelGraph graph, int microBatches)
     {
         ImmutableArray<ShardAxis> axes = MachineModel.Axes(_on.Mesh, graph, microBatches);
-        ShardedGraph sharded = SignatureSearch.Place(graph, axes, OpTime.PlannedRate(_on.Mesh.Device), _cancellation, out ImmutableArray<(Node Node, ShardAxis Axis)> blocked);
+        ShardedGraph sharded = SignatureSearch.Place(graph, axes, OpTime.PlannedRate(_on.Mesh.Device), OpTime.PlannedBandwidth(_on.Mesh.Device), _cancellation, out ImmutableArray<(Node Node, ShardAxis Axis)> blocked);
         foreach ((Node node, ShardAxis axis) in blocked.Take(1))
         {
             _findings.Add(Finding.At("SW2003", node.Site.Length > 0 ? node.Site : Site, axis.IsMicroBatch

@@ -1,4 +1,5 @@
 using Shardwright.Compiler.Graph;
+using Shardwright.Compiler.Graph.Ops;
 
 namespace Shardwright.Compiler.Sharding;
 
@@ -21,20 +22,20 @@ internal sealed class PlacementCache
 
     /// <summary>What placements follow from.</summary>
     internal sealed record Key(
-        EquatableArray<ShardAxis> Axes, double FlopsPerSecond, EquatableArray<NodeKey> Nodes, EquatableArray<ValueKey> Values, EquatableArray<(int, int, int, int)> Carries,
+        EquatableArray<ShardAxis> Axes, double FlopsPerSecond, double BytesPerSecond, EquatableArray<NodeKey> Nodes, EquatableArray<ValueKey> Values, EquatableArray<(int, int, int, int)> Carries,
         EquatableArray<(int, int)> Gradients, int Result, EquatableArray<int> Layers)
     {
         /// <summary>The key of a graph.</summary>
-        public static Key Of(ModelGraph graph, ImmutableArray<ShardAxis> axes, double flopsPerSecond) => new(
-            axes, flopsPerSecond,
-            graph.Nodes.Select(n => new NodeKey(n.Op.Placing(n.Types), n.Inputs.Select(v => v.Id).ToEquatable(), n.Outputs.Select(v => v.Id).ToEquatable())).ToEquatable(),
+        public static Key Of(ModelGraph graph, ImmutableArray<ShardAxis> axes, double flopsPerSecond, double bytesPerSecond) => new(
+            axes, flopsPerSecond, bytesPerSecond,
+            graph.Nodes.Select(n => new NodeKey(n.Op.Placing(n.Types), n.Op is ElementwiseOp { Function: "Reshard" }, n.IsBackward, n.Inputs.Select(v => v.Id).ToEquatable(), n.Outputs.Select(v => v.Id).ToEquatable())).ToEquatable(),
             graph.Values.Select(v => new ValueKey(v.Type, v.Kind, v.Stack, v.Requests.Select(r => (r.Axis, r.Placement)).ToEquatable())).ToEquatable(),
             graph.Regions.SelectMany(r => r.Carries).Select(c => (c.Initial.Id, c.Argument.Id, c.Result.Id, c.Final.Id)).ToEquatable(),
             graph.Gradients.Select(g => (g.Parameter.Id, g.Gradient.Id)).ToEquatable(), graph.Result?.Id ?? -1, graph.Stacks.Select(s => s.Layers).ToEquatable());
     }
 
-    /// <summary>A node: what of its op matters, and the values that it reads and makes.</summary>
-    internal sealed record NodeKey(object Op, EquatableArray<int> Inputs, EquatableArray<int> Outputs);
+    /// <summary>A node: what of its op matters, whether it stands for a placement that was written, its direction, and the values that it reads and makes.</summary>
+    internal sealed record NodeKey(object Op, bool IsWritten, bool IsBackward, EquatableArray<int> Inputs, EquatableArray<int> Outputs);
 
     /// <summary>A value: what it is, of which stack, and where it was asked for.</summary>
     internal sealed record ValueKey(TensorType Type, ValueKind Kind, int Stack, EquatableArray<(string Axis, Placement Placement)> Requests);

@@ -1,10 +1,13 @@
 using Shardwright.Compiler.Graph;
+using Shardwright.Compiler.Graph.Ops;
 
 namespace Shardwright.Compiler.Sharding;
 
 /// <summary>What signatures and changes of placement cost.</summary>
 public sealed partial class SignatureSearch
 {
+    private const int Whole = 0, FirstSplit = 2;
+
     /// <summary>What a free parameter costs where it lies.</summary>
     private long Holding(Value value, Placement home, int axis)
     {
@@ -18,9 +21,9 @@ public sealed partial class SignatureSearch
     }
 
     /// <summary>A placement as a number: whole, partial, split along the first dim, and so on.</summary>
-    private static int Number(Placement placement) => placement.IsSplit ? 2 + placement.Dim : placement.IsPartial ? 1 : 0;
+    private static int Number(Placement placement) => placement.IsSplit ? FirstSplit + placement.Dim : placement.IsPartial ? 1 : Whole;
 
-    private static Placement PlacementOf(int number) => number switch { 0 => Placement.Broadcast, 1 => Placement.Partial, _ => Placement.Split(number - 2) };
+    private static Placement PlacementOf(int number) => number switch { Whole => Placement.Broadcast, 1 => Placement.Partial, _ => Placement.Split(number - FirstSplit) };
 
     /// <summary>Placements that a value may have.</summary>
     private static int Width(Value value) => 2 + value.Type.Rank;
@@ -61,12 +64,15 @@ public sealed partial class SignatureSearch
             return signature.Inputs.Concat(signature.Outputs).All(p => p.IsBroadcast) ? ReshardCost.Step / 16 : 0;
         }
 
+        // Elementwise work is taken for free: it is done in the kernel of its neighbours.
         long cost = 0;
-        if (op.IsHeavy)
+        double seconds = op.IsHeavy ? op.Flops(local) / _flopsPerSecond
+            : _lightWorkCounts && op is not (ReshapeOp or ElementwiseOp) ? (local.Inputs.Sum(t => t.Bytes) + local.Outputs.Sum(t => t.Bytes)) / _bytesPerSecond
+            : 0;
+        if (seconds > 0)
         {
             bool split = signature.Inputs.Concat(signature.Outputs).Any(p => p.IsSplit);
-            double seconds = op.Flops(local) / _flopsPerSecond / (split ? along.Parts : 1);
-            cost = ReshardCost.WorkUnits(seconds);
+            cost = ReshardCost.WorkUnits(seconds / (split ? along.Parts : 1));
         }
 
         if (signature.Communicates)
@@ -100,6 +106,13 @@ public sealed partial class SignatureSearch
         return cost;
     }
 
+    /// <summary>Whether a node takes a value where it may bring together what is split without that anybody wrote so: in forward, other than at a Reshard.</summary>
+    private static bool IsUnasked(Node node, Value value) => value.Kind == ValueKind.Computed && !node.IsBackward && node.Op is not ElementwiseOp { Function: "Reshard" };
+
+    /// <summary>Of two ways to bring a split value together that take about as long, the one that the developer wrote is taken: between a norm and the Reshard behind it the gather belongs to
+    /// the Reshard, although the sums of the norm's gradients are then one more (small) collective.</summary>
+    private static long Surcharged(long cost) => cost < ReshardCost.Impossible / 2 ? cost + cost / 4 : cost;
+
     private long GradientCost(int axis, ParameterGradient pair, Placement gradient, Placement parameter)
     {
         ShardAxis along = _sharded.Axes[axis];
@@ -109,9 +122,13 @@ public sealed partial class SignatureSearch
             return gradient.IsSplit ? ReshardCost.Impossible : 0;
         }
 
-        // The reduction of all gradients waits for the end of the step, where it is one large collective instead of many small ones.
-        long cost = Times(layers, Cost(axis, pair.Gradient, gradient, parameter));
-        return gradient.IsPartial && parameter.IsBroadcast ? Math.Max(0, cost - 2 * layers * ReshardCost.Step) : cost;
+        // The reduction of gradients stands outside of what follows one upon the other, with much else: its bytes count, its latency does not.
+        if (gradient.IsPartial && parameter.IsBroadcast)
+        {
+            return Times(layers, Math.Max(0, ReshardCost.Of(along with { LatencySeconds = 0 }, gradient, parameter, _bytes[pair.Gradient.Id]) - 2 * ReshardCost.Step));
+        }
+
+        return Times(layers, Cost(axis, pair.Gradient, gradient, parameter));
     }
 
     /// <summary>What cannot be is not more so for many layers, and what can be never costs as much: sums must not wrap around.</summary>

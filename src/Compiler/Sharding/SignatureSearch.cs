@@ -25,10 +25,14 @@ public sealed partial class SignatureSearch
 
     private readonly ShardedGraph _sharded;
     private readonly double _flopsPerSecond;
+    private readonly double _bytesPerSecond;
     private readonly CancellationToken _cancellation;
     private readonly HashSet<Value> _gradients;
     private readonly PlacementFreedom _freedom;
     private HashSet<Value> _free = new();
+
+    /// <summary>Whether the developer splits activations on the axis in question (sequence parallelism): then what is no product counts too, so that norms, dropout and sums stay split in backward as well.</summary>
+    private bool _lightWorkCounts;
 
     /// <summary>Signatures on the axis in question: nodes that do the same on the same sizes are many, and have the same.</summary>
     private readonly Dictionary<Question, Offered> _offered = new();
@@ -42,11 +46,12 @@ public sealed partial class SignatureSearch
     /// <summary>Bytes of each value under these sizes.</summary>
     private long[] _bytes = Array.Empty<long>();
 
-    private SignatureSearch(ShardedGraph sharded, double flopsPerSecond, PlacementFreedom freedom, CancellationToken cancellation)
+    private SignatureSearch(ShardedGraph sharded, double flopsPerSecond, double bytesPerSecond, PlacementFreedom freedom, CancellationToken cancellation)
     {
         _freedom = freedom;
         _sharded = sharded;
         _flopsPerSecond = flopsPerSecond;
+        _bytesPerSecond = bytesPerSecond;
         _cancellation = cancellation;
         _gradients = new HashSet<Value>(sharded.Graph.Gradients.Select(g => g.Gradient));
     }
@@ -55,14 +60,15 @@ public sealed partial class SignatureSearch
     /// <param name="graph">Joint graph, forward and backward.</param>
     /// <param name="axes">Axes in the order in which they slice; the micro-batches first.</param>
     /// <param name="flopsPerSecond">What a device does, for work that would be repeated.</param>
+    /// <param name="bytesPerSecond">What its memory does, for light work on activations that the developer splits.</param>
     /// <param name="cancellation">Ends the search.</param>
     /// <param name="blocked">Nodes that stand in the way of an axis (they need what it separates), with the axis.</param>
     /// <param name="freedom">Parameters that it may place; null for none.</param>
     public static ShardedGraph Place(
-        ModelGraph graph, ImmutableArray<ShardAxis> axes, double flopsPerSecond, CancellationToken cancellation, out ImmutableArray<(Node Node, ShardAxis Axis)> blocked, PlacementFreedom? freedom = null)
+        ModelGraph graph, ImmutableArray<ShardAxis> axes, double flopsPerSecond, double bytesPerSecond, CancellationToken cancellation, out ImmutableArray<(Node Node, ShardAxis Axis)> blocked, PlacementFreedom? freedom = null)
     {
         var sharded = new ShardedGraph(graph, axes);
-        PlacementCache.Key? key = freedom is null ? PlacementCache.Key.Of(graph, axes, flopsPerSecond) : null;
+        PlacementCache.Key? key = freedom is null ? PlacementCache.Key.Of(graph, axes, flopsPerSecond, bytesPerSecond) : null;
         if (key is not null && PlacementCache.Shared.Find(key) is { } known)
         {
             sharded.Take(known);
@@ -70,7 +76,7 @@ public sealed partial class SignatureSearch
             return sharded;
         }
 
-        var search = new SignatureSearch(sharded, flopsPerSecond, freedom ?? PlacementFreedom.None, cancellation);
+        var search = new SignatureSearch(sharded, flopsPerSecond, bytesPerSecond, freedom ?? PlacementFreedom.None, cancellation);
         var obstacles = ImmutableArray.CreateBuilder<(Node, ShardAxis)>();
         for (int axis = 0; axis < axes.Length; axis++)
         {
@@ -99,6 +105,7 @@ public sealed partial class SignatureSearch
         _free = new HashSet<Value>(groups.SelectMany(g => g));
         _offered.Clear();
         _changes.Clear();
+        _lightWorkCounts = !along.IsMicroBatch && !along.IsData && graph.Values.Any(v => v.Kind == ValueKind.Computed && v.Requests.Any(r => r.Axis == along.Name && r.Placement.IsSplit));
         _dims = graph.Values.Select(v => _sharded.Local(v.Type, _sharded.Layout(v), axis)).ToArray();
         _bytes = graph.Values.Select((v, i) => v.Type.With(_dims[i]).Bytes).ToArray();
         Offered[] offers = Array.ConvertAll(nodes, n => OfferOf(n, axis));
@@ -200,12 +207,14 @@ public sealed partial class SignatureSearch
             long[] changes = Changes(axis, value);
             int[] lies = numbers[value.Id];
             int width = Width(value);
+            bool unasked = !makes && IsUnasked(nodes[node], value);
             var table = new long[own.Length * lies.Length];
             for (int s = 0; s < own.Length; s++)
             {
                 for (int h = 0; h < lies.Length; h++)
                 {
-                    table[s * lies.Length + h] = Times(weight, makes ? changes[own[s] * width + lies[h]] : changes[lies[h] * width + own[s]]);
+                    long change = makes ? changes[own[s] * width + lies[h]] : changes[lies[h] * width + own[s]];
+                    table[s * lies.Length + h] = Times(weight, unasked && lies[h] >= FirstSplit && own[s] == Whole ? Surcharged(change) : change);
                 }
             }
 

@@ -74,7 +74,7 @@ public sealed class ReshardTests
                 Value loss = graph.Add(new SumOp(EquatableArray.Of(0, 1, 2), false), graph.Add(Functions.Find("Multiply")!, second, c));
                 graph.Graph.Losses.Add((loss, 1));
                 Differentiator.Differentiate(graph.Graph);
-                ShardedGraph sharded = SignatureSearch.Place(graph.Graph, Axes(parts), 1e9, default, out ImmutableArray<(Node, ShardAxis)> blocked);
+                ShardedGraph sharded = SignatureSearch.Place(graph.Graph, Axes(parts), 1e9, 1e9, default, out ImmutableArray<(Node, ShardAxis)> blocked);
                 Assert.Empty(blocked);
                 Assert.True(from.SequenceEqual(sharded.Layout(first)), what);
                 Assert.True(to.SequenceEqual(sharded.Layout(second)), what);
