@@ -10,8 +10,8 @@ namespace TinyGpt;
 /// <summary>The command line of the sample.</summary>
 public static class Program
 {
-    /// <summary>Spans of a rank that a trace holds: a file that browsers still open.</summary>
-    private const int TracedSpans = 100_000;
+    /// <summary>Training steps that a trace holds: a file that browsers open at once.</summary>
+    private const int TracedSteps = 10;
 
     /// <summary>Trains, or compares meshes.</summary>
     /// <returns>0; 1 where the input cannot be used; 130 after Ctrl-C.</returns>
@@ -30,7 +30,7 @@ public static class Program
         var device = new Option<string>("--device") { Description = "Where the ranks run: cpu; cuda, opencl or ilgpu-cpu through ILGPU; auto takes a GPU where there is one", DefaultValueFactory = _ => "cpu" };
         device.AcceptOnlyFromAmong("cpu", "cuda", "opencl", "ilgpu-cpu", "auto");
         var link = new Option<string[]>("--link") { Description = "Gives messages the time of a network: 10Gbps,50us for all axes, tp=25GB/s,5us for one", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [] };
-        var trace = new Option<string?>("--trace") { Description = "File to write a trace of all ranks to: kernels, messages, waits, for ui.perfetto.dev or chrome://tracing; of a long run, its first steps" };
+        var trace = new Option<string?>("--trace") { Description = "File to write a trace of all ranks to: kernels, messages, waits, for ui.perfetto.dev or chrome://tracing; of a long run, its first 10 training steps" };
         var root = new RootCommand("Trains a byte-level GPT, sharded over a mesh of ranks.") { mesh, text, steps, seed, threads, device, compare, save, saveEvery, resume, export, link, trace };
         root.SetAction(parsed =>
         {
@@ -110,7 +110,7 @@ public static class Program
             {
                 ByteCorpus corpus = ByteCorpus.Load(parsed.GetValue(text) ?? Sources(), Gpt.Context, Gpt.Batch, parsed.GetValue(text) is null ? [".cs", ".md"] : []);
                 var files = new RunFiles(from, parsed.GetValue(save), every, parsed.GetValue(export));
-                var options = new WorldOptions { ThreadsPerRank = perRank, Backend = backend, Links = links, Trace = traced is null ? null : new TraceRecorder(TracedSpans) };
+                var options = new WorldOptions { ThreadsPerRank = perRank, Backend = backend, Links = links, Trace = traced is null ? null : new TraceRecorder { TrainingSteps = TracedSteps } };
                 var run = new Run(corpus, count, from?.Seed ?? parsed.GetValue(seed) ?? 42, options, files, stop.Token);
                 if (parsed.GetValue(compare))
                 {

@@ -14,7 +14,7 @@ public sealed class TraceTests
 
     private static readonly Lazy<Recorded> s_traced = new(() => Run(new TraceRecorder(), latency: 20));
 
-    private static Recorded Run(TraceRecorder? recorder, int latency = 1)
+    private static Recorded Run(TraceRecorder? recorder, int latency = 1, bool evaluates = false)
     {
         Mesh mesh = PipelineGpt.Pp2Dp2Tp2M4.Mesh;
         var losses = new double[Steps];
@@ -30,6 +30,11 @@ public sealed class TraceTests
                 if (context.Rank == 0)
                 {
                     losses[step] = result.Loss;
+                }
+
+                if (evaluates)
+                {
+                    rank.Evaluate(ids, targets);
                 }
             }
         });
@@ -117,6 +122,28 @@ public sealed class TraceTests
         Recorded few = Run(new TraceRecorder(maxSpansPerRank: 10));
         Assert.All(few.Recorder.Ranks, r => Assert.Equal(10, r.Entries.Count));
         Assert.Equal(s_traced.Value.Recorder.Ranks.Sum(r => r.Entries.Count) - 80, few.Recorder.Dropped);
+    }
+
+    [Fact]
+    public void TheFirstTrainingStepsMayBeRecordedAlone()
+    {
+        Recorded all = Run(new TraceRecorder(), evaluates: true), two = Run(new TraceRecorder { TrainingSteps = 2 }, evaluates: true);
+        foreach (RankTrace rank in two.Recorder.Ranks)
+        {
+            TraceEntry[] steps = [.. rank.Entries.Where(e => e.Kind == SpanKind.Step)];
+            Assert.Equal(["step 0", "step 1"], steps.Select(s => s.Name));
+            Assert.Contains(rank.Entries, e => e.Kind == SpanKind.Kernel);
+            Assert.Contains(rank.Entries, e => e.Kind == SpanKind.Communication);
+            Assert.All(rank.Entries, e => Assert.Contains(steps, s => s.Start <= e.Start && e.End <= s.End));
+        }
+
+        // Nothing that was asked for is missing: two of four steps, and none of the four evaluations between.
+        int InSteps(RankTrace rank) => rank.Entries.Count(e => rank.Entries.Any(s => s.Kind == SpanKind.Step && s.Start <= e.Start && e.End <= s.End));
+        Assert.Equal(all.Recorder.Ranks.Select(InSteps), two.Recorder.Ranks.Select(r => 2 * r.Entries.Count));
+        Assert.All(all.Recorder.Ranks, r => Assert.True(InSteps(r) < r.Entries.Count));
+        Assert.Equal(0, two.Recorder.Dropped);
+        Assert.Equal(all.Losses, two.Losses);
+        Assert.Throws<ArgumentOutOfRangeException>(() => new TraceRecorder { TrainingSteps = 0 });
     }
 
     [Fact]

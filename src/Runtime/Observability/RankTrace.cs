@@ -36,6 +36,8 @@ public sealed class RankTrace
 {
     private readonly TraceRecorder _recorder;
     private readonly List<TraceEntry> _entries = [];
+    private int _steps;
+    private bool _inStep;
 
     internal RankTrace(TraceRecorder recorder, int rank, string coordinates)
     {
@@ -53,12 +55,27 @@ public sealed class RankTrace
     /// <summary>Spans, in the order in which they ended.</summary>
     public IReadOnlyList<TraceEntry> Entries => _entries;
 
-    /// <summary>Spans that came after the recorder's limit.</summary>
+    /// <summary>Spans that came after the recorder's limit; what lies outside of the steps that it was asked for is not counted.</summary>
     public long Dropped { get; private set; }
+
+    /// <summary>A training step begins.</summary>
+    internal void BeginStep()
+    {
+        _steps++;
+        _inStep = true;
+    }
+
+    /// <summary>It has ended, and its own span is recorded.</summary>
+    internal void EndStep() => _inStep = false;
 
     /// <summary>Records a span that has ended.</summary>
     internal void Add(SpanKind kind, string lane, string name, long start, long end, long bytes = 0)
     {
+        if (_recorder.TrainingSteps is { } steps && !(_inStep && _steps <= steps))
+        {
+            return;
+        }
+
         if (_entries.Count < _recorder.MaxSpansPerRank)
         {
             _entries.Add(new TraceEntry(kind, lane, name, start - _recorder.Origin, end - _recorder.Origin, bytes));

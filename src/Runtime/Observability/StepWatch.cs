@@ -14,6 +14,7 @@ internal sealed class StepWatch(RankContext context)
     public void Begin()
     {
         _since = Stopwatch.GetTimestamp();
+        _trace?.BeginStep();
         _activity = Telemetry.Activities.StartActivity("TrainStep");
         _activity?.SetTag("shardwright.rank", _rank);
     }
@@ -25,6 +26,7 @@ internal sealed class StepWatch(RankContext context)
     {
         long now = Stopwatch.GetTimestamp();
         _trace?.Add(SpanKind.Step, "", $"step {step}", _since, now);
+        _trace?.EndStep();
         _activity?.SetTag("shardwright.step", step);
         _activity?.Dispose();
         _activity = null;

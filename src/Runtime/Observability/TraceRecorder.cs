@@ -22,6 +22,18 @@ public sealed class TraceRecorder
     /// <summary>Spans that are kept of each rank.</summary>
     public int MaxSpansPerRank { get; }
 
+    /// <summary>Records so many training steps of each rank, from the first on, and nothing outside of them: no evaluation, no inference, no checkpoints. Everything if null.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Less than one.</exception>
+    public int? TrainingSteps
+    {
+        get;
+        init
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(value ?? 1, 1, nameof(TrainingSteps));
+            field = value;
+        }
+    }
+
     /// <summary>Spans that came after the limit, of all ranks.</summary>
     public long Dropped => Ranks.Sum(r => r.Dropped);
 
