@@ -96,7 +96,6 @@ public sealed class Run(ByteCorpus corpus, int steps, ulong seed, WorldOptions o
                 gpt.Rank.ExportWeights(files.Export);
             }
 
-            context.Trace?.End(); // a trace is of training; the text that follows would be thousands of passes
             string text = Generate(gpt, "/// <summary>");
             if (context.Rank == 0)
             {

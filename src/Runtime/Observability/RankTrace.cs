@@ -36,7 +36,6 @@ public sealed class RankTrace
 {
     private readonly TraceRecorder _recorder;
     private readonly List<TraceEntry> _entries = [];
-    private bool _ended;
 
     internal RankTrace(TraceRecorder recorder, int rank, string coordinates)
     {
@@ -57,17 +56,9 @@ public sealed class RankTrace
     /// <summary>Spans that came after the recorder's limit.</summary>
     public long Dropped { get; private set; }
 
-    /// <summary>Records nothing more of this rank, and counts nothing as dropped: for what a rank does behind its training. From the rank's own thread.</summary>
-    public void End() => _ended = true;
-
     /// <summary>Records a span that has ended.</summary>
     internal void Add(SpanKind kind, string lane, string name, long start, long end, long bytes = 0)
     {
-        if (_ended)
-        {
-            return;
-        }
-
         if (_entries.Count < _recorder.MaxSpansPerRank)
         {
             _entries.Add(new TraceEntry(kind, lane, name, start - _recorder.Origin, end - _recorder.Origin, bytes));
