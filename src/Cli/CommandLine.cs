@@ -11,6 +11,7 @@ internal static class CommandLine
     [
         PlanCommand.Create,
         ShowCommand.Create,
+        SimulateCommand.Create,
         SbpCommand.Create,
         ScheduleCommand.Create,
         CutCommand.Create,

@@ -1,3 +1,4 @@
 using System.Runtime.CompilerServices;
 
 [assembly: InternalsVisibleTo("Shardwright.Runtime.Tests")]
+[assembly: InternalsVisibleTo("Shardwright.Cli")]

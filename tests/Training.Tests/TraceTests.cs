@@ -54,34 +54,7 @@ public sealed class TraceTests
     [Fact]
     public void EventsHaveTheFormOfTheTraceEventFormat()
     {
-        var open = new Dictionary<string, decimal>();
-        foreach (JsonElement e in s_traced.Value.Events)
-        {
-            string phase = e.GetProperty("ph").GetString()!;
-            Assert.NotEmpty(e.GetProperty("name").GetString()!);
-            Assert.InRange(e.GetProperty("pid").GetInt32(), 0, 7);
-            Assert.Equal(0, e.GetProperty("tid").GetInt32());
-            switch (phase)
-            {
-                case "M":
-                    Assert.Contains(e.GetProperty("name").GetString(), new[] { "process_name", "process_sort_index", "thread_name" });
-                    Assert.Single(e.GetProperty("args").EnumerateObject());
-                    break;
-                case "X":
-                    Assert.True(e.GetProperty("ts").GetDecimal() >= 0 && e.GetProperty("dur").GetDecimal() >= 0);
-                    break;
-                case "b":
-                    open.Add($"{e.GetProperty("pid")} {e.GetProperty("id2").GetProperty("local")}", e.GetProperty("ts").GetDecimal());
-                    break;
-                default:
-                    Assert.Equal("e", phase);
-                    Assert.True(open.Remove($"{e.GetProperty("pid")} {e.GetProperty("id2").GetProperty("local")}", out decimal since) && since <= e.GetProperty("ts").GetDecimal());
-                    break;
-            }
-        }
-
-        Assert.Empty(open);
-        Assert.Equal(8, s_traced.Value.Events.Count(e => e.GetProperty("name").GetString() == "process_name"));
+        TraceFormat.CheckForm(s_traced.Value.Events, processes: 8);
         Assert.Equal(8 * Steps, s_traced.Value.Events.Count(e => e.GetProperty("ph").GetString() == "X" && e.GetProperty("cat").GetString() == "step"));
         Assert.Contains(s_traced.Value.Events, e => e.GetProperty("name").GetString() == "AllReduce tp" && e.GetProperty("args").GetProperty("bytes").GetInt64() > 0);
         Assert.Contains(s_traced.Value.Events, e => e.GetProperty("ph").GetString() == "X" && e.TryGetProperty("args", out JsonElement a) && a.GetProperty("flops").GetInt64() > 0);
@@ -90,29 +63,11 @@ public sealed class TraceTests
     [Fact]
     public void SpansNestAndTheirSumIsTheStep()
     {
-        foreach (IGrouping<int, JsonElement> rank in s_traced.Value.Events.Where(e => e.GetProperty("ph").GetString() == "X").GroupBy(e => e.GetProperty("pid").GetInt32()))
+        foreach ((int _, IReadOnlyList<TracedStep> steps) in TraceFormat.CheckNesting(s_traced.Value.Events))
         {
-            var spans = rank.Select(e => (Start: e.GetProperty("ts").GetDecimal(), End: e.GetProperty("ts").GetDecimal() + e.GetProperty("dur").GetDecimal(), Kind: e.GetProperty("cat").GetString()!)).OrderBy(s => s.Start).ThenByDescending(s => s.End).ToList();
-            var around = new Stack<(decimal Start, decimal End, string Kind)>();
-            var steps = spans.Where(s => s.Kind == "step").ToList();
-            var work = new decimal[steps.Count];
-            foreach (var span in spans)
-            {
-                while (around.Count > 0 && around.Peek().End <= span.Start)
-                {
-                    around.Pop();
-                }
-
-                Assert.True(around.Count == 0 || span.End <= around.Peek().End, $"rank {rank.Key}: a span reaches over the end of the one around it");
-                Assert.True(around.Count > 0 || span.Kind == "step", $"rank {rank.Key}: a {span.Kind} lies in no step");
-                around.Push(span);
-                work[steps.FindLastIndex(s => s.Start <= span.Start)] += span.Kind is "kernel" or "wait" ? span.End - span.Start : 0;
-            }
-
             // A busy machine may take a core away between two spans: the best of the steps counts.
-            List<double> shares = [.. steps.Select((s, i) => (double)(work[i] / (s.End - s.Start)))];
-            Assert.Equal(Steps, shares.Count);
-            Assert.InRange(shares.Max(), 0.98, 1.0);
+            Assert.Equal(Steps, steps.Count);
+            Assert.InRange(steps.Max(s => s.Share), 0.98, 1.0);
         }
     }
 

@@ -13,6 +13,7 @@ namespace Shardwright.Cli.Plans;
 /// <param name="Recompute">--recompute.</param>
 /// <param name="Zero">--zero.</param>
 /// <param name="Precision">--precision.</param>
+/// <param name="Links">--link: links of all axes, or of one.</param>
 internal sealed record Overrides(
     IReadOnlyList<KeyValuePair<string, string>> Constants,
     IReadOnlyList<KeyValuePair<string, string>> Axes,
@@ -20,20 +21,21 @@ internal sealed record Overrides(
     string? MicroBatches,
     string? Recompute = null,
     string? Zero = null,
-    string? Precision = null)
+    string? Precision = null,
+    IReadOnlyList<string>? Links = null)
 {
     private static readonly string[] s_recompute = ["None", "Selective", "Full", "Auto"], s_zero = ["None", "OptimizerState", "Gradients", "Parameters"], s_precision = ["Float32", "BFloat16Mixed", "BFloat16MixedFloat32Gradients"];
 
     /// <summary>As it is written on a command line, for messages; empty for none.</summary>
     public override string ToString() => string.Join(", ", Constants.Select(c => $"{c.Key} = {c.Value}").Concat(Axes.Select(a => $"axis {a.Key} = {a.Value}"))
         .Concat(Device is null ? [] : [$"device {Device}"]).Concat(MicroBatches is null ? [] : [$"{MicroBatches} micro-batches"])
-        .Concat(new[] { (Name: "recompute", Value: Recompute), (Name: "zero", Value: Zero), (Name: "precision", Value: Precision) }.Where(o => o.Value is not null).Select(o => $"{o.Name} {o.Value}")));
+        .Concat(new[] { (Name: "recompute", Value: Recompute), (Name: "zero", Value: Zero), (Name: "precision", Value: Precision) }.Where(o => o.Value is not null).Select(o => $"{o.Name} {o.Value}")).Concat((Links ?? []).Select(l => $"link {l}")));
 
     /// <summary>The same model on the same mesh with these in place.</summary>
     public PlanTarget Apply(PlanTarget target, AssemblySet set)
     {
         IReadOnlyDictionary<string, Expression> values = Values(target);
-        MeshDefinition mesh = target.On.Mesh with { Axes = Sizes(target), Device = Device is null ? target.On.Mesh.Device : DeviceSpecs.Find(Device, set) };
+        MeshDefinition mesh = target.On.Mesh with { Axes = LinkOptions.With(target.On.Mesh.ShortName, Sizes(target), Links ?? []), Device = Device is null ? target.On.Mesh.Device : DeviceSpecs.Find(Device, set) };
         return new PlanTarget(
             target.Model with { Layer = ConstantTable.With(target.Model.Layer, values) },
             target.On with

@@ -13,6 +13,13 @@ internal static class PlanRunner
     public static (RankProgram Program, PlanResult Result) Run(PlanTarget target, Overrides overrides, CancellationToken cancellation) =>
         Checked(target, overrides, () => Planner.Plan(target.Model, target.Layers.GetValueOrDefault, target.On, cancellation));
 
+    /// <summary>The program of a rank, without a search for what would fit where it does not.</summary>
+    /// <param name="target">What to plan, overrides in place.</param>
+    /// <param name="overrides">For messages.</param>
+    /// <param name="cancellation">Ends every search.</param>
+    public static RankProgram Bare(PlanTarget target, Overrides overrides, CancellationToken cancellation) =>
+        Checked(target, overrides, () => Planner.Bare(target.Model, target.Layers.GetValueOrDefault, target.On, cancellation)).Program;
+
     /// <summary>Where every tensor lies.</summary>
     /// <param name="target">What to plan, overrides in place.</param>
     /// <param name="overrides">For messages.</param>

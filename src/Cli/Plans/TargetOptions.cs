@@ -16,13 +16,14 @@ internal sealed class TargetOptions
     private readonly Option<string> _precision = new("--precision") { HelpName = "P", Description = "Element types: Float32, BFloat16Mixed or BFloat16MixedFloat32Gradients." };
     private readonly Option<string> _microBatches = new("--micro-batches") { HelpName = "M", Description = "Another number of micro-batches." };
 
+    private readonly Option<string[]> _link = CommonOptions.Pairs("--link", "[axis=]rate,latency", "Other links, as 10Gbps,50us for all axes or tp=450GB/s,3us for one.");
     private readonly Option<string> _recompute = new("--recompute") { HelpName = "R", Description = "None, Selective, Full or Auto: what backward computes again." };
 
     /// <summary>Adds them to a command.</summary>
     public Command AddTo(Command command)
     {
         command.Arguments.Add(_path);
-        foreach (Option option in new Option[] { _model, _mesh, _set, _axis, _device, _microBatches, _recompute, _zero, _precision })
+        foreach (Option option in new Option[] { _model, _mesh, _set, _axis, _device, _microBatches, _recompute, _zero, _precision, _link })
         {
             command.Options.Add(option);
         }
@@ -34,7 +35,7 @@ internal sealed class TargetOptions
     public (AssemblySet Set, IReadOnlyList<PlanTarget> Targets, Overrides Overrides) Read(CommandContext context)
     {
         var overrides = new Overrides(
-            CommonOptions.Split("--set", context.Get(_set)), CommonOptions.Split("--axis", context.Get(_axis)), context.Get(_device), context.Get(_microBatches), context.Get(_recompute), context.Get(_zero), context.Get(_precision));
+            CommonOptions.Split("--set", context.Get(_set)), CommonOptions.Split("--axis", context.Get(_axis)), context.Get(_device), context.Get(_microBatches), context.Get(_recompute), context.Get(_zero), context.Get(_precision), context.Get(_link));
         AssemblySet set = AssemblySet.Open(context.Get(_path)!);
         return (set, PlanTarget.Find(set, context.Get(_model), context.Get(_mesh), [.. overrides.Axes.Select(a => a.Key)]), overrides);
     }

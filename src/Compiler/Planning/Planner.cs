@@ -54,6 +54,11 @@ public sealed partial class Planner
     public static PlanResult Plan(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, CancellationToken cancellation) =>
         Plan(model, layers, on, proposes: true, cancellation);
 
+    /// <summary>Plans without proposals: nothing is said about whether it fits, and no ways out are looked for.</summary>
+    /// <inheritdoc cref="Plan(ModelDefinition, Func{string, LayerDefinition?}, ShardedOnDefinition, IReadOnlyDictionary{string, long}, CancellationToken)"/>
+    public static PlanResult Bare(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, CancellationToken cancellation) =>
+        Plan(model, layers, on, new Dictionary<string, long>(), proposes: false, cancellation);
+
     /// <summary>Plans for a search, which wants no proposals of its own.</summary>
     internal static RankProgram? Try(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, CancellationToken cancellation) =>
         Plan(model, layers, on, proposes: false, cancellation).Program;
@@ -162,7 +167,7 @@ public sealed partial class Planner
         var program = new RankProgram(
             full, dot < 0 ? "" : full.Substring(0, dot), _on.NestedName, _on.Mesh.ShortName, _on.Mesh.Axes.Select(a => (a.Name, a.Size)).ToEquatable(),
             _on.Optimizer, microBatches, stages.Kernels.Kernels.ToEquatable(), stages.Programs.ToEquatable(), ranks, ScratchBytesPerThread, threads, pipeline);
-        return program with { Precision = _on.Precision, Forecast = StepTime.Of(program, _on.Mesh, IsHalf, order) };
+        return program with { Precision = _on.Precision, Order = order, Forecast = StepTime.Of(program, _on.Mesh, IsHalf, order) };
     }
 
     private (EquatableArray<RankPlan>, PipelinePlan, LoweredPipeline)? Pipeline(IReadOnlyList<TracedEntry> entries, PipelineRequest.Answer request, StagePlanner stages, int[] programOf, ArenaPlanner arenas)

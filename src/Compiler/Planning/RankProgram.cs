@@ -1,5 +1,6 @@
 using Shardwright.Compiler.Fusion;
 using Shardwright.Compiler.Graph;
+using Shardwright.Compiler.Pipelining;
 using Shardwright.Compiler.Sharding;
 
 namespace Shardwright.Compiler.Planning;
@@ -436,6 +437,9 @@ public sealed record RankProgram(
 
     /// <summary>What it asks of its device.</summary>
     public PlanForecast Forecast { get; init; } = new("", long.MaxValue, 0, 0, 0, 0, 0, 0);
+
+    /// <summary>The order of a training step's micro-batches; null for a model of one stage.</summary>
+    public LoweredPipeline? Order { get; init; }
 
     /// <summary>Size of the largest arena.</summary>
     public long ArenaBytes => Ranks.Max(r => r.ArenaBytes);

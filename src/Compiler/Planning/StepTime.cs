@@ -6,13 +6,13 @@ using Shardwright.Compiler.Sharding;
 namespace Shardwright.Compiler.Planning;
 
 /// <summary>Predicts the time of a training step from its statements: kernels by the device's table, collectives by the links of their axes, pipelines by simulation of their order.</summary>
-internal sealed class StepTime
+internal sealed partial class StepTime
 {
     private readonly RankProgram _program;
     private readonly MeshDefinition _mesh;
     private readonly bool _half;
 
-    private StepTime(RankProgram program, MeshDefinition mesh, bool half)
+    internal StepTime(RankProgram program, MeshDefinition mesh, bool half)
     {
         _program = program;
         _mesh = mesh;
@@ -39,16 +39,16 @@ internal sealed class StepTime
 
     private PlanForecast Run(LoweredPipeline? order)
     {
-        Time[] ranks = _program.Ranks.Select(r => r.Chunks.Aggregate(default(Time), (sum, c) => sum + _program.MicroBatches * MicroBatch(_program.Stages[c.Program], _ => true))).ToArray();
+        Time[] ranks = _program.Ranks.Select(r => r.Chunks.Aggregate(default(Time), (sum, c) => sum + _program.MicroBatches * MicroBatch(_program.Stages[c.Program]))).ToArray();
         Time longest = ranks.OrderByDescending(r => r.Total).First();
-        double step = longest.Total, bubble = 0;
+        double step = order is null ? _program.MicroBatches * Action(_program.Ranks[0].Chunks[0].Program, s_all).Seconds : 0, bubble = 0;
         if (order is not null)
         {
             Simulation simulated = Simulator.Run(order.Table, Costs(order.Table), Link(order), order.Edges.ToList());
             (step, bubble) = (simulated.Makespan, simulated.Bubble);
         }
 
-        Time end = _program.Ranks.Select((r, i) => r.Chunks.Aggregate(Tied(i), (sum, c) => sum + Update(_program.Stages[c.Program]))).OrderByDescending(t => t.Total).First();
+        Time end = LongestUpdate();
         step += end.Total + Device.StepMicroseconds * 1e-6;
         double flops = _program.Ranks.Sum(r => r.Chunks.Sum(c => ModelFlops(_program.Stages[c.Program]))) / _program.Ranks.Count;
         return new PlanForecast(
@@ -59,9 +59,9 @@ internal sealed class StepTime
     /// <summary>Times of the stages' actions for one micro-batch.</summary>
     private List<StageCost> Costs(ActionTable table)
     {
-        Dictionary<int, StageProgram> programs = _program.Ranks.SelectMany(r => r.Chunks).ToDictionary(c => c.Stage, c => _program.Stages[c.Program]);
-        double Of(int stage, params Phase[] phases) => MicroBatch(programs[stage], phases.Contains).Total;
-        return Enumerable.Range(0, table.Stages).Select(s => new StageCost(Of(s, Phase.Forward), Of(s, Phase.InputGradient, Phase.Backward), Of(s, Phase.WeightGradient))).ToList();
+        Dictionary<int, int> programs = _program.Ranks.SelectMany(r => r.Chunks).ToDictionary(c => c.Stage, c => c.Program);
+        return Enumerable.Range(0, table.Stages).Select(s => new StageCost(
+            Action(programs[s], PhasesOf(ActionKind.Forward)).Seconds, Action(programs[s], PhasesOf(ActionKind.InputGradient)).Seconds, Action(programs[s], PhasesOf(ActionKind.WeightGradient)).Seconds)).ToList();
     }
 
     private LinkCost Link(LoweredPipeline order)
@@ -70,11 +70,11 @@ internal sealed class StepTime
         return new LinkCost(link.LatencySeconds, 1 / link.BytesPerSecond);
     }
 
-    private Time MicroBatch(StageProgram stage, Func<Phase, bool> wanted)
+    private Time MicroBatch(StageProgram stage)
     {
         EntryPlan train = stage.Entries[0];
         Time sum = default;
-        foreach (ProgramStatement statement in train.Phases.Where(p => wanted(p.Phase)).SelectMany(p => p.Main))
+        foreach (ProgramStatement statement in train.Main)
         {
             sum += statement is ProgramStatement.Call call
                 ? Math.Max(1, call.Layers) * train.Methods[call.Method].Statements.Aggregate(default(Time), (time, s) => time + Of(stage, s))
@@ -129,37 +129,6 @@ internal sealed class StepTime
         }
 
         return seconds;
-    }
-
-    /// <summary>What a stage does once per step: gradients reduced, their norm, the optimizer.</summary>
-    private Time Update(StageProgram stage)
-    {
-        Time sum = default;
-        foreach (ParameterGroup group in stage.Groups)
-        {
-            // What a rank updates; and what it sends, which is summed in whole buckets and gathered in as many.
-            long Bytes(OperandPlan operand) => group.Buckets * operand.Length * BufferPlan.Width(stage.Buffers[operand.Buffer].Element);
-            long kept = Bytes(group.Updated) + group.States.Sum(Bytes), elements = group.Buckets * group.Updated.Length;
-            double sent = group.Reductions.Sum(r => Collective(r.Kind, new[] { r.Axis }, Bytes(r.Source), 0))
-                + (group.Shards is { Stage: < 3 } shards ? shards.Buckets * Collective(CollectiveKind.AllGather, new[] { shards.Axis }, 0, Bytes(group.Parameters) / shards.Buckets) : 0);
-            sum += new Time(
-                OpTime.Seconds(Device, WorkKind.Elementwise, 2 * elements, Bytes(group.Gradients), _half)
-                + OpTime.Seconds(Device, WorkKind.Elementwise, 12 * elements, 2 * kept + Bytes(group.Gradients), _half),
-                sent);
-        }
-
-        return sum;
-    }
-
-    private Time Tied(int rank)
-    {
-        if (_program.Pipeline is not { } pipeline)
-        {
-            return default;
-        }
-
-        LinkDefinition link = LinkOf(pipeline.Axis);
-        return new Time(0, pipeline.Tied.Where(t => t.Ranks.Contains(rank)).Sum(t => CollectiveTime.AllReduce(t.Ranks.Count, t.Bytes, link.LatencySeconds, link.BytesPerSecond)));
     }
 
     private LinkDefinition LinkOf(string axis) => _mesh.Axes.First(a => a.Name == axis).Link;

@@ -10,6 +10,9 @@ public static class TraceFile
     /// <summary>Name of the thread that a rank's own work is shown on.</summary>
     public const string OwnLane = "compute";
 
+    /// <summary>Text that is kept before it goes to the stream.</summary>
+    private const int FlushedBytes = 1 << 16;
+
     /// <summary>Opens a file to write a trace to later: one finds out before a long run that it cannot be written.</summary>
     /// <param name="path">The file; it is overwritten.</param>
     /// <exception cref="IOException">It cannot be written; the message names the file and the reason.</exception>
@@ -31,6 +34,16 @@ public static class TraceFile
     /// <param name="plan">Adds the FLOPs and bytes of kernels; null leaves them out.</param>
     public static void Write(Stream stream, TraceRecorder recorder, Plan? plan = null)
     {
+        Write(stream, recorder.Ranks.Select(r => new TraceProcess(r.Rank, $"rank {r.Rank} ({r.Coordinates})", r.Entries)), plan, recorder.Dropped);
+    }
+
+    /// <summary>Writes spans of any origin.</summary>
+    /// <param name="stream">Where to; it stays open.</param>
+    /// <param name="processes">What each rank, or each class of equal ranks, does.</param>
+    /// <param name="plan">Adds the FLOPs and bytes of kernels; null leaves them out.</param>
+    /// <param name="dropped">Spans that were left out.</param>
+    internal static void Write(Stream stream, IEnumerable<TraceProcess> processes, Plan? plan, long dropped)
+    {
         Dictionary<string, PlanKernel> kernels = plan?.Kernels.GroupBy(k => k.Name).ToDictionary(g => g.Key, g => g.First()) ?? [];
         using var json = new Utf8JsonWriter(stream);
         json.WriteStartObject();
@@ -38,24 +51,30 @@ public static class TraceFile
         json.WriteStartObject("otherData");
         json.WriteString("model", plan?.Model ?? "");
         json.WriteString("mesh", plan?.Mesh ?? "");
-        json.WriteNumber("droppedSpans", recorder.Dropped);
+        json.WriteNumber("droppedSpans", dropped);
         json.WriteEndObject();
         json.WriteStartArray("traceEvents");
-        foreach (RankTrace rank in recorder.Ranks)
+        foreach (TraceProcess process in processes)
         {
-            Metadata(json, "process_name", rank.Rank, () => json.WriteString("name", $"rank {rank.Rank} ({rank.Coordinates})"));
-            Metadata(json, "process_sort_index", rank.Rank, () => json.WriteNumber("sort_index", rank.Rank));
-            Metadata(json, "thread_name", rank.Rank, () => json.WriteString("name", OwnLane));
-            for (int i = 0; i < rank.Entries.Count; i++)
+            Metadata(json, "process_name", process.Number, () => json.WriteString("name", process.Name));
+            Metadata(json, "process_sort_index", process.Number, () => json.WriteNumber("sort_index", process.Number));
+            Metadata(json, "thread_name", process.Number, () => json.WriteString("name", OwnLane));
+            int number = 0;
+            foreach (TraceEntry entry in process.Entries)
             {
-                TraceEntry entry = rank.Entries[i];
                 if (entry.Kind == SpanKind.Communication)
                 {
-                    UnderWay(json, rank.Rank, i, entry);
+                    UnderWay(json, process.Number, number, entry);
                 }
                 else
                 {
-                    Span(json, rank.Rank, entry, kernels);
+                    Span(json, process.Number, entry, kernels);
+                }
+
+                number++;
+                if (json.BytesPending > FlushedBytes)
+                {
+                    json.Flush();
                 }
             }
         }
