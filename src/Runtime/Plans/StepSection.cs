@@ -75,7 +75,7 @@ internal static class StepSection
     {
         PlanTime[] updates = [.. run.Ranks.Select((_, rank) => (plan.Stages > 1 ? plan.Ranks.FirstOrDefault(r => r.Coordinate == rank)?.Stages ?? [] : [0]).Aggregate(default(PlanTime), (sum, s) => sum + plan.Timing.Stages[s].Update))];
         double end = run.Makespan + updates.Max(u => u.Total), shortest = run.Ranks.SelectMany(r => r).Select(a => a.Time.Total).Where(t => t > 0).DefaultIfEmpty(end).Min();
-        double width = Math.Clamp(22 * end / shortest, 1000, 4000), scale = end > 0 ? width / end : 0, height = run.Ranks.Count * Row + Axis;
+        double width = Math.Clamp(22 * end / shortest, 1040, 4000), scale = end > 0 ? width / end : 0, height = run.Ranks.Count * Row + Axis;
         page.Line($"<h3>{(plan.Stages > 1 ? "Schedule" : "Order of a step")}</h3><p class=\"note\">Numbers are micro-batches. The strip at the foot of a box is its share of collectives{(run.Messages.Count > 0 ? "; lines are messages between stages" : "")}.</p><div class=\"chart\"><div class=\"names\">");
         for (int rank = 0; rank < run.Ranks.Count; rank++)
         {
