@@ -111,10 +111,10 @@ public sealed class ReportTests : IDisposable
     {
         string blocked = Path.Combine(_folder, "file");
         File.WriteAllText(blocked, "");
-        string refusal = Tool.Refusal(ExitCodes.BadFile, "report", s_gpt, "--mesh", "Dp2", "--out", Path.Combine(blocked, "page.html"));
+        string refusal = Tool.Refusal(ExitCodes.BadFile, "report", s_gpt, "--mesh", "OnDp2", "--out", Path.Combine(blocked, "page.html"));
         Assert.Contains($"the page cannot be written to '{Path.Combine(blocked, "page.html")}'", refusal, StringComparison.Ordinal);
         Assert.Contains("is one file, and there are ", Tool.Refusal(ExitCodes.Usage, "report", s_gpt, "--out", Path.Combine(_folder, "page.html")), StringComparison.Ordinal);
-        Assert.Contains("--out", Tool.Refusal(ExitCodes.Usage, "report", s_gpt, "--mesh", "Dp2"), StringComparison.Ordinal);
+        Assert.Contains("--out", Tool.Refusal(ExitCodes.Usage, "report", s_gpt, "--mesh", "OnDp2"), StringComparison.Ordinal);
         Assert.Contains("no mesh 'Dp3' carries 'Gpt'", Tool.Refusal(ExitCodes.Usage, "report", s_gpt, "--mesh", "Dp3", "--out", _folder), StringComparison.Ordinal);
     }
 
