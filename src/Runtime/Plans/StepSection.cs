@@ -107,7 +107,7 @@ internal static class StepSection
         page.Markup("</svg></div></div>");
         if (plan.Ranks.Any(r => r.Stages.Count > 1))
         {
-            page.Markup("<p class=\"note\">Later stages of a rank are paler.</p>");
+            page.Markup("<p class=\"note\">Later stages of a rank are fainter.</p>");
         }
     }
 
