@@ -10,6 +10,7 @@ internal static class CommandLine
     private static readonly Func<Command>[] s_commands =
     [
         PlanCommand.Create,
+        ReportCommand.Create,
         ShowCommand.Create,
         SimulateCommand.Create,
         SbpCommand.Create,

@@ -44,11 +44,12 @@ public static class PlanDocument
         Line("lowerBound", Number(Largest(program).LowerBound));
         Line("memory", MemoryText(program, Largest(program)));
         Line("timeline", List(Largest(program).Timeline.Select(p => $"{{\"where\": {Quote(p.Where)}, \"bytes\": {p.Bytes}}}")));
+        Line("timing", Timing(program.Forecast.Timing));
         Line("ranks", Rows(program.Ranks.Select((rank, i) =>
             $"{{\"coordinate\": {i}, \"stages\": {List(rank.Chunks.Select(c => Number(c.Stage)))}, \"totalBytes\": {rank.ArenaBytes}, \"lowerBound\": {rank.LowerBound}, \"memory\": {MemoryText(program, rank)}, \"flops\": {Flops(program, rank)}, "
             + $"\"parameters\": {Elements(program, rank)}, \"padding\": {Padding(program, rank)}, \"collectives\": {List(Collectives(program, rank, i))}}}")));
         Line("parameters", Rows(Parameters(program).Select(p =>
-            $"{{\"path\": {Quote(p.Plan.Path)}, \"layers\": {p.Layers}, \"logical\": {List(p.Plan.Logical.Select(Number))}, \"local\": {List(p.Plan.Local.Select(Number))}, \"placement\": {Quote(p.Plan.Placements.Count == 0 ? "whole" : string.Join(", ", p.Plan.Placements.Select(x => $"{x.Axis}: {x.Placement}")))}}}")));
+            $"{{\"path\": {Quote(p.Plan.Path)}, \"layers\": {p.Layers}, \"logical\": {List(p.Plan.Logical.Select(Number))}, \"local\": {List(p.Plan.Local.Select(Number))}, \"placement\": {Quote(p.Plan.Placements.Count == 0 ? "whole" : string.Join(", ", p.Plan.Placements.Select(x => $"{x.Axis}: {x.Placement}")))}{(program.Pipeline is null ? "" : $", \"stages\": {List(p.Stages.Select(n => Number(n)))}")}}}")));
         Line("collectives", Rows(Collectives(program)));
         json.Append("  \"kernels\": ").Append(Rows(program.Kernels.Select((k, i) =>
             $"{{\"name\": {Quote(k.Name)}, \"ops\": {Quote(string.Join(" + ", k.Ops))}, \"flops\": {k.Flops}, \"bytes\": {k.BytesMoved}, \"saved\": {k.BytesSaved}, \"seconds\": {Real(i < program.Forecast.KernelSeconds.Count ? program.Forecast.KernelSeconds[i] : 0)}}}"))).Append("\n}");
@@ -59,9 +60,17 @@ public static class PlanDocument
 
     private static string MemoryText(RankProgram program, RankPlan rank) => "{" + string.Join(", ", Memory(program, rank).Select(m => $"{Quote(m.Key.ToString())}: {m.Value}")) + "}";
 
-    /// <summary>Parameters of the model, each once, with the layers of all stages.</summary>
-    private static IEnumerable<(ParameterPlan Plan, int Layers)> Parameters(RankProgram program) => program.Ranks.SelectMany(r => r.Chunks).OrderBy(c => c.Stage)
-        .SelectMany(c => program.Stages[c.Program].Parameters).GroupBy(p => p.Path).Select(g => (g.First(), g.Sum(p => p.Layers)));
+    private static string Timing(PlanTiming? timing)
+    {
+        static string Parts(WorkTime time) => $"[{Real(time.Compute)}, {Real(time.Communication)}]";
+        return $"{{\"links\": {List((timing?.Links ?? default).Select(l => $"{{\"axis\": {Quote(l.Axis)}, \"name\": {Quote(l.Name)}, \"latency\": {Real(l.LatencySeconds)}, \"rate\": {Real(l.BytesPerSecond)}}}"))}, "
+            + $"\"stages\": {List((timing?.Stages ?? default).Select(s => $"{{\"forward\": {Parts(s.Forward)}, \"input\": {Parts(s.Input)}, \"weight\": {Parts(s.Weight)}, \"update\": {Parts(s.Update)}, \"sends\": {s.Sends}, \"returns\": {s.Returns}}}"))}, "
+            + $"\"order\": {List((timing?.Order ?? default).Select(Quote))}}}";
+    }
+
+    /// <summary>Parameters of the model, each once, with the layers of all stages, and these.</summary>
+    private static IEnumerable<(ParameterPlan Plan, int Layers, IEnumerable<int> Stages)> Parameters(RankProgram program) => program.Ranks.SelectMany(r => r.Chunks).OrderBy(c => c.Stage)
+        .SelectMany(c => program.Stages[c.Program].Parameters.Select(p => (Plan: p, c.Stage))).GroupBy(p => p.Plan.Path).Select(g => (g.First().Plan, g.Sum(p => p.Plan.Layers), g.Select(p => p.Stage).Distinct()));
 
     /// <summary>Bytes of a rank's arena by category; they add up to the whole.</summary>
     public static IReadOnlyDictionary<MemoryCategory, long> Memory(RankProgram program, RankPlan rank)

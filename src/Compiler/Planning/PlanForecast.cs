@@ -10,7 +10,11 @@ namespace Shardwright.Compiler.Planning;
 /// <param name="ModelFlops">Operations of a step that the model needs, mean of a rank; what is computed again does not count.</param>
 /// <param name="Mfu">Share of the peak that these are.</param>
 /// <param name="KernelSeconds">Time of one call of each kernel.</param>
-public sealed record PlanForecast(string Device, long UsableBytes, double StepSeconds, double ComputeSeconds, double CommunicationSeconds, double Bubble, double ModelFlops, double Mfu, EquatableArray<double> KernelSeconds = default);
+public sealed record PlanForecast(string Device, long UsableBytes, double StepSeconds, double ComputeSeconds, double CommunicationSeconds, double Bubble, double ModelFlops, double Mfu, EquatableArray<double> KernelSeconds = default)
+{
+    /// <summary>What the step is made of.</summary>
+    public PlanTiming? Timing { get; init; }
+}
 
 /// <summary>A change that makes a plan fit, planned again.</summary>
 /// <param name="Change">As it is written: <c>MicroBatches = 8</c>.</param>

@@ -53,7 +53,26 @@ internal sealed partial class StepTime
         double flops = _program.Ranks.Sum(r => r.Chunks.Sum(c => ModelFlops(_program.Stages[c.Program]))) / _program.Ranks.Count;
         return new PlanForecast(
             Device.Name, Device.UsableBytes - Device.ReserveBytes, step, (longest + end).Compute, (longest + end).Communication, bubble, flops, flops / (step * Device.Peak(_half)),
-            _program.Kernels.Select(Kernel).ToEquatable());
+            _program.Kernels.Select(Kernel).ToEquatable())
+        {
+            Timing = Timing(order),
+        };
+    }
+
+    /// <summary>The parts of that time, to draw it from.</summary>
+    private PlanTiming Timing(LoweredPipeline? order)
+    {
+        static WorkTime Parts(Time time) => new(time.Compute, time.Communication);
+        IEnumerable<StageTiming> stages = _program.Ranks.SelectMany(r => r.Chunks).OrderBy(c => c.Stage).Select(c =>
+        {
+            StageProgram stage = _program.Stages[c.Program];
+            return new StageTiming(
+                c.Stage, Parts(MicroBatch(stage, p => p == Phase.Forward)), Parts(MicroBatch(stage, p => p is Phase.InputGradient or Phase.Backward)), Parts(MicroBatch(stage, p => p == Phase.WeightGradient)), Parts(Update(stage)),
+                order?.Edges.Where(e => e.From == c.Stage).Sum(e => e.Bytes) ?? 0, order?.Edges.Where(e => e.To == c.Stage && e.HasGradient).Sum(e => e.Bytes) ?? 0);
+        });
+        return new PlanTiming(
+            _mesh.Axes.Select(a => new AxisLink(a.Name, a.Link.Name, a.Link.LatencySeconds, a.Link.BytesPerSecond)).ToEquatable(), stages.ToEquatable(),
+            order is not null && order.Table.Ranks.Sum(r => (long)r.Count) <= PlanTiming.MostActions ? order.Table.Ranks.Select(r => OrderText.Write(r.Items)).ToEquatable() : default);
     }
 
     /// <summary>Times of the stages' actions for one micro-batch.</summary>

@@ -19,7 +19,8 @@ public sealed record PlanCollective(string Op, string Axis, long BytesPerRank, l
 /// <param name="Logical">Logical sizes.</param>
 /// <param name="Local">Sizes on a rank.</param>
 /// <param name="Placement">Placement on each axis: <c>dp: B, tp: S(1)</c>.</param>
-public sealed record PlanParameter(string Path, int Layers, IReadOnlyList<long> Logical, IReadOnlyList<long> Local, string Placement);
+/// <param name="Stages">Stages that hold it; null for a model of one stage.</param>
+public sealed record PlanParameter(string Path, int Layers, IReadOnlyList<long> Logical, IReadOnlyList<long> Local, string Placement, IReadOnlyList<int>? Stages = null);
 
 /// <summary>A kernel of the plan.</summary>
 /// <param name="Name">Its method.</param>
@@ -72,6 +73,7 @@ public sealed class Plan
             r.GetProperty("memory").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetInt64()), r.GetProperty("parameters").GetInt64(), r.GetProperty("padding").GetInt64(), Whole(r, "lowerBound")))];
         LowerBound = Whole(root, "lowerBound");
         Timeline = root.TryGetProperty("timeline", out JsonElement points) ? [.. points.EnumerateArray().Select(p => new PlanPoint(p.GetProperty("where").GetString()!, p.GetProperty("bytes").GetInt64()))] : [];
+        Timing = PlanTiming.Read(root);
         Optimizer = root.GetProperty("optimizer").GetString()!;
         Precision = root.GetProperty("precision").GetString()!;
         Flops = root.GetProperty("flops").GetInt64();
@@ -86,7 +88,7 @@ public sealed class Plan
         WaysOut = root.TryGetProperty("waysOut", out JsonElement ways) ? [.. ways.EnumerateArray().Select(w => new PlanWayOut(w.GetProperty("change").GetString()!, w.GetProperty("totalBytes").GetInt64(), Real(w, "stepSeconds")))] : [];
         TotalBytes = root.GetProperty("totalBytes").GetInt64();
         Memory = root.GetProperty("memory").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetInt64());
-        Parameters = [.. root.GetProperty("parameters").EnumerateArray().Select(p => new PlanParameter(p.GetProperty("path").GetString()!, p.GetProperty("layers").GetInt32(), Numbers(p.GetProperty("logical")), Numbers(p.GetProperty("local")), p.GetProperty("placement").GetString()!))];
+        Parameters = [.. root.GetProperty("parameters").EnumerateArray().Select(p => new PlanParameter(p.GetProperty("path").GetString()!, p.GetProperty("layers").GetInt32(), Numbers(p.GetProperty("logical")), Numbers(p.GetProperty("local")), p.GetProperty("placement").GetString()!, p.TryGetProperty("stages", out JsonElement stages) ? [.. stages.EnumerateArray().Select(n => n.GetInt32())] : null))];
         Collectives = [.. root.GetProperty("collectives").EnumerateArray().Select(c => new PlanCollective(c.GetProperty("op").GetString()!, c.GetProperty("axis").GetString()!, c.GetProperty("bytesPerRank").GetInt64(), c.GetProperty("times").GetInt64(), c.GetProperty("where").GetString()!, c.GetProperty("reason").GetString()!))];
         Kernels = [.. root.GetProperty("kernels").EnumerateArray().Select(k => new PlanKernel(k.GetProperty("name").GetString()!, k.GetProperty("ops").GetString()!, k.GetProperty("flops").GetInt64(), k.GetProperty("bytes").GetInt64(), k.GetProperty("saved").GetInt64(), Real(k, "seconds")))];
     }
@@ -154,6 +156,9 @@ public sealed class Plan
     /// <summary>Model FLOPs utilization: <see cref="ModelFlops"/> as a share of what the device's peak would do in the predicted step.</summary>
     public double Mfu { get; }
 
+    /// <summary>What the predicted step is made of.</summary>
+    public PlanTiming Timing { get; }
+
     /// <summary>Changes that make the plan fit, the shortest step first; filled by <c>shardwright plan</c> where the plan does not fit.</summary>
     public IReadOnlyList<PlanWayOut> WaysOut { get; }
 
@@ -198,6 +203,9 @@ public sealed class Plan
             throw new FormatException($"This text is no plan document: {error.Message}", error);
         }
     }
+
+    /// <summary>The plan as one HTML page that needs nothing else: no script, no other file, light or dark as its viewer is.</summary>
+    public string ToHtml() => Plans.PlanPage.Write(this);
 
     /// <summary>The plan as an aligned table.</summary>
     public override string ToString()
@@ -259,7 +267,7 @@ public sealed class Plan
         return text.ToString();
     }
 
-    private static string Size(long bytes) => bytes switch
+    internal static string Size(long bytes) => bytes switch
     {
         < 1 << 10 => $"{bytes} B",
         < 1 << 20 => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1024.0:N1} KiB"),
@@ -267,7 +275,7 @@ public sealed class Plan
         _ => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1073741824.0:N2} GiB"),
     };
 
-    private static string Time(double seconds) => seconds switch
+    internal static string Time(double seconds) => seconds switch
     {
         < 1e-3 => string.Create(CultureInfo.InvariantCulture, $"{seconds * 1e6:N1} µs"),
         < 1 => string.Create(CultureInfo.InvariantCulture, $"{seconds * 1e3:N2} ms"),
