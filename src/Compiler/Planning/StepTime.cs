@@ -140,7 +140,7 @@ internal sealed class StepTime
             // What a rank updates; and what it sends, which is summed in whole buckets and gathered in as many.
             long Bytes(OperandPlan operand) => group.Buckets * operand.Length * BufferPlan.Width(stage.Buffers[operand.Buffer].Element);
             long kept = Bytes(group.Updated) + group.States.Sum(Bytes), elements = group.Buckets * group.Updated.Length;
-            double sent = group.Reductions.Sum(r => Collective(r.Kind, new[] { r.Axis }, Bytes(r.Source), 0))
+            double sent = group.Buckets * group.Reductions.Sum(r => Collective(r.Kind, new[] { r.Axis }, Bytes(r.Source) / group.Buckets, 0))
                 + (group.Shards is { Stage: < 3 } shards ? shards.Buckets * Collective(CollectiveKind.AllGather, new[] { shards.Axis }, 0, Bytes(group.Parameters) / shards.Buckets) : 0);
             sum += new Time(
                 OpTime.Seconds(Device, WorkKind.Elementwise, 2 * elements, Bytes(group.Gradients), _half)
