@@ -10,7 +10,8 @@ public static class MeshRun
     /// <summary>Runs steps on all ranks of a mesh.</summary>
     /// <param name="make">Makes a rank.</param>
     /// <param name="step">Runs a step of it.</param>
-    public static RunResult Run<TRank>(string name, Mesh mesh, int steps, Func<RankContext, TRank> make, Func<TRank, int, StepResult> step)
+    /// <param name="overlap">Whether communication runs beside compute.</param>
+    public static RunResult Run<TRank>(string name, Mesh mesh, int steps, Func<RankContext, TRank> make, Func<TRank, int, StepResult> step, bool overlap = true)
         where TRank : RankBase
     {
         var losses = new double[mesh.Ranks][];
@@ -18,7 +19,7 @@ public static class MeshRun
         var initial = new Dictionary<string, float[]>();
         var gradients = new Dictionary<string, float[]>();
         var final = new Dictionary<string, float[]>();
-        using var world = World.InProcess(mesh, new WorldOptions { ThreadsPerRank = 1 });
+        using var world = World.InProcess(mesh, new WorldOptions { ThreadsPerRank = 1, Overlap = overlap });
         world.Run(context =>
         {
             using TRank rank = make(context);

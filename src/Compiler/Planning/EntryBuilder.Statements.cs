@@ -133,6 +133,14 @@ internal sealed partial class EntryBuilder
         }
 
         Scatter(piece, result);
+        for (int group = 0; _entry == "Train" && group < _groups.Count; group++)
+        {
+            if (_groups[group].StartsInBackward && _regions[group] == piece.Id)
+            {
+                result.Add(new ProgramStatement.StartGradients(group));
+            }
+        }
+
         return result;
     }
 

@@ -38,6 +38,7 @@ internal sealed partial class EntryBuilder
     private readonly BufferTable _buffers;
     private readonly Dictionary<string, ParameterPlan> _parameters = new(StringComparer.Ordinal);
     private readonly IReadOnlyList<ParameterGroup> _groups;
+    private readonly IReadOnlyList<int> _regions;
     private readonly int _microBatches;
     private readonly List<Piece> _pieces = new();
     private readonly Dictionary<LocalTensor, Home> _homes = new();
@@ -58,6 +59,7 @@ internal sealed partial class EntryBuilder
         _kernels = kernels;
         _buffers = buffers;
         _groups = layout.Groups;
+        _regions = layout.Regions;
         foreach (ParameterPlan parameter in layout.Parameters.Reverse())
         {
             _parameters[parameter.Path] = parameter;

@@ -40,6 +40,9 @@ internal sealed class ParameterLayout
 
     public IReadOnlyList<ParameterGroup> Groups => _groups;
 
+    /// <summary>For each group the region that completes its gradients; −2 where ranks have nothing to sum.</summary>
+    public List<int> Regions { get; } = new();
+
     /// <summary>Bytes of all regions together.</summary>
     public long Bytes { get; private set; }
 
@@ -52,8 +55,8 @@ internal sealed class ParameterLayout
     /// <param name="NoDecay">Whether weight decay leaves them alone.</param>
     /// <param name="Tied">Path, where several stages hold the parameter.</param>
     /// <param name="Sharded">Whether the ZeRO axis cuts them.</param>
-    /// <param name="Stack">From stage 2 on: their stack, whose layers have a bucket each; −2 before.</param>
-    /// <param name="Region">From stage 2 on: region that completes their gradients.</param>
+    /// <param name="Stack">Where gradients are summed over ranks or parameters cut: their stack, whose layers have a bucket each; else −2.</param>
+    /// <param name="Region">And the region that completes their gradients; else −2.</param>
     /// <param name="Once">From stage 2 on: whether all micro-batches have the same gradient.</param>
     private sealed record Key(string Reduce, string Norm, bool NoDecay, string Tied, bool Sharded, int Stack, int Region, bool Once);
 
@@ -101,12 +104,12 @@ internal sealed class ParameterLayout
         EquatableArray<int> stages = tied.TryGetValue(parameter.Parameter!.Path, out EquatableArray<int> found) ? found : default;
         EquatableArray<string> Axes(Func<int, bool> which) => Enumerable.Range(0, _axes.Length).Where(a => _axes[a].Parts > 1 && !_axes[a].IsMicroBatch && which(a)).Select(a => _axes[a].Name).ToEquatable();
         EquatableArray<string> reduce = Axes(a => gradient.Layout[a].IsPartial && tensor.Layout[a].IsBroadcast);
-        bool sharded = _zeroAxis is { Parts: > 1 } && tensor.Layout[_axes.IndexOf(_zeroAxis)].IsBroadcast, buckets = sharded && _zero!.Stage > 1;
+        bool sharded = _zeroAxis is { Parts: > 1 } && tensor.Layout[_axes.IndexOf(_zeroAxis)].IsBroadcast, buckets = sharded || reduce.Count > 0;
         EquatableArray<string> norm = Axes(a => tensor.Layout[a].IsSplit || (sharded && _axes[a] == _zeroAxis));
         bool once = _axes[0] is { IsMicroBatch: true, Parts: > 1 } && !gradient.Layout[0].IsPartial;
         var key = new Key(
             string.Join(",", reduce), string.Join(",", norm), parameter.Parameter.NoDecay, stages.Count > 0 ? parameter.Parameter.Path : "",
-            sharded, buckets ? parameter.Stack : -2, buckets ? gradient.Region : -2, buckets && once);
+            sharded, buckets ? parameter.Stack : -2, buckets ? gradient.Region : -2, sharded && _zero!.Stage > 1 && once);
         return new Row(parameter, tensor, key, reduce, norm, stages);
     }
 
@@ -114,7 +117,7 @@ internal sealed class ParameterLayout
     {
         // Each shard begins at a cache line.
         ShardAxis axis = _zeroAxis!;
-        int layers = Layers(group[0].Parameter), buckets = group[0].Key.Stack >= 0 && layers > 1 ? layers : 1;
+        int buckets = Buckets(group);
         var gaps = new List<(long, long)>();
         long at = 0;
         foreach (Row row in group)
@@ -148,6 +151,8 @@ internal sealed class ParameterLayout
 
     private int Width(int region) => BufferPlan.Width(_elements[region]);
 
+    private int Buckets(List<Row> group) => group[0].Key.Stack >= 0 ? Math.Max(1, Layers(group[0].Parameter)) : 1;
+
     private long Size(Row row) => Stride(row.Tensor) * Math.Max(1, Layers(row.Parameter));
 
     /// <summary>Whether a region (0 parameters, 1 gradients, then states) holds the shards of a group rather than all of it.</summary>
@@ -161,21 +166,22 @@ internal sealed class ParameterLayout
         Row first = group[0];
         string label = (first.Key.NoDecay ? "not decayed" : "decayed") + (first.Key.Norm.Length > 0 ? ", split over " + first.Key.Norm : "") + (first.Key.Reduce.Length > 0 ? ", reduced over " + first.Key.Reduce : "")
             + (first.Tied.Count > 0 ? ", tied across stages " + string.Join(", ", first.Tied) : "") + (shards is null ? "" : $", in shards over {shards.Axis}");
-        int number = _groups.Count, regions = _offsets.Length;
+        int number = _groups.Count, regions = _offsets.Length, buckets = Buckets(group);
+        long bucket = shards?.Length ?? group.Sum(r => Stride(r.Tensor));
         MemoryCategory Category(int region) => region switch { 0 => MemoryCategory.Parameters, 1 => MemoryCategory.Gradients, _ => MemoryCategory.OptimizerState };
         string Suffix(int region) => region switch { 0 => "", 1 => "Gradient", _ => char.ToUpperInvariant(_states[region - 2][0]) + _states[region - 2].Substring(1) };
 
         // Buffers of single tensors, where a region holds all of the group.
         long at = 0;
-        var buffers = new List<int[]>();
+        var tensors = new List<int[]>();
         var starts = new List<long>();
         foreach (Row row in group)
         {
             int layers = Math.Max(1, Layers(row.Parameter));
-            bool perBucket = shards is { Buckets: > 1 };
-            long stride = perBucket ? shards!.Length : Stride(row.Tensor);
+            bool perBucket = buckets > 1;
+            long stride = perBucket ? bucket : Stride(row.Tensor);
             string name = Name(row.Parameter.Parameter!.Path), comment = Comment(row.Tensor, _axes);
-            buffers.Add(Enumerable.Range(0, regions).Select(region => shards is not null && IsCut(shards, region) ? -1
+            tensors.Add(Enumerable.Range(0, regions).Select(region => shards is not null && IsCut(shards, region) ? -1
                 : _buffers.Add(name + Suffix(region), _elements[region], MemorySpace.State, _offsets[region] + at * Width(region), row.Tensor.Local.Count, stride * Width(region), layers, Category(region), comment)).ToArray());
             starts.Add(at);
             at += perBucket ? Stride(row.Tensor) : Size(row);
@@ -185,7 +191,6 @@ internal sealed class ParameterLayout
         string[] what = new[] { "Parameters", "Gradients" }.Concat(_states.Select((_, s) => "State" + s)).ToArray();
         OperandPlan[] whole = Enumerable.Range(0, regions).Select(region =>
         {
-            int buckets = shards?.Buckets ?? 1;
             long length = Held(group, shards, region) / buckets;
             int id = _buffers.Add($"group{number}{what[region]}", _elements[region], MemorySpace.State, _offsets[region], length, length * Width(region), buckets, Category(region), label);
             return buckets > 1 ? new OperandPlan(id, SlotIndex.Layer, null, length, buckets) : _buffers.Whole(id);
@@ -194,15 +199,20 @@ internal sealed class ParameterLayout
         OperandPlan Own(int region) => shards is null || IsCut(shards, region) ? whole[region] : whole[region] with { Start = new Offset(0, EquatableArray.Of((shards.Axis, shards.Share))), Length = shards.Share };
         _groups.Add(new ParameterGroup(
             label, whole[0], Own(0), Own(1), whole.Skip(2).ToEquatable(), Reductions(first, shards, whole[1], Own(1)), first.Norm, first.Key.NoDecay, first.Key.Tied, first.Tied.Count > 0 && first.Tied[0] != _stage,
-            group.Sum(r => r.Tensor.Local.Count * Math.Max(1, Layers(r.Parameter))), shards));
+            group.Sum(r => r.Tensor.Local.Count * Math.Max(1, Layers(r.Parameter))), shards)
+        {
+            Buckets = buckets,
+            StartsInBackward = first.Key.Region >= 0 && _train.Regions[first.Key.Region].Phase != Phase.InputGradient && first.Reduce.Any(a => !IsSummedBefore(shards, a)),
+        });
+        Regions.Add(first.Key.Region);
         for (int i = 0; i < group.Count; i++)
         {
             Row row = group[i];
-            int Buffer(int region) => buffers[i][region] < 0 ? whole[region].Buffer : buffers[i][region];
+            int Buffer(int region) => tensors[i][region] < 0 ? whole[region].Buffer : tensors[i][region];
             var placements = Enumerable.Range(0, _axes.Length).Where(a => !_axes[a].IsMicroBatch).Select(a => (_axes[a].Name, row.Tensor.Layout[a])).ToEquatable();
             _parameters[row.Parameter] = new ParameterPlan(
                 row.Parameter.Parameter!.Path, Layers(row.Parameter), Buffer(0), Buffer(1), _states.Select((state, s) => new StatePlan(state, Buffer(2 + s))).ToEquatable(), row.Parameter.Type.Dims, row.Tensor.Local.Dims,
-                row.Tensor.Start.ToEquatable(), row.Parameter.Parameter.Init, row.Key.NoDecay, placements, row.Parameter.Stack, number, starts[i], shards is { Buckets: > 1 } ? 0 : Stride(row.Tensor));
+                row.Tensor.Start.ToEquatable(), row.Parameter.Parameter.Init, row.Key.NoDecay, placements, row.Parameter.Stack, number, starts[i], buckets > 1 ? 0 : Stride(row.Tensor));
         }
 
         for (int region = 0; region < regions; region++)
@@ -211,6 +221,9 @@ internal sealed class ParameterLayout
         }
     }
 
+    /// <summary>Whether gradients are summed over an axis in backward already.</summary>
+    private static bool IsSummedBefore(ShardPlan? shards, string axis) => shards is { Stage: > 1 } && (shards.Before.Contains(axis) || axis == shards.Axis);
+
     /// <summary>Sums over ranks that are made once per step, in the order of the mesh: from stage 2 on the ZeRO axis, and those before it, are summed in backward.</summary>
     private EquatableArray<ReductionPlan> Reductions(Row row, ShardPlan? shards, OperandPlan whole, OperandPlan own)
     {
@@ -218,14 +231,14 @@ internal sealed class ParameterLayout
         bool scattered = shards is null or { Scatters: false } or { Stage: > 1 };
         foreach (ShardAxis axis in _axes.Where(a => row.Reduce.Contains(a.Name)))
         {
-            if (shards is { Stage: > 1 } && (shards.Before.Contains(axis.Name) || axis.Name == shards.Axis))
+            if (IsSummedBefore(shards, axis.Name))
             {
                 continue;
             }
 
             bool here = shards is not null && axis.Name == shards.Axis;
             OperandPlan operand = scattered ? own : whole;
-            long bytes = Width(1) * operand.Length * (operand.Layers > 1 ? operand.Layers : 1);
+            long bytes = Width(1) * operand.Length;
             result.Add(here
                 ? new ReductionPlan(CollectiveKind.ReduceScatter, axis.Name, whole, own, ReshardCost.BytesPerRank(axis, Placement.Partial, Placement.Split(0), bytes))
                 : new ReductionPlan(CollectiveKind.AllReduce, axis.Name, operand, null, ReshardCost.BytesPerRank(axis, Placement.Partial, Placement.Broadcast, bytes)));

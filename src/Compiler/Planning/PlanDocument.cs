@@ -158,7 +158,7 @@ public static class PlanDocument
         {
             foreach (ReductionPlan reduction in group.Reductions)
             {
-                yield return Row(reduction.Kind.ToString(), reduction.Axis, reduction.Bytes, 1, "gradients", prefix + "ReduceGradients", $"gradients, {group.Name}");
+                yield return Row(reduction.Kind.ToString(), reduction.Axis, reduction.Bytes, group.Buckets, "gradients", prefix + "ReduceGradients", $"gradients, {group.Name}");
             }
 
             if (group.Shards is { Stage: < 3 } shards)

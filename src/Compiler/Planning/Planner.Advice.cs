@@ -116,7 +116,7 @@ public sealed partial class Planner
         StageProgram stage = program.Stages[c.Program];
         EntryPlan train = stage.Entries[0];
         return (double)train.MicroBatches * train.Main.OfType<ProgramStatement.Call>().Sum(call => Math.Max(1, call.Layers) * train.Methods[call.Method].Statements.OfType<ProgramStatement.Start>().Where(s => s.Axes.Contains(axis)).Sum(s => (double)s.Bytes))
-            + stage.Groups.Sum(g => g.Reductions.Where(r => r.Axis == axis).Sum(r => (double)r.Bytes) + (g.Shards is { } shards && shards.Axis == axis ? (double)shards.Buckets * shards.GatherBytes : 0));
+            + stage.Groups.Sum(g => g.Reductions.Where(r => r.Axis == axis).Sum(r => (double)r.Bytes * g.Buckets) + (g.Shards is { } shards && shards.Axis == axis ? (double)shards.Buckets * shards.GatherBytes : 0));
     })) is var bytes && bytes < long.MaxValue ? (long)bytes : long.MaxValue;
 
     /// <summary>Messages that a rank sends along an axis in the micro-batches of a step.</summary>

@@ -152,6 +152,10 @@ public abstract record ProgramStatement
     /// <param name="Reason">What it is for: placement change and value.</param>
     public sealed record Start(string Ticket, CollectiveKind Kind, EquatableArray<string> Axes, OperandPlan Source, OperandPlan? Target, long Bytes, string Reason) : ProgramStatement;
 
+    /// <summary>Starts the sum of a bucket of gradients over ranks, in the last micro-batch: from there on it is under way beside what follows, and the end of the step waits for it.</summary>
+    /// <param name="Group">Position of the group of parameters.</param>
+    public sealed record StartGradients(int Group) : ProgramStatement;
+
     /// <summary>Waits for a collective.</summary>
     public sealed record Wait(string Ticket, EquatableArray<string> Axes) : ProgramStatement;
 
@@ -268,8 +272,11 @@ public sealed record ParameterGroup(
     string Name, OperandPlan Parameters, OperandPlan Updated, OperandPlan Gradients, EquatableArray<OperandPlan> States, EquatableArray<ReductionPlan> Reductions, EquatableArray<string> NormAxes, bool NoDecay, string Tied, bool IsCopy,
     long Elements, ShardPlan? Shards)
 {
-    /// <summary>Buckets, each with its own collectives.</summary>
-    public int Buckets => Shards?.Buckets ?? 1;
+    /// <summary>Buckets, each with its own collectives: one for each layer of a stack, or one.</summary>
+    public int Buckets { get; init; } = 1;
+
+    /// <summary>Whether the first of <see cref="Reductions"/> starts where backward has completed a bucket in the last micro-batch, and is waited for at the end of the step.</summary>
+    public bool StartsInBackward { get; init; }
 
     /// <summary>Elements that belong to no tensor, before shards are cut: between tensors, and at the ends of buckets.</summary>
     public long Padding => (Shards is { } shards ? shards.Length * shards.Buckets : ParameterElements) - Elements;
@@ -278,7 +285,7 @@ public sealed record ParameterGroup(
     public long ParameterElements => Parameters.Length * Buckets;
 
     /// <summary>Elements of gradients that a rank holds, padding included.</summary>
-    public long GradientElements => Shards is { Stage: 1 } ? Shards.Length : Gradients.Length * Buckets;
+    public long GradientElements => (Shards is { Stage: 1 } ? Shards.Length : Gradients.Length) * Buckets;
 
     /// <summary>Elements of all states that a rank holds, padding included.</summary>
     public long StateElements => States.Sum(s => s.Length) * Buckets;

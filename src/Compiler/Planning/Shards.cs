@@ -12,7 +12,7 @@ internal sealed record ZeroRequest(string Axis, int Stage);
 /// <param name="Axis">The axis.</param>
 /// <param name="Ranks">Its size.</param>
 /// <param name="Stage">1: optimizer state; 2: gradients too; 3: parameters too.</param>
-/// <param name="Buckets">Number of buckets: 1, or from stage 2 on one for each layer of a stack.</param>
+/// <param name="Buckets">Number of buckets: 1, or one for each layer of a stack.</param>
 /// <param name="Length">Elements of a bucket, padding included: a multiple of 16 for each rank.</param>
 /// <param name="Scatters">Whether gradients are terms of a sum over the axis; else every rank has the same.</param>
 /// <param name="Before">From stage 2 on: axes inside of which gradients are summed before the axis, bucket by bucket.</param>
@@ -28,10 +28,10 @@ public sealed record ShardPlan(string Axis, int Ranks, int Stage, int Buckets, l
     public long Kept => Share * Buckets;
 }
 
-/// <summary>A sum over ranks that is made once per step.</summary>
+/// <summary>A sum over ranks that is made once per step for each bucket.</summary>
 /// <param name="Kind">AllReduce or ReduceScatter.</param>
 /// <param name="Axis">Axis of its group.</param>
 /// <param name="Source">Terms.</param>
 /// <param name="Target">Where the sum goes; null for in place.</param>
-/// <param name="Bytes">Bytes that one rank sends.</param>
+/// <param name="Bytes">Bytes that one rank sends for a bucket.</param>
 public sealed record ReductionPlan(CollectiveKind Kind, string Axis, OperandPlan Source, OperandPlan? Target, long Bytes);

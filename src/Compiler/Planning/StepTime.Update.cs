@@ -30,7 +30,11 @@ internal sealed partial class StepTime
             long kept = Bytes(group.Updated) + group.States.Sum(Bytes), elements = group.Buckets * group.Updated.Length;
             foreach (ReductionPlan reduction in group.Reductions)
             {
-                yield return new UpdatePiece(0, reduction.Axis, reduction.Kind.ToString(), Collective(reduction.Kind, new[] { reduction.Axis }, Bytes(reduction.Source), 0), reduction.Bytes);
+                double seconds = Collective(reduction.Kind, new[] { reduction.Axis }, Bytes(reduction.Source) / group.Buckets, 0);
+                for (int bucket = 0; bucket < group.Buckets; bucket++)
+                {
+                    yield return new UpdatePiece(0, reduction.Axis, reduction.Kind.ToString(), seconds, reduction.Bytes);
+                }
             }
 
             yield return new UpdatePiece(2, "", $"norm of {group.Name}", OpTime.Seconds(Device, WorkKind.Elementwise, 2 * elements, Bytes(group.Gradients), _half), 0);

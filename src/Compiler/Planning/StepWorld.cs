@@ -35,19 +35,22 @@ internal sealed class StepWorld
     /// <summary>The programs of an entry, one for each coordinate on the pipeline axis.</summary>
     public MeshWorld Of(string entry, LoweredPipeline order)
     {
-        var inside = new Dictionary<(int Program, ActionKind Kind), LaneInstruction[]>();
+        var inside = new Dictionary<(int Program, ActionKind Kind, bool Last), LaneInstruction[]>();
         EquatableArray<LaneInstruction>[] programs = order.Ranks.Select((lines, rank) =>
         {
             var result = ImmutableArray.CreateBuilder<LaneInstruction>(lines.Count + 16);
-            foreach (LoweredAction line in lines)
+            Dictionary<int, int> last = Enumerable.Range(0, lines.Count).Where(i => lines[i].Kind == LoweredKind.Compute && lines[i].Action is ActionKind.Backward or ActionKind.WeightGradient)
+                .GroupBy(i => lines[i].Stage).ToDictionary(g => g.Key, g => g.Last());
+            for (int at = 0; at < lines.Count; at++)
             {
+                LoweredAction line = lines[at];
                 switch (line.Kind)
                 {
                     case LoweredKind.Compute:
-                        (int, ActionKind) key = (_programOf[line.Stage], line.Action);
+                        (int, ActionKind, bool Last) key = (_programOf[line.Stage], line.Action, last.TryGetValue(line.Stage, out int final) && final == at);
                         if (!inside.TryGetValue(key, out LaneInstruction[]? collectives))
                         {
-                            inside[key] = collectives = Inside(_programs[_programOf[line.Stage]].Entries.First(e => e.Name == entry), line.Action).ToArray();
+                            inside[key] = collectives = Inside(_programs[_programOf[line.Stage]], entry, line.Action, key.Last).ToArray();
                         }
 
                         result.Add(new LaneInstruction(LaneKind.Compute, -1));
@@ -81,8 +84,9 @@ internal sealed class StepWorld
         ProgressProof.Check(Of(entry, order).Equal() with { MessageName = m => PipelineProof.Name(order.Messages[m]) }, EngineModel.Strict, cancellation);
 
     /// <summary>Collectives of an action. A loop does the same for every layer: where it leaves nothing under way, once stands for all.</summary>
-    private IEnumerable<LaneInstruction> Inside(EntryPlan entry, ActionKind kind)
+    private IEnumerable<LaneInstruction> Inside(StageProgram stage, string name, ActionKind kind, bool last)
     {
+        EntryPlan entry = stage.Entries.First(e => e.Name == name);
         Phase[] wanted = kind switch
         {
             ActionKind.Forward => new[] { Phase.Forward },
@@ -95,7 +99,7 @@ internal sealed class StepWorld
             foreach (ProgramStatement statement in phase.Main)
             {
                 IEnumerable<ProgramStatement> body = statement is ProgramStatement.Call call ? entry.Methods[call.Method].Statements : new[] { statement };
-                LaneInstruction[] lines = body.Select(Line).Where(l => l is not null).Select(l => l!.Value).ToArray();
+                LaneInstruction[] lines = body.Select(s => Line(stage, s, last)).Where(l => l is not null).Select(l => l!.Value).ToArray();
                 bool settled = lines.Count(l => l.Kind == LaneKind.StartCollective) == lines.Count(l => l.Kind == LaneKind.AwaitCollective);
                 for (int layer = 0; layer < (statement is ProgramStatement.Call { Layers: > 1 } loop && !settled ? loop.Layers : 1); layer++)
                 {
@@ -108,8 +112,9 @@ internal sealed class StepWorld
         }
     }
 
-    private LaneInstruction? Line(ProgramStatement statement) => statement switch
+    private LaneInstruction? Line(StageProgram stage, ProgramStatement statement, bool last) => statement switch
     {
+        ProgramStatement.StartGradients gradients when last => new LaneInstruction(LaneKind.StartCollective, Group(EquatableArray.Of(stage.Groups[gradients.Group].Reductions[0].Axis)), $"gradients, {stage.Groups[gradients.Group].Name}"),
         ProgramStatement.Start start => new LaneInstruction(LaneKind.StartCollective, Group(start.Axes), $"{start.Kind}: {start.Reason}"),
         ProgramStatement.Wait wait => new LaneInstruction(LaneKind.AwaitCollective, Group(wait.Axes)),
         _ => null,
@@ -122,9 +127,12 @@ internal sealed class StepWorld
         {
             foreach (ParameterGroup group in table.StagesOf(rank).SelectMany(s => _programs[_programOf[s]].Groups))
             {
-                foreach (ReductionPlan reduction in group.Reductions)
+                for (int bucket = 0; bucket < group.Buckets; bucket++)
                 {
-                    yield return new LaneInstruction(LaneKind.Collective, Group(EquatableArray.Of(reduction.Axis)), $"gradients, {group.Name}");
+                    for (int i = 0; i < group.Reductions.Count; i++)
+                    {
+                        yield return new LaneInstruction(i == 0 && group.StartsInBackward ? LaneKind.AwaitCollective : LaneKind.Collective, Group(EquatableArray.Of(group.Reductions[i].Axis)), $"gradients, {group.Name}");
+                    }
                 }
             }
 
@@ -154,7 +162,10 @@ internal sealed class StepWorld
         {
             foreach (ParameterGroup group in table.StagesOf(rank).SelectMany(s => _programs[_programOf[s]].Groups).Where(g => g.Shards is { Stage: < 3 }))
             {
-                yield return new LaneInstruction(LaneKind.Collective, Group(EquatableArray.Of(group.Shards!.Axis)), $"parameters, {group.Name}");
+                for (int bucket = 0; bucket < group.Buckets; bucket++)
+                {
+                    yield return new LaneInstruction(LaneKind.Collective, Group(EquatableArray.Of(group.Shards!.Axis)), $"parameters, {group.Name}");
+                }
             }
         }
     }

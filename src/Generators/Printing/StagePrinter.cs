@@ -82,6 +82,8 @@ internal static class StagePrinter
             w.Line($"private readonly ProcessGroup {Text.Group(new[] { name })} = rank.Context.Group({Text.String(name)});");
         }
 
+        UpdatePrinter.Fields(w, stage);
+
         w.Line();
     }
 
@@ -185,6 +187,9 @@ internal static class StagePrinter
             case ProgramStatement.Start start:
                 w.Line($"// {start.Kind} over {string.Join("+", start.Axes)}: {start.Reason}; {Text.Size(start.Bytes)} per rank");
                 w.Line($"Ticket {start.Ticket} = {Collective(stage, start)};");
+                break;
+            case ProgramStatement.StartGradients gradients:
+                UpdatePrinter.StartGradients(w, program, stage, entry, gradients.Group);
                 break;
             case ProgramStatement.Wait wait:
                 w.Line($"{Text.Group(wait.Axes)}.Wait({wait.Ticket});");

@@ -11,6 +11,7 @@ internal static class UpdatePrinter
     {
         Reductions(w, stage);
         Squares(w, program, stage);
+        SquaresApart(w, stage);
         if (program.Pipeline is { } pipeline)
         {
             Tied(w, pipeline, stage);
@@ -19,17 +20,65 @@ internal static class UpdatePrinter
         Update(w, program, stage);
     }
 
+    /// <summary>Tickets of what is under way from backward to the end of the step.</summary>
+    public static void Fields(IndentedWriter w, StageProgram stage)
+    {
+        for (int i = 0; i < stage.Groups.Count; i++)
+        {
+            if (stage.Groups[i].StartsInBackward)
+            {
+                w.Line($"private readonly Ticket[] {Tickets(i)} = new Ticket[{stage.Groups[i].Buckets}]; // under way: gradients, {stage.Groups[i].Name}");
+            }
+        }
+    }
+
+    private static string Tickets(int group) => $"group{group}Summed";
+
+    /// <summary>In the method that completes a bucket: its sum starts in the last micro-batch.</summary>
+    public static void StartGradients(IndentedWriter w, RankProgram program, StageProgram stage, EntryPlan entry, int number)
+    {
+        ParameterGroup group = stage.Groups[number];
+        ReductionPlan reduction = group.Reductions[0];
+        w.Line($"// {reduction.Kind} over {reduction.Axis}: gradients, {group.Name}; {Text.Size(reduction.Bytes)} per rank, complete with the last micro-batch; under way from here to ReduceGradients");
+        if (program.Pipeline is not null || entry.MicroBatches > 1)
+        {
+            w.Open(program.Pipeline is not null ? "if (m.IsLast)" : $"if (microBatch == {entry.MicroBatches - 1})");
+        }
+
+        w.Line($"{Tickets(number)}[{(group.Buckets > 1 ? "layer" : "0")}] = {Start(stage, reduction)};");
+        if (program.Pipeline is not null || entry.MicroBatches > 1)
+        {
+            w.Close();
+        }
+    }
+
+    private static string Start(StageProgram stage, ReductionPlan reduction) =>
+        $"{Text.Group(new[] { reduction.Axis })}.Start{reduction.Kind}(arena, {Operand(stage, reduction.Source)}{(reduction.Target is { } target ? ", " + Operand(stage, target) : "")})";
+
     private static void Reductions(IndentedWriter w, StageProgram stage)
     {
-        w.Summary("Sums gradients over the axes that split the batch, once per step: one collective for each group of parameters that lie side by side.");
+        w.Summary("Ends the sums of gradients over the axes that split the batch: one for each bucket of parameters that lie side by side. Those that backward has started are waited for, in its order.");
         w.Open("public void ReduceGradients()");
-        foreach (ParameterGroup group in stage.Groups)
+        for (int i = 0; i < stage.Groups.Count; i++)
         {
-            foreach (ReductionPlan reduction in group.Reductions)
+            ParameterGroup group = stage.Groups[i];
+            bool loops = group.Buckets > 1 && group.Reductions.Count > 0;
+            if (loops)
             {
+                w.Open($"for (int layer = {group.Buckets - 1}; layer >= 0; layer--)");
+            }
+
+            for (int r = 0; r < group.Reductions.Count; r++)
+            {
+                ReductionPlan reduction = group.Reductions[r];
                 string field = Text.Group(new[] { reduction.Axis });
                 w.Line($"// {reduction.Kind} over {reduction.Axis}: gradients, {group.Name}; {Text.Size(reduction.Bytes)} per rank");
-                w.Line($"{field}.Wait({field}.Start{reduction.Kind}(arena, {All(stage, reduction.Source)}{(reduction.Target is { } target ? ", " + All(stage, target) : "")}));");
+                w.Line(r == 0 && group.StartsInBackward ? $"{field}.Wait({Tickets(i)}[{(group.Buckets > 1 ? "layer" : "0")}]);" : $"{field}.Wait({Start(stage, reduction)});");
+            }
+
+            if (loops)
+            {
+                w.Close();
             }
         }
 
@@ -48,13 +97,37 @@ internal static class UpdatePrinter
             List<ParameterGroup> groups = stage.Groups.Where(g => g.NormAxes == program.NormSets[i] && !g.IsCopy).ToList();
             if (groups.Count > 0)
             {
-                w.Line($"    {i} => {string.Join(" + ", groups.Select(g => $"kernels.SumOfSquares({All(stage, g.Gradients)})"))},");
+                w.Line($"    {i} => {string.Join(" + ", groups.Select(g => IsApart(g) ? $"Group{stage.Groups.Items.IndexOf(g)}Squares()" : $"kernels.SumOfSquares({All(stage, g.Gradients)})"))},");
             }
         }
 
         w.Line("    _ => default,");
         w.Line("};");
         w.Line();
+    }
+
+    /// <summary>Whether a rank's gradients lie apart: its part of each bucket of whole gradients.</summary>
+    private static bool IsApart(ParameterGroup group) => group.Buckets > 1 && group.Gradients.Start is not null;
+
+    private static void SquaresApart(IndentedWriter w, StageProgram stage)
+    {
+        for (int i = 0; i < stage.Groups.Count; i++)
+        {
+            ParameterGroup group = stage.Groups[i];
+            if (IsApart(group) && !group.IsCopy)
+            {
+                w.Line($"// Squares of this rank's part of each bucket: {group.Name}.");
+                w.Open($"private WideSum Group{i}Squares()");
+                w.Line("WideSum sum = default;");
+                w.Open($"for (int layer = 0; layer < {group.Buckets}; layer++)");
+                w.Line($"sum += kernels.SumOfSquares({Operand(stage, group.Gradients)});");
+                w.Close();
+                w.Line();
+                w.Line("return sum;");
+                w.Close();
+                w.Line();
+            }
+        }
     }
 
     private static void Tied(IndentedWriter w, PipelinePlan pipeline, StageProgram stage)

@@ -112,6 +112,9 @@ public enum SlotKind
 [EditorBrowsable(EditorBrowsableState.Never)]
 public readonly record struct SlotSet(int Input, int Kept, int Output, int GradientIn, int GradientOut, int Deferred)
 {
+    /// <summary>Whether the micro-batch is the last whose gradients the stage adds up: the sums of its parameters' gradients are complete with it.</summary>
+    public bool IsLast { get; init; }
+
     /// <summary>The block of a kind.</summary>
     public int Of(SlotKind kind) => kind switch
     {

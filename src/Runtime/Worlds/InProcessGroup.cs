@@ -7,6 +7,9 @@ namespace Shardwright.Worlds;
 /// <summary>A group of ranks that are threads of this process.</summary>
 internal sealed class InProcessGroup : ProcessGroup
 {
+    /// <summary>Lane of a ticket that has been waited for.</summary>
+    private const int Ended = -1;
+
     private readonly Shared _shared;
     private readonly GroupWatch _watch;
 
@@ -35,6 +38,9 @@ internal sealed class InProcessGroup : ProcessGroup
         public string Name { get; }
 
         public int[] Ranks { get; }
+
+        /// <summary>Whether collectives run beside compute.</summary>
+        public bool Overlaps => _world.Overlaps;
 
         public Exchange Collectives { get; }
 
@@ -96,9 +102,9 @@ internal sealed class InProcessGroup : ProcessGroup
     /// <inheritdoc/>
     public override void Wait(Ticket ticket)
     {
-        if (ticket.Lane == 0)
+        if (ticket.Lane <= 0)
         {
-            if (Size > 1)
+            if (Size > 1 && ticket.Lane == 0)
             {
                 Wait(_shared.Collectives, Rank, ticket);
             }
@@ -137,7 +143,14 @@ internal sealed class InProcessGroup : ProcessGroup
             return default;
         }
 
-        return Start(_shared.Collectives, Rank, 0, transfer);
+        Ticket ticket = Start(_shared.Collectives, Rank, 0, transfer);
+        if (_shared.Overlaps)
+        {
+            return ticket;
+        }
+
+        Wait(ticket);
+        return ticket with { Lane = Ended };
     }
 
     private void CheckParts(string operation, long whole, long part)

@@ -17,6 +17,9 @@ public sealed record WorldOptions
     /// <summary>Where ranks have their memory and run their kernels; the host by default. It must outlive the world.</summary>
     public Backend Backend { get; init; } = Backend.Host;
 
+    /// <summary>Whether communication runs beside compute, as the program starts and awaits it. False ends each collective where it is started: the same program with the same sums, for comparison.</summary>
+    public bool Overlap { get; init; } = true;
+
     /// <summary>Records what the ranks do, span by span; null records nothing.</summary>
     public TraceRecorder? Trace { get; init; }
 
@@ -60,6 +63,7 @@ public sealed class World : IDisposable
     {
         Mesh = mesh;
         PoisonsMemory = options.PoisonMemory;
+        Overlaps = options.Overlap;
         ThreadsPerRank = options.ThreadsPerRank > 0 ? options.ThreadsPerRank : Math.Max(1, Environment.ProcessorCount / mesh.Ranks);
         Backend = options.Backend;
         Trace = options.Trace;
@@ -75,6 +79,9 @@ public sealed class World : IDisposable
 
     /// <summary>Whether memory that holds nothing is filled with NaN.</summary>
     internal bool PoisonsMemory { get; }
+
+    /// <summary>Whether collectives run beside compute.</summary>
+    internal bool Overlaps { get; }
 
     /// <summary>Where ranks have their memory.</summary>
     public Backend Backend { get; }

@@ -50,7 +50,18 @@ public sealed class StepProofTests
             EntryPlan train = s_program.Stages[s_program.Ranks[rank].Chunks[0].Program].Entries[0];
             int inside = train.Main.OfType<ProgramStatement.Call>().Sum(c => train.Methods[c.Method].Statements.Count(s => s is ProgramStatement.Start));
             Assert.True(inside > 4);
-            Assert.Equal(inside * s_program.MicroBatches, world.Programs[rank].Count(i => i.Kind == LaneKind.StartCollective));
+
+            // Where layers leave sums of gradients under way, in the last micro-batch, each layer is in the world by itself; else one stands for all.
+            int apart = train.Main.OfType<ProgramStatement.Call>().Where(c => train.Methods[c.Method].Statements.Any(s => s is ProgramStatement.StartGradients))
+                .Sum(c => Math.Max(0, c.Layers - 1) * train.Methods[c.Method].Statements.Count(s => s is ProgramStatement.Start));
+            Assert.Equal(inside * s_program.MicroBatches + apart, world.Programs[rank].Count(i => i.Kind == LaneKind.StartCollective && !i.Text!.StartsWith("gradients", StringComparison.Ordinal)));
+
+            // Each bucket of gradients is started once, by the last micro-batch, and awaited behind all of them.
+            int buckets = s_program.Stages[s_program.Ranks[rank].Chunks[0].Program].Groups.Where(g => g.StartsInBackward).Sum(g => g.Buckets);
+            Assert.True(buckets > 4);
+            List<LaneInstruction> lines = [.. world.Programs[rank]];
+            Assert.Equal(buckets, lines.Count(i => i.Kind == LaneKind.StartCollective && i.Text!.StartsWith("gradients", StringComparison.Ordinal)));
+            Assert.Equal(buckets, lines.Skip(lines.FindLastIndex(i => i.Kind == LaneKind.StartCollective)).Count(i => i.Kind == LaneKind.AwaitCollective && i.Text is not null));
         }
     }
 

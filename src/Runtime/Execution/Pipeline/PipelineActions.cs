@@ -69,6 +69,12 @@ public sealed class PipelineActions
             actions.AddRange(line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(Word));
         }
 
+        foreach (IGrouping<int, PipelineAction> stage in actions.Where(a => a is { Verb: PipelineVerb.Run, Phase: PipelinePhase.Backward or PipelinePhase.WeightGradient }).GroupBy(a => a.Stage))
+        {
+            ref SlotSet last = ref slots[stage.Key][stage.Last().MicroBatch];
+            last = last with { IsLast = true };
+        }
+
         return new PipelineActions([.. actions], slots);
     }
 
