@@ -55,9 +55,9 @@ public sealed partial class Planner
         Plan(model, layers, on, proposes: true, cancellation);
 
     /// <summary>Plans without proposals: nothing is said about whether it fits, and no ways out are looked for.</summary>
-    /// <inheritdoc cref="Plan(ModelDefinition, Func{string, LayerDefinition?}, ShardedOnDefinition, IReadOnlyDictionary{string, long}, CancellationToken)"/>
+    /// <inheritdoc cref="Plan(ModelDefinition, Func{string, LayerDefinition?}, ShardedOnDefinition, CancellationToken)"/>
     public static PlanResult Bare(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, CancellationToken cancellation) =>
-        Plan(model, layers, on, new Dictionary<string, long>(), proposes: false, cancellation);
+        Plan(model, layers, on, proposes: false, cancellation);
 
     /// <summary>Plans for a search, which wants no proposals of its own.</summary>
     internal static RankProgram? Try(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, CancellationToken cancellation) =>

@@ -15,7 +15,11 @@ internal sealed partial class StepTime
 
     private Time LongestUpdate() => Enumerable.Range(0, _program.Ranks.Count).Select(Update).OrderByDescending(t => t.Total).First();
 
-    private Time Update(int rank) => UpdatePieces(rank).Aggregate(default(Time), (sum, p) => sum + (p.Lane.Length > 0 ? new Time(0, p.Seconds) : new Time(p.Seconds, 0)));
+    private Time Update(int rank) => Sum(UpdatePieces(rank));
+
+    private Time Update(StageProgram stage) => Sum(UpdatePieces(stage));
+
+    private static Time Sum(IEnumerable<UpdatePiece> pieces) => pieces.Aggregate(default(Time), (sum, p) => sum + (p.Lane.Length > 0 ? new Time(0, p.Seconds) : new Time(p.Seconds, 0)));
 
     /// <summary>What the ranks with one pipeline coordinate do, in order.</summary>
     private IEnumerable<UpdatePiece> UpdatePieces(int rank) =>

@@ -89,11 +89,11 @@ internal sealed partial class StepTime
         return new LinkCost(link.LatencySeconds, 1 / link.BytesPerSecond);
     }
 
-    private Time MicroBatch(StageProgram stage)
+    private Time MicroBatch(StageProgram stage, Func<Phase, bool>? of = null)
     {
         EntryPlan train = stage.Entries[0];
         Time sum = default;
-        foreach (ProgramStatement statement in train.Main)
+        foreach (ProgramStatement statement in train.Phases.Where(p => of is null || of(p.Phase)).SelectMany(p => p.Main))
         {
             sum += statement is ProgramStatement.Call call
                 ? Math.Max(1, call.Layers) * train.Methods[call.Method].Statements.Aggregate(default(Time), (time, s) => time + Of(stage, s))
