@@ -7,6 +7,8 @@ using Shardwright.Generators;
 
 namespace Shardwright.Compiler.Tests.Incremental;
 
+using Plans = Shardwright.Compiler.Tests.Memory.Plans;
+
 /// <summary>A small project under an incremental driver: files by name, edits, and what each step did afterwards.</summary>
 internal sealed class Workbench
 {

@@ -5,6 +5,8 @@ using Shardwright.Compiler.Tests.Memory;
 
 namespace Shardwright.Compiler.Tests.Pipelining;
 
+using Plans = Shardwright.Compiler.Tests.Memory.Plans;
+
 /// <summary>Without an annotation the planner cuts where the simulated step is shortest.</summary>
 public sealed class AutomaticCutTests(Xunit.Abstractions.ITestOutputHelper output)
 {

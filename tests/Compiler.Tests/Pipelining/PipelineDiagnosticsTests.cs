@@ -7,6 +7,8 @@ using Shardwright.Compiler.Tests.Memory;
 
 namespace Shardwright.Compiler.Tests.Pipelining;
 
+using Plans = Shardwright.Compiler.Tests.Memory.Plans;
+
 /// <summary>What cannot be cut or ordered is reported once, where it is asked for; «…» marks where.</summary>
 public sealed class PipelineDiagnosticsTests
 {

@@ -6,6 +6,8 @@ using Shardwright.Compiler.Tests.Memory;
 
 namespace Shardwright.Compiler.Tests.Pipelining;
 
+using Plans = Shardwright.Compiler.Tests.Memory.Plans;
+
 /// <summary>The planner proves all that its ranks do together: messages, collectives inside of the stages, tied gradients, losses and norms.</summary>
 public sealed class StepProofTests
 {

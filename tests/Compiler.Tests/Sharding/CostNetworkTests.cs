@@ -5,6 +5,8 @@ using Shardwright.Compiler.Tests.Memory;
 
 namespace Shardwright.Compiler.Tests.Sharding;
 
+using Plans = Shardwright.Compiler.Tests.Memory.Plans;
+
 /// <summary>The search of the cheapest assignment: exact, and never with what cannot be where something can.</summary>
 public sealed class CostNetworkTests
 {
