@@ -109,7 +109,7 @@ public sealed partial class SignatureSearch
     /// <summary>Whether a node takes a value where it may bring together what is split without that anybody wrote so: in forward, other than at a Reshard.</summary>
     private static bool IsUnasked(Node node, Value value) => value.Kind == ValueKind.Computed && !node.IsBackward && node.Op is not ElementwiseOp { Function: "Reshard" };
 
-    /// <summary>Of two ways to bring a split value together that take about as long, the one that the developer wrote is taken: between a norm and the Reshard behind it the gather belongs to
+    /// <summary>Where the developer splits activations: of two ways to bring a split value together that take about as long, the one that the developer wrote is taken: between a norm and the Reshard behind it the gather belongs to
     /// the Reshard, although the sums of the norm's gradients are then one more (small) collective.</summary>
     private static long Surcharged(long cost) => cost < ReshardCost.Impossible / 2 ? cost + cost / 4 : cost;
 
@@ -122,13 +122,11 @@ public sealed partial class SignatureSearch
             return gradient.IsSplit ? ReshardCost.Impossible : 0;
         }
 
-        // The reduction of gradients stands outside of what follows one upon the other, with much else: its bytes count, its latency does not.
-        if (gradient.IsPartial && parameter.IsBroadcast)
-        {
-            return Times(layers, Math.Max(0, ReshardCost.Of(along with { LatencySeconds = 0 }, gradient, parameter, _bytes[pair.Gradient.Id]) - 2 * ReshardCost.Step));
-        }
-
-        return Times(layers, Cost(axis, pair.Gradient, gradient, parameter));
+        // The reduction of all gradients waits for the end of the step, where it is one large collective instead of many small ones. Where activations are split, the small gradients
+        // of norms are summed there too: their bytes count, their latency does not.
+        ShardAxis without = _lightWorkCounts ? along with { LatencySeconds = 0 } : along;
+        long cost = Times(layers, gradient.IsPartial && parameter.IsBroadcast ? ReshardCost.Of(without, gradient, parameter, _bytes[pair.Gradient.Id]) : Cost(axis, pair.Gradient, gradient, parameter));
+        return gradient.IsPartial && parameter.IsBroadcast ? Math.Max(0, cost - 2 * layers * ReshardCost.Step) : cost;
     }
 
     /// <summary>What cannot be is not more so for many layers, and what can be never costs as much: sums must not wrap around.</summary>

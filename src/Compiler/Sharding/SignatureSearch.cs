@@ -207,7 +207,7 @@ public sealed partial class SignatureSearch
             long[] changes = Changes(axis, value);
             int[] lies = numbers[value.Id];
             int width = Width(value);
-            bool unasked = !makes && IsUnasked(nodes[node], value);
+            bool unasked = _lightWorkCounts && !makes && IsUnasked(nodes[node], value);
             var table = new long[own.Length * lies.Length];
             for (int s = 0; s < own.Length; s++)
             {
