@@ -32,7 +32,7 @@ public sealed class LiveTests
         Assert.Equal(("SW1001", DiagnosticSeverity.Error), (found.Id, found.Severity));
     }
 
-    /// <summary>4 MiB gathered over two ranks: each receives 2 MiB, at a gigabyte a second in 2.1 ms.</summary>
+    /// <summary>4 MiB gathered over two ranks: each receives 2 MiB, at the planned four fifths of a gigabyte a second in 2.62 ms.</summary>
     [Fact]
     public async Task AHiddenMoveSaysHowLongItTakesOnItsLink()
     {
@@ -50,7 +50,7 @@ public sealed class LiveTests
             }
             """;
         Diagnostic found = Assert.Single(await Desk.Of(source).Live(), d => d.Id == "SW1010");
-        Assert.Matches(@"\(2 MiB for each rank and step, 2\.1\d* ms\)", found.GetMessage(CultureInfo.InvariantCulture));
+        Assert.Contains("(2 MiB for each rank and step, 2.62 ms)", found.GetMessage(CultureInfo.InvariantCulture), StringComparison.Ordinal);
     }
 
     [Theory]
