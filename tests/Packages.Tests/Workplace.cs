@@ -1,6 +1,5 @@
-using System.Diagnostics;
 using System.Reflection;
-using System.Text;
+using Shardwright.Tests;
 
 namespace Shardwright.Packages.Tests;
 
@@ -61,51 +60,20 @@ public sealed class Workplace : IDisposable
     public Outcome Build(string project, params string[] more) => Dotnet(Path.Combine(Folder, project), ["build", "-c", "Release", "-p:UseSharedCompilation=false", "-nologo", .. more]);
 
     /// <summary>Runs dotnet with the arguments given.</summary>
-    public Outcome Dotnet(string folder, params string[] arguments) => Run(folder, Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", arguments);
+    public Outcome Dotnet(string folder, params string[] arguments) => Run(folder, ChildProcess.Dotnet, arguments);
 
     /// <summary>Runs a program and waits for its end.</summary>
     public Outcome Run(string folder, string program, params string[] arguments)
     {
-        var start = new ProcessStartInfo(program, arguments) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
-        start.Environment["NUGET_PACKAGES"] = Cache;
-        start.Environment["DOTNET_CLI_HOME"] = Path.Combine(Folder, "home");
-        start.Environment["MSBUILDDISABLENODEREUSE"] = "1";
-        start.Environment["DOTNET_CLI_USE_MSBUILD_SERVER"] = "0";
-        start.Environment["DOTNET_NOLOGO"] = "1";
-        start.Environment["DOTNET_CLI_TELEMETRY_OPTOUT"] = "1";
-        start.Environment["DOTNET_SKIP_FIRST_TIME_EXPERIENCE"] = "1";
-        start.Environment["DOTNET_GENERATE_ASPNET_CERTIFICATE"] = "false";
-        start.Environment["DOTNET_CLI_UI_LANGUAGE"] = "en";
-        start.Environment["DOTNET_ROOT"] = Path.GetDirectoryName(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH")) ?? Environment.GetEnvironmentVariable("DOTNET_ROOT");
-        // The commands that these were set for are those of the tests around, not ours.
-        foreach (string inherited in new[] { "VSTestLogger", "VSTestResultsDirectory", "MSBuildSDKsPath", "MSBuildExtensionsPath", "MSBuildLoadMicrosoftTargetsReadOnly" })
-        {
-            start.Environment.Remove(inherited);
-        }
-
-        var output = new StringBuilder();
-        using Process process = Process.Start(start)!;
-        void Gather(object sender, DataReceivedEventArgs line)
-        {
-            lock (output)
-            {
-                output.AppendLine(line.Data);
-            }
-        }
-
-        process.OutputDataReceived += Gather;
-        process.ErrorDataReceived += Gather;
-        process.BeginOutputReadLine();
-        process.BeginErrorReadLine();
-        process.StandardInput.Close();
-        if (!process.WaitForExit(s_patience))
-        {
-            process.Kill(entireProcessTree: true);
-            throw new TimeoutException($"{program} {string.Join(' ', arguments)} did not end within {s_patience}:\n{output}");
-        }
-
-        process.WaitForExit();
-        return new Outcome($"{program} {string.Join(' ', arguments)}", process.ExitCode, output.ToString());
+        (int exitCode, string output) = ChildProcess.Run(
+            folder, program, arguments, s_patience,
+            ("NUGET_PACKAGES", Cache),
+            ("DOTNET_CLI_HOME", Path.Combine(Folder, "home")),
+            ("DOTNET_SKIP_FIRST_TIME_EXPERIENCE", "1"),
+            ("DOTNET_GENERATE_ASPNET_CERTIFICATE", "false"),
+            ("DOTNET_CLI_UI_LANGUAGE", "en"),
+            ("DOTNET_ROOT", Path.GetDirectoryName(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH")) ?? Environment.GetEnvironmentVariable("DOTNET_ROOT")));
+        return new Outcome($"{program} {string.Join(' ', arguments)}", exitCode, output);
     }
 
     /// <inheritdoc/>

@@ -1,7 +1,6 @@
-using System.Diagnostics;
 using System.Reflection;
-using System.Text;
 using System.Text.RegularExpressions;
+using Shardwright.Tests;
 
 namespace Shardwright.Workspace.Tests;
 
@@ -101,41 +100,8 @@ internal sealed class SampleCopy : IDisposable
 
     private string Dotnet(params string[] arguments)
     {
-        var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", arguments) { WorkingDirectory = Folder, RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
-        start.Environment["MSBUILDDISABLENODEREUSE"] = "1";
-        start.Environment["DOTNET_CLI_USE_MSBUILD_SERVER"] = "0";
-        start.Environment["DOTNET_NOLOGO"] = "1";
-        start.Environment["DOTNET_CLI_TELEMETRY_OPTOUT"] = "1";
-
-        // The command that these were set for is that of the tests around, not ours.
-        foreach (string inherited in new[] { "VSTestLogger", "VSTestResultsDirectory", "MSBuildSDKsPath", "MSBuildExtensionsPath", "MSBuildLoadMicrosoftTargetsReadOnly" })
-        {
-            start.Environment.Remove(inherited);
-        }
-
-        var output = new StringBuilder();
-        using Process process = Process.Start(start)!;
-        void Gather(object sender, DataReceivedEventArgs line)
-        {
-            lock (output)
-            {
-                output.AppendLine(line.Data);
-            }
-        }
-
-        process.OutputDataReceived += Gather;
-        process.ErrorDataReceived += Gather;
-        process.BeginOutputReadLine();
-        process.BeginErrorReadLine();
-        process.StandardInput.Close();
-        if (!process.WaitForExit(s_patience))
-        {
-            process.Kill(entireProcessTree: true);
-            throw new TimeoutException($"dotnet {string.Join(' ', arguments)} did not end within {s_patience}:\n{output}");
-        }
-
-        process.WaitForExit();
-        Assert.True(process.ExitCode == 0, $"dotnet {string.Join(' ', arguments)} ended with {process.ExitCode}:\n{output}");
-        return output.ToString();
+        (int exitCode, string output) = ChildProcess.Run(Folder, ChildProcess.Dotnet, arguments, s_patience);
+        Assert.True(exitCode == 0, $"dotnet {string.Join(' ', arguments)} ended with {exitCode}:\n{output}");
+        return output;
     }
 }
