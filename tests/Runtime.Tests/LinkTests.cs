@@ -5,6 +5,7 @@ using Shardwright.Worlds;
 namespace Shardwright.Tests;
 
 /// <summary>Messages over a link take its time: latency on the way, bytes one behind the other. Times are measured from below exactly, from above loosely: a busy machine is late, never early.</summary>
+[Collection(Alone.Name)]
 public sealed class LinkTests
 {
     private const int Bytes = 40_000;

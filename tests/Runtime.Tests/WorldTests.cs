@@ -4,6 +4,7 @@ using Shardwright.Worlds;
 
 namespace Shardwright.Tests;
 
+[Collection(Alone.Name)]
 public sealed class WorldTests
 {
     private static Mesh Line(int ranks) => new("line", new MeshAxisInfo("dp", ranks));
@@ -226,6 +227,8 @@ public sealed class WorldTests
     [Fact]
     public void WaitingRanksUseNoProcessorAndSmallCollectivesAllocateNothing()
     {
+        // The process does more than the test asks of it (code is compiled again, memory collected): the least of a few waits counts.
+        double least = double.PositiveInfinity;
         using var world = World.InProcess(Line(2));
         world.Run(context =>
         {
@@ -244,20 +247,22 @@ public sealed class WorldTests
             }
 
             Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
-            if (context.Rank == 0)
-            {
-                Thread.Sleep(600);
-            }
-            else
+            for (int run = 0; run < 3; run++)
             {
                 TimeSpan used = Process.GetCurrentProcess().TotalProcessorTime;
-                group.Wait(group.StartAllReduce(arena, buffer));
-                Assert.InRange((Process.GetCurrentProcess().TotalProcessorTime - used).TotalMilliseconds, 0, 400);
-                return;
-            }
+                if (context.Rank == 0)
+                {
+                    Thread.Sleep(600);
+                }
 
-            group.Wait(group.StartAllReduce(arena, buffer));
+                group.Wait(group.StartAllReduce(arena, buffer));
+                if (context.Rank == 1)
+                {
+                    least = Math.Min(least, (Process.GetCurrentProcess().TotalProcessorTime - used).TotalMilliseconds);
+                }
+            }
         });
+        Assert.InRange(least, 0, 400);
     }
 
     [Fact]
