@@ -121,6 +121,36 @@ public sealed class LegalityTests
         s_number = 2;
     }
 
+    /// <summary>A device that refuses one rank's kernel ends the others, which wait for that rank in a collective, at once and with the cause; the backend says the same again.</summary>
+    [Fact]
+    public void ARefusedKernelEndsTheWorld()
+    {
+        using GpuBackend backend = GpuBackend.Create(new GpuOptions { Kind = GpuKind.Cpu, CpuShape = (4, 4, 4) });
+        using var world = World.InProcess(DropoutModel.Split.Mesh, new WorldOptions { ThreadsPerRank = 1, Backend = backend });
+        Tensor x = Tensor.Of(new float[DropoutModel.Batch * DropoutModel.Width], DropoutModel.Batch, DropoutModel.Width);
+        TokenTensor labels = TokenTensor.Of(new int[DropoutModel.Batch], DropoutModel.Batch);
+        TimeSpan failed = default;
+        var clock = System.Diagnostics.Stopwatch.StartNew();
+        RankFailedException error = Assert.Throws<RankFailedException>(() => world.Run(context =>
+        {
+            using var rank = new DropoutModel.Split.IlgpuRank(context, 1);
+            rank.TrainStep(x, labels, new AdamWSettings(0.01f));
+            if (context.Rank == 2)
+            {
+                failed = clock.Elapsed;
+                backend.Devices[2].Load<One>(Allocates);
+            }
+
+            rank.TrainStep(x, labels, new AdamWSettings(0.01f));
+        }));
+        Assert.True(clock.Elapsed - failed < TimeSpan.FromSeconds(2), $"the world ended {clock.Elapsed - failed} after its rank");
+        Assert.Equal(2, error.Rank);
+        Assert.IsType<GpuException>(error.InnerException);
+        Assert.Contains("Rank 2 (dp=1, tp=0) failed: ", error.Message, StringComparison.Ordinal);
+        Assert.Contains($"refuses the kernel {nameof(LegalityTests)}.{nameof(Allocates)}", error.Message, StringComparison.Ordinal);
+        Assert.Equal(error.InnerException.Message, Assert.Throws<GpuException>(() => backend.Devices[2].Load<One>(Allocates)).Message);
+    }
+
     private static void Refused(Bench b, Action<One> kernel, string why) => Refused<One>(b, kernel, why);
 
     private static void Refused<T>(Bench b, Action<T> kernel, string why)

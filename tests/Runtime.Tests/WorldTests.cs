@@ -167,6 +167,66 @@ public sealed class WorldTests
         Assert.InRange(clock.Elapsed.TotalSeconds, 0, 2);
     }
 
+    /// <summary>A rank that fails gives its memory back on its way out, before the world hears of it; what it has started must not be worked on any more, and the cause is its own.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void MemoryOfARankThatFailsIsNotReadAnyMore(bool whileOthersWait)
+    {
+        using var world = World.InProcess(Line(3));
+        using var gone = new ManualResetEventSlim();
+        int passed = 0;
+        RankFailedException error = Assert.Throws<RankFailedException>(() => world.Run(context =>
+        {
+            ProcessGroup group = context.Group("dp");
+            using var own = new Arena(16 << 20, context.Rank);
+            var buffer = new Slice<float>(0, 4 << 20);
+            if (context.Rank == 1)
+            {
+                group.StartAllReduce(own, buffer);
+                own.Dispose();
+                gone.Set();
+                Thread.Sleep(50);
+                throw new InvalidDataException("rank 1 has had enough");
+            }
+
+            if (context.Rank == 0 || !whileOthersWait)
+            {
+                gone.Wait();
+            }
+
+            group.Wait(group.StartAllReduce(own, buffer));
+            Interlocked.Increment(ref passed);
+        }));
+        Assert.Equal(1, error.Rank);
+        Assert.IsType<InvalidDataException>(error.InnerException);
+        Assert.Equal(0, passed);
+    }
+
+    [Fact]
+    public void MemoryGivenBackTooEarlyIsNamed()
+    {
+        using var world = World.InProcess(Line(2));
+        using var gone = new ManualResetEventSlim();
+        RankFailedException error = Assert.Throws<RankFailedException>(() => world.Run(context =>
+        {
+            ProcessGroup group = context.Group("dp");
+            using var arena = new Arena(64, context.Rank);
+            if (context.Rank == 1)
+            {
+                group.StartAllReduce(arena, new Slice<float>(0, 4));
+                arena.Dispose();
+                gone.Set();
+                return;
+            }
+
+            gone.Wait();
+            group.Wait(group.StartAllReduce(arena, new Slice<float>(0, 4)));
+        }));
+        Assert.Equal(0, error.Rank);
+        Assert.Contains("Rank 1 gave its memory back before operation 0 (AllReduce) of group 'dp' was done, for which rank 0 waits", error.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void DifferentOperationsAreNamed()
     {

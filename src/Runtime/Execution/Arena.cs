@@ -12,6 +12,8 @@ public unsafe partial class Arena : IDisposable
     private const uint HugePage = 2 << 20;
     private static long s_allocations;
     private byte* _start;
+    private int _holders;
+    private int _gone;
 
     /// <summary>Allocates and clears the arena.</summary>
     /// <param name="bytes">The plan's own figure for this rank.</param>
@@ -127,9 +129,27 @@ public unsafe partial class Arena : IDisposable
     /// <summary>Address of a slice, for process groups of this process.</summary>
     internal T* Pointer<T>(Slice<T> slice) where T : unmanaged => (T*)(_start + slice.Offset);
 
-    /// <inheritdoc/>
+    /// <summary>Keeps the memory while an operation works on it, for whichever member does the work; false where it has been given back.</summary>
+    internal bool TryHold()
+    {
+        Interlocked.Increment(ref _holders);
+        if (Volatile.Read(ref _gone) == 0)
+        {
+            return true;
+        }
+
+        Release();
+        return false;
+    }
+
+    /// <summary>Ends a hold.</summary>
+    internal void Release() => Interlocked.Decrement(ref _holders);
+
+    /// <summary>Gives the memory back, once no operation works on it: other ranks may be at one that this rank has started and, ending early, not waited for.</summary>
     public void Dispose()
     {
+        Interlocked.Exchange(ref _gone, 1);
+        SpinWait.SpinUntil(() => Volatile.Read(ref _holders) == 0);
         Dispose(disposing: true);
         GC.SuppressFinalize(this);
     }

@@ -73,14 +73,9 @@ internal sealed class Exchange
         int members = _ranks.Length;
         Await(slot, sequence, done: false, member);
         Check(slot, sequence);
-        for (int share; (share = Interlocked.Increment(ref slot.Taken) - 1) < members;)
+        if (Volatile.Read(ref slot.Taken) < members)
         {
-            slot.Entries[share].Arena.Move(slot.Entries, share);
-            if (Interlocked.Increment(ref slot.Done) == members)
-            {
-                Volatile.Write(ref slot.Moved, Stopwatch.GetTimestamp());
-                Pulse();
-            }
+            Work(slot, sequence, member);
         }
 
         Await(slot, sequence, done: true, member);
@@ -104,6 +99,58 @@ internal sealed class Exchange
         }
 
         return over;
+    }
+
+    /// <summary>Takes shares until none is left. A member that ends early gives its memory back without having waited: it is held meanwhile, and where it is gone, nobody works on it.</summary>
+    private void Work(Slot slot, long sequence, int member)
+    {
+        int members = _ranks.Length, held = 0;
+        try
+        {
+            while (held < members && slot.Entries[held].Arena.TryHold())
+            {
+                held++;
+            }
+
+            for (int share; held == members && (share = Interlocked.Increment(ref slot.Taken) - 1) < members;)
+            {
+                slot.Entries[share].Arena.Move(slot.Entries, share);
+                if (Interlocked.Increment(ref slot.Done) == members)
+                {
+                    Volatile.Write(ref slot.Moved, Stopwatch.GetTimestamp());
+                    Pulse();
+                }
+            }
+        }
+        finally
+        {
+            for (int i = 0; i < held; i++)
+            {
+                slot.Entries[i].Arena.Release();
+            }
+        }
+
+        if (held < members && !Reached(slot, done: true))
+        {
+            throw Lost(slot, sequence, member, held);
+        }
+    }
+
+    /// <summary>Why the memory of a member is gone: its rank has failed, which the world is about to be told, or was stopped; else it did not wait for what it had started.</summary>
+    private Exception Lost(Slot slot, long sequence, int member, int gone)
+    {
+        long until = Stopwatch.GetTimestamp() + Stopwatch.Frequency;
+        lock (_gate)
+        {
+            while (!_world.Stopping && !_world.HasEnded(_ranks[gone]) && Stopwatch.GetTimestamp() < until)
+            {
+                Monitor.Wait(_gate, 100);
+            }
+        }
+
+        return _world.Stopping
+            ? new RankInterruptedException()
+            : new CollectiveMismatchException($"Rank {_ranks[gone]} gave its memory back before operation {sequence} ({slot.Entries[gone].Kind}) of group '{_name}' was done, for which rank {_ranks[member]} waits: wait for what has been started before the memory goes.");
     }
 
     /// <summary>Wakes all waiting members: the world has ended, or a rank has.</summary>
