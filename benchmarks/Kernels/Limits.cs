@@ -11,23 +11,12 @@ internal static unsafe class Limits
     {
         const long Rounds = 100_000;
         int lanes = Vector512.IsHardwareAccelerated ? 16 : Vector256.IsHardwareAccelerated ? 8 : 4;
-        double[] times = Measure.InTurn(() =>
-        {
-            if (Vector512.IsHardwareAccelerated)
-            {
-                Fma512(Rounds);
-            }
-            else if (Vector256.IsHardwareAccelerated)
-            {
-                Fma256(Rounds);
-            }
-            else
-            {
-                Fma128(Rounds);
-            }
-        })[0];
+        double[] times = Measure.InTurn(() => Fma(Rounds))[0];
         return Rounds * 12 * 2 * lanes / times.Min() / 1e9;
     }
+
+    /// <summary>Twelve multiply-adds a round, in the widest registers there are: work that needs a core and nothing else.</summary>
+    public static float Fma(long rounds) => Vector512.IsHardwareAccelerated ? Fma512(rounds) : Vector256.IsHardwareAccelerated ? Fma256(rounds) : Fma128(rounds);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     public static void Copy(float* from, float* to, long count)

@@ -83,22 +83,32 @@ internal static class StepBenchmark
         }
     }
 
-    /// <summary>How even the steps are, and what they allocate.</summary>
+    /// <summary>How even the steps are, and what they allocate; in turn with them a loop in registers as long as a step, on as many threads, which shows how even the machine is.</summary>
     public static void Latency(Subject subject, int threads, int steps) => OnRank(subject, threads, (_, step) =>
     {
         Time(step, 10);
-        var times = new double[steps];
-        long allocated = GC.GetAllocatedBytesForCurrentThread();
+        long rounds = 1 << 20;
+        void Loop() => Parallel.For(0, threads, new ParallelOptions { MaxDegreeOfParallelism = threads }, _ => Limits.Fma(rounds));
+        rounds = (long)(rounds * Enumerable.Range(0, 10).Min(_ => Time(step, 1)) / Enumerable.Range(0, 20).Min(_ => Time(Loop, 1)));
+        double[] times = new double[steps], loops = new double[steps];
+        long allocated = 0;
         for (int i = 0; i < steps; i++)
         {
+            long before = GC.GetAllocatedBytesForCurrentThread();
             times[i] = Time(step, 1);
+            allocated += GC.GetAllocatedBytesForCurrentThread() - before;
+            loops[i] = Time(Loop, 1);
         }
 
-        allocated = GC.GetAllocatedBytesForCurrentThread() - allocated;
-        Array.Sort(times);
-        double median = Measure.Median(times), late = times[(int)Math.Ceiling(steps * 0.99) - 1];
-        Console.WriteLine($"{subject.Name}, {threads} thread(s), {steps} steps: median {median * 1e3:F2} ms, 99th percentile {late * 1e3:F2} ms: {late / median:F2} x; {allocated} bytes allocated");
+        Console.WriteLine($"{subject.Name}, {threads} thread(s), {steps} steps: {Spread(times)}; {allocated} bytes allocated. A loop in registers: {Spread(loops)}");
     });
+
+    private static string Spread(double[] times)
+    {
+        double[] sorted = [.. times.Order()];
+        double median = Measure.Median(times), late = sorted[(int)Math.Ceiling(times.Length * 0.99) - 1];
+        return $"least {sorted[0] * 1e3:F2}, median {median * 1e3:F2}, 99th percentile {late * 1e3:F2} ms ({late / median:F2} x)";
+    }
 
     private static void OnRank(Subject subject, int threads, Action<RankBase, Action> body)
     {
