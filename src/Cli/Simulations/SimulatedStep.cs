@@ -39,6 +39,7 @@ internal sealed record SimulatedStep(RankProgram Program, StepSimulation Simulat
         Program.Forecast.StepSeconds,
         ComputeSeconds = Mean(r => r.ComputeSeconds),
         ExposedSeconds = Mean(r => r.ExposedSeconds),
+        Program.Forecast.LeastExposedSeconds,
         HiddenSeconds = Mean(r => r.HiddenSeconds),
         IdleSeconds = Mean(r => r.IdleSeconds),
         Program.Forecast.Bubble,

@@ -35,6 +35,9 @@ public readonly record struct LinkCost(double Latency, double PerByte = 0)
 /// <param name="Ends">And their ends.</param>
 public sealed record Simulation(double Makespan, EquatableArray<double> Busy, EquatableArray<int> Peak, EquatableArray<EquatableArray<double>> Starts, EquatableArray<EquatableArray<double>> Ends)
 {
+    /// <summary>For each rank the time in which it waits for a message that is under way.</summary>
+    public EquatableArray<double> Exposed { get; init; }
+
     /// <summary>The share of all ranks' time in which they do not compute.</summary>
     public double Bubble => Makespan > 0 ? Math.Max(0, 1 - Busy.Sum() / (Makespan * Busy.Count)) : 0;
 

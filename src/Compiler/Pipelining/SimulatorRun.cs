@@ -10,12 +10,12 @@ internal sealed class SimulatorRun
     private readonly LinkCost _link;
     private readonly IReadOnlyList<StageEdge> _edges;
     private readonly int _count;
-    private readonly double[] _forward, _input, _arrived;
+    private readonly double[] _forward, _input, _arrived, _made;
     private readonly int[] _channel;
     private readonly double[] _channelFree;
     private readonly int[][] _into, _out;
     private readonly int[] _next;
-    private readonly double[] _free, _busy;
+    private readonly double[] _free, _busy, _exposed;
     private readonly double[][]? _starts, _ends;
     private readonly Stack<int> _ready = new();
 
@@ -25,6 +25,7 @@ internal sealed class SimulatorRun
         _forward = NotYet(table.Stages * _count);
         _input = NotYet(table.Stages * _count);
         _arrived = NotYet(2 * edges.Count * _count);
+        _made = new double[_arrived.Length];
         _into = Enumerable.Range(0, table.Stages).Select(_ => Array.Empty<int>()).ToArray();
         _out = Enumerable.Range(0, table.Stages).Select(_ => Array.Empty<int>()).ToArray();
         _channel = new int[2 * edges.Count];
@@ -42,6 +43,7 @@ internal sealed class SimulatorRun
         _next = new int[table.Ranks.Count];
         _free = new double[table.Ranks.Count];
         _busy = new double[table.Ranks.Count];
+        _exposed = new double[table.Ranks.Count];
         if (times)
         {
             _starts = table.Ranks.Select(r => new double[r.Count]).ToArray();
@@ -54,7 +56,10 @@ internal sealed class SimulatorRun
         double makespan = Makespan();
         return new Simulation(
             makespan, _busy.ToEquatable(), Enumerable.Range(0, _next.Length).Select(_table.PeakLive).ToEquatable(),
-            _starts!.Select(s => s.ToEquatable()).ToEquatable(), _ends!.Select(e => e.ToEquatable()).ToEquatable());
+            _starts!.Select(s => s.ToEquatable()).ToEquatable(), _ends!.Select(e => e.ToEquatable()).ToEquatable())
+        {
+            Exposed = _exposed.ToEquatable(),
+        };
     }
 
     /// <summary>The time of the step alone.</summary>
@@ -112,6 +117,7 @@ internal sealed class SimulatorRun
     private void Do(int rank, StageAction action, double start)
     {
         double time = _costs[action.Stage].Of(action.Kind), end = start + time;
+        _exposed[rank] += Exposed(rank, action, start);
         int at = _next[rank]++;
         _free[rank] = end;
         if (_starts is not null)
@@ -133,6 +139,28 @@ internal sealed class SimulatorRun
         }
     }
 
+    /// <summary>Time for which the rank waits for a message that is under way: the last to arrive, from when it was made. The wait before that is for its sender's work.</summary>
+    private double Exposed(int rank, StageAction action, double start)
+    {
+        if (start <= _free[rank] || action.Kind == ActionKind.WeightGradient)
+        {
+            return 0;
+        }
+
+        bool forward = action.Kind == ActionKind.Forward;
+        double last = 0, made = start;
+        foreach (int e in forward ? _into[action.Stage] : _out[action.Stage])
+        {
+            int message = (2 * e + (forward ? 0 : 1)) * _count + action.MicroBatch;
+            if (_channel[2 * e + (forward ? 0 : 1)] >= 0 && (forward || _edges[e].HasGradient) && _arrived[message] > last)
+            {
+                (last, made) = (_arrived[message], _made[message]);
+            }
+        }
+
+        return Math.Max(0, start - Math.Max(_free[rank], made));
+    }
+
     private void Hand(int[] edges, int direction, int microBatch, double end)
     {
         foreach (int e in edges)
@@ -147,6 +175,7 @@ internal sealed class SimulatorRun
             }
 
             _arrived[(2 * e + direction) * _count + microBatch] = arrival;
+            _made[(2 * e + direction) * _count + microBatch] = end;
             int rank = _table.RankOfStage[stage];
             ImmutableArray<StageAction> actions = _table.Ranks[rank].Items;
             if (channel >= 0 && _next[rank] < actions.Length && actions[_next[rank]] is StageAction waiting && waiting.Stage == stage && waiting.MicroBatch == microBatch)

@@ -11,6 +11,9 @@ public static class PlanDocument
     /// <summary>Version of the document.</summary>
     public const int Version = 1;
 
+    /// <summary>Most rows of what a rank waits for.</summary>
+    private const int MostExposed = 32;
+
     /// <summary>Writes the document as JSON.</summary>
     public static string Write(RankProgram program) => Write(program, ImmutableArray<WayOut>.Empty);
 
@@ -37,6 +40,9 @@ public static class PlanDocument
         Line("stepSeconds", Real(program.Forecast.StepSeconds));
         Line("computeSeconds", Real(program.Forecast.ComputeSeconds));
         Line("communicationSeconds", Real(program.Forecast.CommunicationSeconds));
+        Line("exposedSeconds", Real(program.Forecast.ExposedSeconds));
+        Line("leastExposedSeconds", Real(program.Forecast.LeastExposedSeconds));
+        Line("exposed", Rows(program.Forecast.Exposed.Take(MostExposed).Select(e => $"{{\"op\": {Quote(e.Operation)}, \"axis\": {Quote(e.Axis)}, \"reason\": {Quote(e.For)}, \"seconds\": {Real(e.Seconds)}, \"why\": {Quote(e.Why)}}}")));
         Line("bubble", Real(program.Forecast.Bubble));
         Line("mfu", Real(program.Forecast.Mfu));
         Line("waysOut", Rows(waysOut.Select(w => $"{{\"change\": {Quote(w.Change)}, \"totalBytes\": {w.ArenaBytes}, \"stepSeconds\": {Real(w.StepSeconds)}}}")));

@@ -29,7 +29,7 @@ public sealed record AxisLink(string Axis, string Name, double LatencySeconds, d
 /// <param name="Returns">Bytes of gradients that go back to the stage before.</param>
 public sealed record StageTiming(int Stage, WorkTime Forward, WorkTime Input, WorkTime Weight, WorkTime Update, long Sends, long Returns);
 
-/// <summary>Seconds of kernels and of collectives.</summary>
+/// <summary>Seconds of kernels, and of collectives that no kernel hides.</summary>
 /// <param name="Compute">Kernels.</param>
-/// <param name="Communication">Collectives.</param>
+/// <param name="Communication">Waits for collectives.</param>
 public readonly record struct WorkTime(double Compute, double Communication);

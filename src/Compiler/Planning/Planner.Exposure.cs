@@ -22,7 +22,7 @@ public sealed partial class Planner
         bool Look(string change, string key, EquatableArray<FixEdit> edits, Func<RankProgram?> plan)
         {
             if (plan() is not { } other || other.Forecast.StepSeconds >= program.Forecast.StepSeconds || (other.ArenaBytes > other.Forecast.UsableBytes && program.ArenaBytes <= program.Forecast.UsableBytes)
-                || other.Forecast.CommunicationSeconds / other.Forecast.StepSeconds is var share && share > LargeExposure)
+                || other.Forecast.ExposedSeconds / other.Forecast.StepSeconds is var share && share > LargeExposure)
             {
                 return false;
             }
@@ -36,7 +36,7 @@ public sealed partial class Planner
         // Fewer micro-batches gather parameters less often, and send fewer messages: where neither is what is waited for, no plan is spent on it.
         PlanForecast forecast = program.Forecast;
         bool gathers = _on.Zero == "Parameters";
-        if (program.MicroBatches > 1 && (gathers || _on.Mesh.Axes.Sum(a => Messages(program, a.Name) * 2 * (a.Size - 1) * a.Link.LatencySeconds) > LatencyCounts * forecast.CommunicationSeconds))
+        if (program.MicroBatches > 1 && (gathers || _on.Mesh.Axes.Sum(a => Messages(program, a.Name) * 2 * (a.Size - 1) * a.Link.LatencySeconds) > LatencyCounts * forecast.ExposedSeconds))
         {
             _ = (program.MicroBatches % 2 == 0 && Asked(With(_on, program.MicroBatches / 2), $"MicroBatches = {program.MicroBatches / 2}", "SW4001/micro-batches")) || Asked(With(_on, 1), "MicroBatches = 1", "SW4001/micro-batches");
         }

@@ -2,13 +2,15 @@ using Shardwright.Compiler.Pipelining;
 
 namespace Shardwright.Compiler.Planning;
 
-/// <summary>The spans of a step. They follow the prediction: actions at the times of the simulated schedule, then what ends a step, which begins on all ranks at once and ends with the slowest.</summary>
+/// <summary>The spans of a step. They follow the prediction: actions at the times of the simulated schedule, sums of gradients beside them, then the optimizer, which begins on all ranks at once.</summary>
 internal sealed partial class StepTime
 {
     private const string BetweenStages = "SendReceive";
 
-    private Simulation? _simulated;
+    private StepClock? _planned;
     private Dictionary<(int Edge, bool Back, int MicroBatch), Passing>? _passing;
+
+    private StepClock Planned => _planned ??= Clock(_program.Order, least: false);
 
     /// <summary>A message between ranks.</summary>
     /// <param name="Made">When its sender has made it.</param>
@@ -33,7 +35,7 @@ internal sealed partial class StepTime
                 if (span.Kind == SimulatedKind.Communication)
                 {
                     (string, string) key = (span.Name, span.Lane.Split(',')[0]);
-                    hidden += Math.Max(0, span.Seconds - span.Exposed);
+                    hidden += span.Seconds - span.Exposed; // a wait for one that is behind others on its lane counts their time too
                     (double seconds, double exposed) = sums.TryGetValue(key, out (double, double) sum) ? sum : default;
                     sums[key] = (seconds + span.Seconds, exposed + span.Exposed);
                 }
@@ -41,59 +43,44 @@ internal sealed partial class StepTime
 
             double open = sums.Values.Sum(s => s.Exposed);
             return new SimulatedRank(
-                rank, each, compute, open, hidden, Math.Max(0, waits - open),
+                rank, each, compute, open, Math.Max(0, hidden), Math.Max(0, waits - open),
                 sums.Select(s => new SimulatedCommunication(s.Key.Item1, s.Key.Item2, s.Value.Seconds, s.Value.Exposed)).OrderByDescending(c => c.Exposed).ThenBy(c => c.Operation + c.Group, StringComparer.Ordinal).ToEquatable(), count);
         }).ToEquatable();
     }
 
-    /// <summary>Spans of the ranks with one pipeline coordinate.</summary>
+    /// <summary>Spans of the ranks with one pipeline coordinate: in order of their starts on each lane.</summary>
     public IEnumerable<SimulatedSpan> Spans(int rank, bool inFew)
     {
-        double step = _program.Forecast.StepSeconds, host = Device.StepMicroseconds * 1e-6, clock = 0;
-        yield return new SimulatedSpan(SimulatedKind.Step, "", "step 0", 0, step, 0);
+        yield return new SimulatedSpan(SimulatedKind.Step, "", "step 0", 0, _program.Forecast.StepSeconds, 0);
+
+        // Sums of gradients lie beside backward, on lanes that it may use too.
+        StepEnd end = Planned.Ranks[rank].End;
+        var sums = new Queue<SimulatedSpan>(end.Spans.Where(s => s.Kind == SimulatedKind.Communication).OrderBy(s => s.Start));
+        foreach (SimulatedSpan span in MicroBatches(rank, inFew))
+        {
+            while (sums.Count > 0 && sums.Peek().Start < span.Start)
+            {
+                yield return sums.Dequeue();
+            }
+
+            yield return span;
+        }
+
+        foreach (SimulatedSpan span in sums.Concat(end.Spans.Where(s => s.Kind != SimulatedKind.Communication)).OrderBy(s => s.Start).ThenBy(s => s.End))
+        {
+            yield return span;
+        }
+    }
+
+    private IEnumerable<SimulatedSpan> MicroBatches(int rank, bool inFew)
+    {
         if (_program.Order is { } order)
         {
-            _simulated ??= Simulator.Run(order.Table, Costs(order.Table), Link(order), order.Edges.ToList());
-            foreach (SimulatedSpan span in Actions(rank, order, _simulated, inFew))
-            {
-                yield return span;
-            }
-
-            EquatableArray<double> ends = _simulated.Ends[rank];
-            clock = ends.Count == 0 ? 0 : ends[ends.Count - 1];
-            if (_simulated.Makespan > clock)
-            {
-                yield return new SimulatedSpan(SimulatedKind.Wait, "", "end of the pipeline", clock, clock = _simulated.Makespan, 0);
-            }
-        }
-        else
-        {
-            ActionTime action = Action(_program.Ranks[rank].Chunks[0].Program, s_all, inFew);
-            for (int i = 0; i < _program.MicroBatches; i++, clock += action.Seconds)
-            {
-                foreach (SimulatedSpan span in At(action, clock))
-                {
-                    yield return span;
-                }
-            }
+            return Actions(rank, order, Planned.Pipeline!, inFew);
         }
 
-        foreach (UpdatePiece piece in UpdatePieces(rank).Where(p => p.Seconds > 0))
-        {
-            double from = clock;
-            clock += piece.Seconds;
-            yield return new SimulatedSpan(piece.Lane.Length > 0 ? SimulatedKind.Wait : SimulatedKind.Kernel, "", piece.Name, from, clock, 0);
-            if (piece.Lane.Length > 0)
-            {
-                yield return new SimulatedSpan(SimulatedKind.Communication, piece.Lane, piece.Name, from, clock, piece.Bytes) { Exposed = piece.Seconds };
-            }
-        }
-
-        // Rounding alone is no wait.
-        if (step - host - clock > 1e-9 * step)
-        {
-            yield return new SimulatedSpan(SimulatedKind.Wait, "", "update of other stages", clock, step - host, 0);
-        }
+        ActionTime action = Action(_program.Ranks[rank].Chunks[0].Program, s_all, inFew);
+        return Enumerable.Range(0, _program.MicroBatches).SelectMany(i => At(action, i * action.Seconds));
     }
 
     private IEnumerable<SimulatedSpan> Actions(int rank, LoweredPipeline order, Simulation simulated, bool inFew)

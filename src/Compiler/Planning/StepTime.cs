@@ -19,14 +19,8 @@ internal sealed partial class StepTime
         _half = half;
     }
 
-    private readonly record struct Time(double Compute, double Communication)
-    {
-        public double Total => Compute + Communication;
-
-        public static Time operator +(Time a, Time b) => new(a.Compute + b.Compute, a.Communication + b.Communication);
-
-        public static Time operator *(double times, Time a) => new(times * a.Compute, times * a.Communication);
-    }
+    /// <summary>Time of a statement: of its kernel, or of its collective on the link.</summary>
+    private readonly record struct Time(double Compute, double Communication);
 
     private DeviceDefinition Device => _mesh.Device;
 
@@ -39,68 +33,51 @@ internal sealed partial class StepTime
 
     private PlanForecast Run(LoweredPipeline? order)
     {
-        Time[] ranks = _program.Ranks.Select(r => r.Chunks.Aggregate(default(Time), (sum, c) => sum + _program.MicroBatches * MicroBatch(_program.Stages[c.Program]))).ToArray();
-        Time longest = ranks.OrderByDescending(r => r.Total).First();
-        double step = order is null ? _program.MicroBatches * Action(_program.Ranks[0].Chunks[0].Program, s_all).Seconds : 0, bubble = 0;
-        if (order is not null)
-        {
-            Simulation simulated = Simulator.Run(order.Table, Costs(order.Table), Link(order), order.Edges.ToList());
-            (step, bubble) = (simulated.Makespan, simulated.Bubble);
-        }
-
-        Time end = LongestUpdate();
-        step += end.Total + Device.StepMicroseconds * 1e-6;
+        StepClock planned = Clock(order, least: false), least = Clock(order, least: true);
+        RankClock busiest = planned.Ranks.OrderByDescending(r => r.Compute + r.Communication).First(), waits = planned.Ranks.OrderByDescending(r => r.Exposed).First();
+        double step = planned.Seconds + Device.StepMicroseconds * 1e-6;
         double flops = _program.Ranks.Sum(r => r.Chunks.Sum(c => ModelFlops(_program.Stages[c.Program]))) / _program.Ranks.Count;
         return new PlanForecast(
-            Device.Name, Device.UsableBytes - Device.ReserveBytes, step, (longest + end).Compute, (longest + end).Communication, bubble, flops, flops / (step * Device.Peak(_half)),
+            Device.Name, Device.UsableBytes - Device.ReserveBytes, step, busiest.Compute, busiest.Communication, planned.Pipeline?.Bubble ?? 0, flops, flops / (step * Device.Peak(_half)),
             _program.Kernels.Select(Kernel).ToEquatable())
         {
-            Timing = Timing(order),
+            Timing = Timing(order, planned),
+            ExposedSeconds = waits.Exposed,
+            LeastExposedSeconds = Math.Min(waits.Exposed, least.Ranks[planned.Ranks.IndexOf(waits)].Exposed),
+            Exposed = waits.Waits.ToEquatable(),
         };
     }
 
     /// <summary>The parts of that time, to draw it from.</summary>
-    private PlanTiming Timing(LoweredPipeline? order)
+    private PlanTiming Timing(LoweredPipeline? order, StepClock clock)
     {
-        static WorkTime Parts(Time time) => new(time.Compute, time.Communication);
-        IEnumerable<StageTiming> stages = _program.Ranks.SelectMany(r => r.Chunks).OrderBy(c => c.Stage).Select(c =>
+        WorkTime Parts(int program, params Phase[] phases)
         {
-            StageProgram stage = _program.Stages[c.Program];
-            return new StageTiming(
-                c.Stage, Parts(MicroBatch(stage, p => p == Phase.Forward)), Parts(MicroBatch(stage, p => p is Phase.InputGradient or Phase.Backward)), Parts(MicroBatch(stage, p => p == Phase.WeightGradient)), Parts(Update(stage)),
-                order?.Edges.Where(e => e.From == c.Stage).Sum(e => e.Bytes) ?? 0, order?.Edges.Where(e => e.To == c.Stage && e.HasGradient).Sum(e => e.Bytes) ?? 0);
-        });
+            ActionTime action = Action(program, phases);
+            return new WorkTime(action.Compute, action.Seconds - action.Compute);
+        }
+
+        // The end of a step is one of all stages of a rank: each has its share by its parameters.
+        WorkTime Share(int rank, int program)
+        {
+            double Elements(int of) => _program.Stages[of].Groups.Sum(g => (double)g.Elements);
+            double share = Elements(program) / Math.Max(1, _program.Ranks[rank].Chunks.Sum(c => Elements(c.Program)));
+            return new WorkTime(share * clock.Ranks[rank].Update.Compute, share * clock.Ranks[rank].Update.Communication);
+        }
+
+        IEnumerable<StageTiming> stages = _program.Ranks.SelectMany((r, rank) => r.Chunks.Select(c => (Chunk: c, Rank: rank))).OrderBy(c => c.Chunk.Stage).Select(c => new StageTiming(
+            c.Chunk.Stage, Parts(c.Chunk.Program, Phase.Forward), Parts(c.Chunk.Program, Phase.InputGradient, Phase.Backward), Parts(c.Chunk.Program, Phase.WeightGradient),
+            Share(c.Rank, c.Chunk.Program),
+            order?.Edges.Where(e => e.From == c.Chunk.Stage).Sum(e => e.Bytes) ?? 0, order?.Edges.Where(e => e.To == c.Chunk.Stage && e.HasGradient).Sum(e => e.Bytes) ?? 0));
         return new PlanTiming(
             _mesh.Axes.Select(a => new AxisLink(a.Name, a.Link.Name, a.Link.LatencySeconds, a.Link.BytesPerSecond)).ToEquatable(), stages.ToEquatable(),
             order is not null && order.Table.Ranks.Sum(r => (long)r.Count) <= PlanTiming.MostActions ? order.Table.Ranks.Select(r => OrderText.Write(r.Items)).ToEquatable() : default);
-    }
-
-    /// <summary>Times of the stages' actions for one micro-batch.</summary>
-    private List<StageCost> Costs(ActionTable table)
-    {
-        Dictionary<int, int> programs = _program.Ranks.SelectMany(r => r.Chunks).ToDictionary(c => c.Stage, c => c.Program);
-        return Enumerable.Range(0, table.Stages).Select(s => new StageCost(
-            Action(programs[s], PhasesOf(ActionKind.Forward)).Seconds, Action(programs[s], PhasesOf(ActionKind.InputGradient)).Seconds, Action(programs[s], PhasesOf(ActionKind.WeightGradient)).Seconds)).ToList();
     }
 
     private LinkCost Link(LoweredPipeline order)
     {
         LinkDefinition link = LinkOf(_program.Pipeline!.Axis);
         return new LinkCost(link.LatencySeconds, 1 / link.BytesPerSecond);
-    }
-
-    private Time MicroBatch(StageProgram stage, Func<Phase, bool>? of = null)
-    {
-        EntryPlan train = stage.Entries[0];
-        Time sum = default;
-        foreach (ProgramStatement statement in train.Phases.Where(p => of is null || of(p.Phase)).SelectMany(p => p.Main))
-        {
-            sum += statement is ProgramStatement.Call call
-                ? Math.Max(1, call.Layers) * train.Methods[call.Method].Statements.Aggregate(default(Time), (time, s) => time + Of(stage, s))
-                : Of(stage, statement);
-        }
-
-        return sum;
     }
 
     private Time Of(StageProgram stage, ProgramStatement statement)

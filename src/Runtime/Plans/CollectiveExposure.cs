@@ -1,11 +1,12 @@
 namespace Shardwright.Plans;
 
-/// <summary>A collective with the time that it takes of a step, and how much of that may be waited for. The only place that knows: a finer forecast goes in here.</summary>
+/// <summary>A collective with the time that it takes of a step, and how much of that is waited for.</summary>
 /// <param name="Collective">The row of the plan.</param>
 /// <param name="Bytes">Bytes that a rank sends in a step.</param>
 /// <param name="Seconds">Seconds of a step that its messages are under way, by the link of its axis; 0 where the plan has no links.</param>
-/// <param name="Exposed">At most so many seconds of it are waited for; null for messages between stages, whose waits are the pipeline's bubble.</param>
-internal sealed record CollectiveExposure(PlanCollective Collective, long Bytes, double Seconds, double? Exposed)
+/// <param name="Exposed">Seconds of it that a rank waits for; 0 where work hides it. Null for messages between stages, whose waits are the pipeline's bubble.</param>
+/// <param name="Why">Why it is waited for; empty where it is not.</param>
+internal sealed record CollectiveExposure(PlanCollective Collective, long Bytes, double Seconds, double? Exposed, string Why)
 {
     /// <summary>All collectives of a plan, those of most bytes first.</summary>
     public static IReadOnlyList<CollectiveExposure> Of(Plan plan) => [.. plan.Collectives.Select(c => Of(plan, c)).OrderByDescending(c => c.Bytes)];
@@ -13,7 +14,12 @@ internal sealed record CollectiveExposure(PlanCollective Collective, long Bytes,
     private static CollectiveExposure Of(Plan plan, PlanCollective collective)
     {
         double seconds = collective.Times * Once(plan, collective);
-        return new CollectiveExposure(collective, collective.BytesPerRank * collective.Times, seconds, collective.Op == "Send" ? null : seconds);
+
+        // Rows of one kind and reason, of several methods or stages, share what is waited for by their time.
+        PlanExposure[] waits = [.. plan.Exposed.Where(e => e.Op == collective.Op && e.Axis == collective.Axis && e.Reason == collective.Reason)];
+        double all = plan.Collectives.Where(c => c.Op == collective.Op && c.Axis == collective.Axis && c.Reason == collective.Reason).Sum(c => c.Times * Once(plan, c));
+        return new CollectiveExposure(collective, collective.BytesPerRank * collective.Times, seconds,
+            collective.Op == "Send" ? null : all > 0 ? waits.Sum(w => w.Seconds) * seconds / all : 0, waits.Length == 0 ? "" : waits[0].Why);
     }
 
     /// <summary>Time of one, as the planner predicts it: the latency of each hop, then the bytes at the rate of the slowest link; all-reduces by the faster of ring and tree.</summary>

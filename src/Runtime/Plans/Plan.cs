@@ -13,6 +13,14 @@ namespace Shardwright;
 /// <param name="Reason">What it is for.</param>
 public sealed record PlanCollective(string Op, string Axis, long BytesPerRank, long Times, string Where, string Reason);
 
+/// <summary>Communication that a rank waits for.</summary>
+/// <param name="Op">AllReduce, AllGather, ReduceScatter, AllToAll; Send between stages.</param>
+/// <param name="Axis">Axes of its group.</param>
+/// <param name="Reason">What it is for.</param>
+/// <param name="Seconds">Seconds of a step for which the rank waits.</param>
+/// <param name="Why">Why no work hides it.</param>
+public sealed record PlanExposure(string Op, string Axis, string Reason, double Seconds, string Why);
+
 /// <summary>A parameter of the plan.</summary>
 /// <param name="Path">Logical path, {0} for the layer.</param>
 /// <param name="Layers">Layers of its stack; 0 outside of stacks.</param>
@@ -83,6 +91,10 @@ public sealed class Plan
         StepSeconds = Real(root, "stepSeconds");
         ComputeSeconds = Real(root, "computeSeconds");
         CommunicationSeconds = Real(root, "communicationSeconds");
+        ExposedSeconds = Real(root, "exposedSeconds");
+        LeastExposedSeconds = Real(root, "leastExposedSeconds");
+        Exposed = root.TryGetProperty("exposed", out JsonElement waits)
+            ? [.. waits.EnumerateArray().Select(w => new PlanExposure(w.GetProperty("op").GetString()!, w.GetProperty("axis").GetString()!, w.GetProperty("reason").GetString()!, Real(w, "seconds"), w.GetProperty("why").GetString()!))] : [];
         Bubble = Real(root, "bubble");
         Mfu = Real(root, "mfu");
         WaysOut = root.TryGetProperty("waysOut", out JsonElement ways) ? [.. ways.EnumerateArray().Select(w => new PlanWayOut(w.GetProperty("change").GetString()!, w.GetProperty("totalBytes").GetInt64(), Real(w, "stepSeconds")))] : [];
@@ -144,11 +156,20 @@ public sealed class Plan
     /// <summary>Predicted seconds of a training step.</summary>
     public double StepSeconds { get; }
 
-    /// <summary>Of them, kernels of the rank that computes longest.</summary>
+    /// <summary>Seconds of kernels, of the rank that is busy longest.</summary>
     public double ComputeSeconds { get; }
 
-    /// <summary>Of them, collectives of that rank.</summary>
+    /// <summary>Seconds that collectives of that rank are under way, beside kernels or not.</summary>
     public double CommunicationSeconds { get; }
+
+    /// <summary>Seconds of a step in which a rank waits for communication that is under way; of the rank that waits longest.</summary>
+    public double ExposedSeconds { get; }
+
+    /// <summary>The least of that which dependencies allow: each collective as soon as what it sends is made, and waited for where its result is first used.</summary>
+    public double LeastExposedSeconds { get; }
+
+    /// <summary>What that rank waits for, and why nothing hides it, the longest first.</summary>
+    public IReadOnlyList<PlanExposure> Exposed { get; }
 
     /// <summary>Share of all ranks' time in which the pipeline waits.</summary>
     public double Bubble { get; }
@@ -217,7 +238,7 @@ public sealed class Plan
         text.AppendLine(c, $"{ParameterCount:N0} parameters; {Flops / 1e9:N2} GFLOP per rank and step");
         if (StepSeconds > 0)
         {
-            text.AppendLine(c, $"predicted on {Device}: step {Time(StepSeconds)} (kernels {Time(ComputeSeconds)}, collectives {Time(CommunicationSeconds)}{(Stages > 1 ? $", bubble {100 * Bubble:0.#} %" : "")}), MFU {100 * Mfu:0.#} %");
+            text.AppendLine(c, $"predicted on {Device}: step {Time(StepSeconds)} (kernels {Time(ComputeSeconds)}, communication {Time(CommunicationSeconds)}, of it exposed {Time(ExposedSeconds)}, at least {Time(LeastExposedSeconds)}{(Stages > 1 ? $", bubble {100 * Bubble:0.#} %" : "")}), MFU {100 * Mfu:0.#} %");
         }
 
         text.AppendLine();

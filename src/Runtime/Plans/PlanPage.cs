@@ -38,7 +38,7 @@ internal static class PlanPage
         Figure("Memory of a rank", Plan.Size(plan.TotalBytes), plan.Device.Length == 0 ? "largest rank" : $"{Percent((double)plan.TotalBytes / plan.UsableBytes)} of {Plan.Size(plan.UsableBytes)}");
         if (plan.StepSeconds > 0)
         {
-            Figure("Step", Plan.Time(plan.StepSeconds), $"collectives {Plan.Time(plan.CommunicationSeconds)}{(plan.Stages > 1 ? $", bubble {Percent(plan.Bubble)}" : "")}");
+            Figure("Step", Plan.Time(plan.StepSeconds), $"waits for the network {Plan.Time(plan.ExposedSeconds)}{(plan.Stages > 1 ? $", bubble {Percent(plan.Bubble)}" : "")}");
             Figure("MFU", Percent(plan.Mfu), $"{Count(plan.ModelFlops)}FLOP a rank and step");
         }
 

@@ -13,7 +13,7 @@ internal static class StepSection
         }
 
         page.Markup("<section class=\"card\" id=\"step\"><h2>Step</h2>");
-        page.Line($"<p class=\"note\">Predicted {Plan.Time(plan.StepSeconds)}: kernels {Plan.Time(plan.ComputeSeconds)}, collectives {Plan.Time(plan.CommunicationSeconds)} on the rank with most of them{(plan.Stages > 1 ? $"; {plan.Schedule}, in which ranks wait {PlanPage.Percent(plan.Bubble)} of the time" : "")}.</p>");
+        page.Line($"<p class=\"note\">Predicted {Plan.Time(plan.StepSeconds)}: kernels {Plan.Time(plan.ComputeSeconds)}, communication {Plan.Time(plan.CommunicationSeconds)} on the rank with most of them; of it {Plan.Time(plan.ExposedSeconds)} exposed, at least {Plan.Time(plan.LeastExposedSeconds)} by what depends on what{(plan.Stages > 1 ? $"; {plan.Schedule}, in which ranks wait {PlanPage.Percent(plan.Bubble)} of the time" : "")}.</p>");
         Bars(page, plan);
         if (StepRun.Of(plan) is { } run)
         {
@@ -47,7 +47,7 @@ internal static class StepSection
             Part(splits ? "I" : "B", splits ? "Gradients of inputs" : "Backward", plan.MicroBatches * stage.Input.Compute);
             Part("W", "Gradients of weights", plan.MicroBatches * stage.Weight.Compute);
             Part("U", "Optimizer", stage.Update.Compute);
-            Part("C", "Collectives", Total(plan, stage).Communication);
+            Part("C", "Waits for collectives", Total(plan, stage).Communication);
             page.Line($"</div><b>{Plan.Time(Total(plan, stage).Total)}</b></div>");
         }
 
@@ -60,7 +60,7 @@ internal static class StepSection
         }
 
         page.Key("U", "Optimizer");
-        page.Key("C", "Collectives");
+        page.Key("C", "Waits for collectives");
         page.Markup("</ul>");
         void Part(string style, string name, double seconds) => page.Segment(style, 0.98 * seconds / Math.Max(1e-12, longest), $"{name}: {Plan.Time(seconds)}");
     }
@@ -76,7 +76,7 @@ internal static class StepSection
         PlanTime[] updates = [.. run.Ranks.Select((_, rank) => (plan.Stages > 1 ? plan.Ranks.FirstOrDefault(r => r.Coordinate == rank)?.Stages ?? [] : [0]).Aggregate(default(PlanTime), (sum, s) => sum + plan.Timing.Stages[s].Update))];
         double end = run.Makespan + updates.Max(u => u.Total), shortest = run.Ranks.SelectMany(r => r).Select(a => a.Time.Total).Where(t => t > 0).DefaultIfEmpty(end).Min();
         double width = Math.Clamp(22 * end / shortest, 1040, 4000), scale = end > 0 ? width / end : 0, height = run.Ranks.Count * Row + Axis;
-        page.Line($"<h3>{(plan.Stages > 1 ? "Schedule" : "Order of a step")}</h3><p class=\"note\">Numbers are micro-batches. The strip at the foot of a box is its share of collectives{(run.Messages.Count > 0 ? "; lines are messages between stages" : "")}.</p><div class=\"chart\"><div class=\"names\">");
+        page.Line($"<h3>{(plan.Stages > 1 ? "Schedule" : "Order of a step")}</h3><p class=\"note\">Numbers are micro-batches. The strip at the foot of a box is its share of waits for collectives{(run.Messages.Count > 0 ? "; lines are messages between stages" : "")}.</p><div class=\"chart\"><div class=\"names\">");
         for (int rank = 0; rank < run.Ranks.Count; rank++)
         {
             page.Line($"<span>{(plan.Stages > 1 ? PlanPage.Invariant($"{plan.PipelineAxis} {rank}") : "each rank")}</span>");
@@ -114,7 +114,7 @@ internal static class StepSection
     private static void Action(HtmlText page, string style, int chunk, double x, double y, PlanTime time, double scale, string text, string name)
     {
         double width = Math.Max(0.4, time.Total * scale - 1), strip = time.Total > 0 ? width * time.Communication / time.Total : 0;
-        page.Line($"<g class=\"{style} c{chunk}\"><title>{name}: {Plan.Time(time.Total)}, of it collectives {Plan.Time(time.Communication)}</title><rect x=\"{x + 0.5:0.##}\" y=\"{y:0.##}\" width=\"{width:0.##}\" height=\"{Box}\" rx=\"{Math.Min(3, width / 3):0.##}\"/>");
+        page.Line($"<g class=\"{style} c{chunk}\"><title>{name}: {Plan.Time(time.Total)}, of it waits for collectives {Plan.Time(time.Communication)}</title><rect x=\"{x + 0.5:0.##}\" y=\"{y:0.##}\" width=\"{width:0.##}\" height=\"{Box}\" rx=\"{Math.Min(3, width / 3):0.##}\"/>");
         if (strip >= 0.2)
         {
             page.Line($"<rect class=\"strip\" x=\"{x + 0.5:0.##}\" y=\"{y + Box - 5:0.##}\" width=\"{strip:0.##}\" height=\"5\"/>");

@@ -1,0 +1,79 @@
+using Shardwright.Compiler.Pipelining;
+
+namespace Shardwright.Compiler.Planning;
+
+/// <summary>A whole step on its clocks: actions folded into how often they run, the pipeline as the simulator runs it, and the end of the step rank by rank.</summary>
+internal sealed partial class StepTime
+{
+    /// <summary>A step.</summary>
+    /// <param name="Pipeline">Times of the pipeline; null for a model of one stage.</param>
+    /// <param name="Ranks">One for each pipeline coordinate.</param>
+    /// <param name="Seconds">Its time.</param>
+    private sealed record StepClock(Simulation? Pipeline, List<RankClock> Ranks, double Seconds);
+
+    /// <summary>The step of the ranks with one pipeline coordinate.</summary>
+    /// <param name="Compute">Kernels.</param>
+    /// <param name="Communication">Collectives, as long as they are under way.</param>
+    /// <param name="Waits">What they wait for, the longest first.</param>
+    /// <param name="End">The end of the step.</param>
+    private sealed record RankClock(double Compute, double Communication, List<ExposedCollective> Waits, StepEnd End)
+    {
+        /// <summary>Waits for communication under way.</summary>
+        public double Exposed { get; } = Waits.Sum(w => w.Seconds);
+
+        /// <summary>What follows the last action: kernels, and waits for collectives.</summary>
+        public WorkTime Update { get; } = new(End.Spans.Where(s => s.Kind == SimulatedKind.Kernel).Sum(s => s.Seconds), End.Spans.Sum(s => s.Exposed));
+    }
+
+    /// <summary>Runs the step.</summary>
+    /// <param name="order">The order of the pipeline; null for a model of one stage.</param>
+    /// <param name="least">Whether collectives start and are waited for as early and as late as what they carry allows.</param>
+    private StepClock Clock(LoweredPipeline? order, bool least)
+    {
+        Simulation? pipeline = order is null ? null : Simulator.Run(order.Table, Costs(order.Table, least), Link(order), order.Edges.ToList());
+        List<StepEnd> ends = Enumerable.Range(0, _program.Ranks.Count).Select(rank => Reduced(rank, order, pipeline, least)).ToList();
+
+        // The norm of the gradients is one of all ranks: the optimizer begins on all at once, and the step ends with the slowest.
+        double joined = ends.Max(e => e.Clock);
+        for (int rank = 0; rank < ends.Count; rank++)
+        {
+            ends[rank].Join(joined, "end of the pipeline");
+            Update(rank, ends[rank], least);
+        }
+
+        double seconds = ends.Max(e => e.Clock);
+        ends.ForEach(e => e.Join(seconds, "update of other stages"));
+        return new StepClock(pipeline, ends.Select((end, rank) => Rank(rank, end, pipeline, least)).ToList(), seconds);
+    }
+
+    private RankClock Rank(int rank, StepEnd end, Simulation? pipeline, bool least)
+    {
+        List<ActionTime> stages = _program.Ranks[rank].Chunks.Select(c => Action(c.Program, s_all)).ToList();
+        IEnumerable<ExposedCollective> within = least
+            ? stages.Select(a => new ExposedCollective("", "", "", _program.MicroBatches * Math.Max(0, a.LeastSeconds - a.Compute) + Outside(a), ""))
+            : stages.SelectMany(a => a.Parts).SelectMany(p => p.Waits.Select(w => w with { Seconds = (double)_program.MicroBatches * p.Times * w.Seconds }));
+        IEnumerable<ExposedCollective> between = pipeline is null ? Enumerable.Empty<ExposedCollective>() : new[] { new ExposedCollective("Send", _program.Pipeline!.Axis, "between stages", pipeline.Exposed[rank], NeededNext) };
+        List<ExposedCollective> waits = within.Concat(between).Concat(end.Waits).Where(w => w.Seconds > 0)
+            .GroupBy(w => (w.Operation, w.Axis, w.For, w.Why)).Select(g => g.First() with { Seconds = g.Sum(w => w.Seconds) })
+            .OrderByDescending(w => w.Seconds).ThenBy(w => w.Operation + w.Axis + w.For, StringComparer.Ordinal).ToList();
+        return new RankClock(
+            _program.MicroBatches * stages.Sum(a => a.Compute) + end.Spans.Where(s => s.Kind == SimulatedKind.Kernel).Sum(s => s.Seconds),
+            _program.MicroBatches * stages.Sum(a => a.Communication) + end.Spans.Where(s => s.Kind == SimulatedKind.Communication).Sum(s => s.Seconds), waits, end);
+    }
+
+    /// <summary>What nothing hides of collectives that run beside other layers: those of the first layer, before it, and those of the last, behind it.</summary>
+    private static double Outside(ActionTime action)
+    {
+        int first = action.Parts.ToList().FindIndex(p => p.Least.Fill > 0), last = action.Parts.ToList().FindLastIndex(p => p.Least.Drain > 0);
+        double Compute(IEnumerable<Part> parts) => parts.Sum(p => p.Times * p.Spans.Where(s => s.Kind == SimulatedKind.Kernel).Sum(s => s.Seconds));
+        return (first < 0 ? 0 : Math.Max(0, action.Parts[first].Least.Fill - Compute(action.Parts.Take(first)))) + (last < 0 ? 0 : Math.Max(0, action.Parts[last].Least.Drain - Compute(action.Parts.Skip(last + 1))));
+    }
+
+    /// <summary>Times of the stages' actions for one micro-batch.</summary>
+    private List<StageCost> Costs(ActionTable table, bool least)
+    {
+        Dictionary<int, int> programs = _program.Ranks.SelectMany(r => r.Chunks).ToDictionary(c => c.Stage, c => c.Program);
+        double Seconds(int stage, ActionKind kind) => Action(programs[stage], PhasesOf(kind)).Of(least);
+        return Enumerable.Range(0, table.Stages).Select(s => new StageCost(Seconds(s, ActionKind.Forward), Seconds(s, ActionKind.InputGradient), Seconds(s, ActionKind.WeightGradient))).ToList();
+    }
+}
