@@ -38,7 +38,7 @@ internal sealed partial class StepTime
         for (int rank = 0; rank < ends.Count; rank++)
         {
             ends[rank].Join(joined, "end of the pipeline");
-            Update(rank, ends[rank], least);
+            Update(rank, ends[rank]);
         }
 
         double seconds = ends.Max(e => e.Clock);

@@ -169,20 +169,18 @@ internal sealed partial class StepTime
         return last.Where(l => l.Key.Item2 != ActionKind.Forward).OrderBy(l => l.Value).SelectMany(l => Of(programs[l.Key.Item1], PhasesOf(l.Key.Item2), pipeline.Starts[rank][l.Value]));
     }
 
-    /// <summary>The optimizer of a rank's stages; parameters of which only shards are updated are gathered behind it.</summary>
-    private void Update(int rank, StepEnd end, bool least)
+    /// <summary>The optimizer of a rank's stages, one after another; parameters of which only shards are updated are gathered beside what follows, and each stage waits for its own.</summary>
+    private void Update(int rank, StepEnd end)
     {
-        foreach (StageProgram stage in _program.Ranks[rank].Chunks.Select(c => _program.Stages[c.Program]))
+        List<StageProgram> stages = _program.Ranks[rank].Chunks.Select(c => _program.Stages[c.Program]).ToList();
+        foreach ((StageProgram stage, ParameterGroup group) in stages.SelectMany(s => s.Groups.Select(g => (s, g))))
         {
-            foreach (ParameterGroup group in stage.Groups)
-            {
-                end.Compute($"norm of {group.Name}", OpTime.Seconds(Device, WorkKind.Elementwise, 2 * group.Buckets * group.Updated.Length, Bytes(stage, group, group.Gradients), _half));
-            }
+            end.Compute($"norm of {group.Name}", OpTime.Seconds(Device, WorkKind.Elementwise, 2 * group.Buckets * group.Updated.Length, Bytes(stage, group, group.Gradients), _half));
         }
 
-        var gathers = new List<(SimulatedSpan Span, string Of)>();
-        foreach (StageProgram stage in _program.Ranks[rank].Chunks.Select(c => _program.Stages[c.Program]))
+        foreach (StageProgram stage in stages)
         {
+            var gathers = new List<(SimulatedSpan Span, string Of, string Why)>();
             foreach (ParameterGroup group in stage.Groups)
             {
                 long kept = Bytes(stage, group, group.Updated) + group.States.Sum(s => Bytes(stage, group, s)), elements = group.Buckets * group.Updated.Length;
@@ -194,20 +192,13 @@ internal sealed partial class StepTime
                     if (pieces > 0)
                     {
                         SimulatedSpan gather = end.Send(group.Shards!.Axis, nameof(CollectiveKind.AllGather), end.Clock, Collective(CollectiveKind.AllGather, new[] { group.Shards.Axis }, 0, Bytes(stage, group, group.Parameters) / pieces), group.Shards.GatherBytes);
-                        if (least)
-                        {
-                            gathers.Add((gather, "parameters, " + group.Name));
-                        }
-                        else
-                        {
-                            end.Await(gather, "parameters, " + group.Name, NothingBeside);
-                        }
+                        gathers.Add((gather, "parameters, " + group.Name, gather.Start > end.Clock ? BehindOthers : LongerThanWork));
                     }
                 }
             }
-        }
 
-        gathers.ForEach(g => end.Await(g.Span, g.Of, NothingBeside));
+            gathers.ForEach(g => end.Await(g.Span, g.Of, g.Why));
+        }
     }
 
     /// <summary>Bytes of an operand in all buckets of a group.</summary>

@@ -160,11 +160,18 @@ internal sealed class StepWorld
 
         if (entry == "Train")
         {
-            foreach (ParameterGroup group in table.StagesOf(rank).SelectMany(s => _programs[_programOf[s]].Groups).Where(g => g.Shards is { Stage: < 3 }))
+            // Each stage waits for what its optimizer has started.
+            foreach (StageProgram stage in table.StagesOf(rank).Select(s => _programs[_programOf[s]]))
             {
-                for (int bucket = 0; bucket < group.Buckets; bucket++)
+                List<ParameterGroup> buckets = stage.Groups.Where(g => g.Shards is { Stage: < 3 }).SelectMany(g => Enumerable.Repeat(g, g.Buckets)).ToList();
+                foreach (ParameterGroup group in buckets)
                 {
-                    yield return new LaneInstruction(LaneKind.Collective, Group(EquatableArray.Of(group.Shards!.Axis)), $"parameters, {group.Name}");
+                    yield return new LaneInstruction(LaneKind.StartCollective, Group(EquatableArray.Of(group.Shards!.Axis)), $"parameters, {group.Name}");
+                }
+
+                foreach (ParameterGroup group in buckets)
+                {
+                    yield return new LaneInstruction(LaneKind.AwaitCollective, Group(EquatableArray.Of(group.Shards!.Axis)), $"parameters, {group.Name}");
                 }
             }
         }

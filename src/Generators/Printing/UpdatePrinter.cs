@@ -29,8 +29,18 @@ internal static class UpdatePrinter
             {
                 w.Line($"private readonly Ticket[] {Tickets(i)} = new Ticket[{stage.Groups[i].Buckets}]; // under way: gradients, {stage.Groups[i].Name}");
             }
+
+            if (Gathers(stage.Groups[i]))
+            {
+                w.Line($"private readonly Ticket[] {Gathered(i)} = new Ticket[{stage.Groups[i].Buckets}]; // under way: parameters, {stage.Groups[i].Name}");
+            }
         }
     }
+
+    /// <summary>Whether ranks update shards of whole parameters.</summary>
+    private static bool Gathers(ParameterGroup group) => group.Shards is { Stage: < 3 };
+
+    private static string Gathered(int group) => $"group{group}Gathered";
 
     private static string Tickets(int group) => $"group{group}Summed";
 
@@ -155,15 +165,17 @@ internal static class UpdatePrinter
 
     private static void Update(IndentedWriter w, RankProgram program, StageProgram stage)
     {
-        w.Summary("The optimizer: one pass over each group of parameters.");
+        bool any = stage.Groups.Any(Gathers);
+        w.Summary("The optimizer: one pass over each group of parameters." + (any ? " What ranks have updated in shards is gathered beside the passes that follow." : ""));
         w.Line("/// <param name=\"scale\">Factor on the gradients: 1/weight, and the clip factor.</param>");
         w.Line("/// <param name=\"settings\">Learning rate and its kin.</param>");
         w.Line("/// <param name=\"step\">Number of the step, from 1.</param>");
         w.Open($"public void Update(float scale, {program.Optimizer}Settings settings, int step)");
-        foreach (ParameterGroup group in stage.Groups)
+        for (int i = 0; i < stage.Groups.Count; i++)
         {
             // Shards of whole parameters lie apart, one in each bucket; everything else is one piece.
-            bool gathers = group.Shards is { Stage: < 3 }, loops = gathers && group.Buckets > 1;
+            ParameterGroup group = stage.Groups[i];
+            bool gathers = Gathers(group), loops = gathers && group.Buckets > 1;
             string Piece(OperandPlan operand) => loops ? Operand(stage, operand) : All(stage, operand);
             string decay = group.NoDecay ? "0" : "settings.WeightDecay", p = Piece(group.Updated), g = Piece(group.Gradients);
             string[] s = group.States.Select(Piece).ToArray();
@@ -180,9 +192,8 @@ internal static class UpdatePrinter
             });
             if (gathers)
             {
-                string field = Text.Group(new[] { group.Shards!.Axis });
-                w.Line($"// AllGather over {group.Shards.Axis}: parameters, {group.Name}; {Text.Size(group.Shards.GatherBytes)} per rank");
-                w.Line($"{field}.Wait({field}.StartAllGather(arena, {p}, {Piece(group.Parameters)}));");
+                w.Line($"// AllGather over {group.Shards!.Axis}: parameters, {group.Name}; {Text.Size(group.Shards.GatherBytes)} per rank; under way from here to the end of the update");
+                w.Line($"{Gathered(i)}[{(loops ? "layer" : "0")}] = {Text.Group(new[] { group.Shards.Axis })}.StartAllGather(arena, {p}, {Piece(group.Parameters)});");
             }
 
             if (loops)
@@ -191,7 +202,21 @@ internal static class UpdatePrinter
             }
         }
 
+        AwaitGathers(w, stage);
         w.Close();
+    }
+
+    private static void AwaitGathers(IndentedWriter w, StageProgram stage)
+    {
+        for (int i = 0; i < stage.Groups.Count; i++)
+        {
+            if (Gathers(stage.Groups[i]))
+            {
+                w.Open($"foreach (Ticket gathered in {Gathered(i)})");
+                w.Line($"{Text.Group(new[] { stage.Groups[i].Shards!.Axis })}.Wait(gathered);");
+                w.Close();
+            }
+        }
     }
 
     /// <summary>All buckets of an operand as one slice.</summary>

@@ -54,4 +54,7 @@ internal sealed class Plans
         PlanResult result = Plan(on, change, overrides);
         return result.Program ?? throw new InvalidOperationException(string.Join("\n", result.Findings.Select(f => f.Message)));
     }
+
+    /// <summary>Plans it, and simulates a step, every kernel a span.</summary>
+    public StepSimulation Simulate(string on) => StepSimulation.Of(Program(on), _model.Meshes.Single(m => m.NestedName == on).Mesh, long.MaxValue);
 }
