@@ -187,6 +187,31 @@ public sealed class PlanTests
         Assert.Equal(2, text.Split('\n').Count(l => l.Contains("would fit: ", StringComparison.Ordinal)));
     }
 
+    [Theory]
+    [InlineData(16)]
+    [InlineData(256)]
+    public void Thirteen_billion_parameters_on_sixteen_small_devices_fit_as_proposed(int batch)
+    {
+        string[] large = ["plan", s_gpt, "--mesh", "OnDp2", "--axis", "dp=16", "--device", "Rtx4090", "--precision", "BFloat16Mixed", "--set", "Layers=40", "Hidden=5120", "Heads=40", "Context=2048", "Vocab=51200", $"Batch={batch}"];
+        JsonElement plan = Tool.Json(large);
+        Assert.True(plan.GetProperty("totalBytes").GetInt64() > 8 * plan.GetProperty("usableBytes").GetInt64());
+        JsonElement[] ways = [.. plan.GetProperty("waysOut").EnumerateArray()];
+        Assert.NotEmpty(ways);
+        foreach (JsonElement way in ways)
+        {
+            // As it is written in the attribute: Zero = ZeroStage.Parameters, MicroBatches = 16.
+            IEnumerable<string> options = way.GetProperty("change").GetString()!.Split(", ").SelectMany(change => new[]
+            {
+                change.Split(" = ")[0] switch { "Zero" => "--zero", "Recompute" => "--recompute", "MicroBatches" => "--micro-batches", string other => other },
+                change.Split(" = ")[1].Split('.')[^1],
+            });
+            JsonElement again = Tool.Json([.. large, .. options]);
+            Assert.InRange(again.GetProperty("totalBytes").GetInt64(), 1, plan.GetProperty("usableBytes").GetInt64());
+            Assert.Equal(way.GetProperty("totalBytes").GetInt64(), again.GetProperty("totalBytes").GetInt64());
+            Assert.Empty(again.GetProperty("waysOut").EnumerateArray());
+        }
+    }
+
     [Fact]
     public void The_live_bytes_of_a_step_are_drawn()
     {

@@ -40,6 +40,7 @@ public sealed partial class PipelineBlock(int hidden, int heads, float dropout)
 
 /// <summary>A small GPT with tied weights on pipelines of every schedule.</summary>
 [ShardedOn<One>(Name = "OneM1")]
+[ShardedOn<One>(Name = "OneM4", MicroBatches = 4)]
 [ShardedOn<Pp2>(Name = "Pp2M1")]
 [ShardedOn<Pp2>(Name = "Pp2M4", MicroBatches = 4)]
 [ShardedOn<Pp4>(Name = "Pp4M8", MicroBatches = 8)]

@@ -119,6 +119,14 @@ public sealed class PipelineTests
             Assert.Equal(logits.Length, actual.Length);
             Assert.All(logits.Zip(actual), p => Assert.Equal(p.First, p.Second, 1e-4));
         });
+        using var single = World.InProcess(PipelineGpt.OneM4.Mesh);
+        single.Run(r =>
+        {
+            using var gpt = new PipelineGpt.OneM4.Rank(r, 3);
+            float[] actual = gpt.Forward(ids).Span.ToArray();
+            Assert.Equal(logits.Length, actual.Length);
+            Assert.All(logits.Zip(actual), p => Assert.Equal(p.First, p.Second, 1e-4));
+        });
         using var interleaved = World.InProcess(PipelineGpt.Pp2Dp2Tp2M4.Mesh);
         interleaved.Run(r =>
         {

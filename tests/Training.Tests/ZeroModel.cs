@@ -54,6 +54,10 @@ public sealed partial class ZeroLayer(int hidden, int inner)
 [ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4BfsZero3", MicroBatches = 4, Schedule = PipelineSchedule.LoopedBreadthFirst, Zero = ZeroStage.Parameters)]
 [ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4InterleavedZero2", MicroBatches = 4, Schedule = PipelineSchedule.Interleaved, Zero = ZeroStage.Gradients)]
 [ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4GPipeZero3", MicroBatches = 4, Schedule = PipelineSchedule.GPipe, Zero = ZeroStage.Parameters)]
+[ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4Own", MicroBatches = 4, Schedule = PipelineSchedule.Custom, OwnSchedule = typeof(OwnSchedule))]
+[ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4OwnZero1", MicroBatches = 4, Schedule = PipelineSchedule.Custom, OwnSchedule = typeof(OwnSchedule), Zero = ZeroStage.OptimizerState)]
+[ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4OwnZero2", MicroBatches = 4, Schedule = PipelineSchedule.Custom, OwnSchedule = typeof(OwnSchedule), Zero = ZeroStage.Gradients)]
+[ShardedOn<Pp2Dp2>(Name = "Pp2Dp2M4OwnZero3", MicroBatches = 4, Schedule = PipelineSchedule.Custom, OwnSchedule = typeof(OwnSchedule), Zero = ZeroStage.Parameters)]
 public sealed partial class ZeroNet
 {
     public const int Vocab = 30, Hidden = 12, Inner = 20, Layers = 4, Context = 6, Batch = 24;

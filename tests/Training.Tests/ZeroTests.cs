@@ -69,6 +69,7 @@ public sealed class ZeroTests
     [InlineData("Tp2Dp2Tq2M1", 3)]
     [InlineData("Pp2Dp2M4", 1)]
     [InlineData("Pp2Dp2M4ZbV", 1)]
+    [InlineData("Pp2Dp2M4Own", 1)]
     public void ShardsChangeNoBit(string name, int stage)
     {
         RunResult without = Run(name);
@@ -97,6 +98,8 @@ public sealed class ZeroTests
     [InlineData("Pp2Dp2M4BfsZero3")]
     [InlineData("Pp2Dp2M4InterleavedZero2")]
     [InlineData("Pp2Dp2M4GPipeZero3")]
+    [InlineData("Pp2Dp2M4OwnZero2")]
+    [InlineData("Pp2Dp2M4OwnZero3")]
     public void ShardsOfGradientsFollowOneRank(string name)
     {
         RunResult expected = Run("OneM1"), actual = Run(name);
@@ -110,6 +113,8 @@ public sealed class ZeroTests
     [Theory]
     [InlineData("Dp2M1", "Dp2M1Zero3")]
     [InlineData("Pp2Dp2M4", "Pp2Dp2M4Zero3")]
+    [InlineData("Dp2M4", "Dp2M4Zero3")]
+    [InlineData("Pp2Dp2M4Own", "Pp2Dp2M4OwnZero3")]
     public void EvaluationAndInferenceGatherToo(string without, string with)
     {
         (TokenTensor ids, TokenTensor targets) = Data(3);
@@ -188,6 +193,7 @@ public sealed class ZeroTests
     [InlineData("Dp3M1Zero3")]
     [InlineData("Pp2Dp2M4ZbVZero1")]
     [InlineData("Pp2Dp2M4ZbVZero3")]
+    [InlineData("Pp2Dp2M4OwnZero3")]
     public void ARankAllocatesWhatItsPlanSays(string name)
     {
         Plan plan = Static<Plan>(name, "Plan");

@@ -7,6 +7,9 @@ internal sealed class LayoutSearch
     private const int MostInTable = 2048;
 
     private const int BitsPerWord = 64;
+
+    /// <summary>How nearly alike sizes are that get the same room, as shares.</summary>
+    private static readonly double[] s_alike = { 1, 0.92, 0.8, 0.7, 0.6 };
     private readonly long _mostLooks;
     private readonly IReadOnlyList<Block> _blocks;
     private readonly long[] _sizes;
@@ -19,13 +22,17 @@ internal sealed class LayoutSearch
     private readonly double[] _weights;
     private readonly long _bound;
     private readonly int[] _sorted;
-    private long[] _room;
     private long _looks;
-    private long[]? _best;
-    private long _bestBytes;
-    private int[] _bestOrder = Array.Empty<int>();
-    private long[] _bestRoom = Array.Empty<long>();
-    private bool _bestTight;
+    private Placed? _best;
+
+    /// <summary>How blocks are placed.</summary>
+    /// <param name="Rooms">Room that each block is given. Sizes that are nearly alike get the same: then one fits exactly where another was.</param>
+    /// <param name="Keeps">Whether a block leaves the rooms of others as they are; one that does not may lie in what they do not fill.</param>
+    /// <param name="IsTight">Whether a block goes into the smallest gap that holds it rather than the lowest.</param>
+    private readonly record struct Manner(long[] Rooms, bool[] Keeps, bool IsTight);
+
+    /// <summary>A layout: which order and manner gave which offsets.</summary>
+    private sealed record Placed(int[] Order, Manner Manner, long[] Offsets, long Bytes);
 
     public LayoutSearch(IReadOnlyList<Block> blocks, long bound, long mostLooks)
     {
@@ -37,7 +44,6 @@ internal sealed class LayoutSearch
         _first = blocks.Select(b => b.First).ToArray();
         _last = blocks.Select(b => b.Last).ToArray();
         _stretches = blocks.Any(b => b.Stretches.Count > 0);
-        _room = _sizes;
         _sorted = new int[count];
         _met = new int[count];
         _weights = new double[count];
@@ -83,28 +89,47 @@ internal sealed class LayoutSearch
             all.OrderBy(i => _first[i]).ThenByDescending(i => _sizes[i]).ThenBy(i => i),
             all.OrderByDescending(i => _weights[i]).ThenByDescending(i => _sizes[i]).ThenBy(i => i),
         };
-        var sorted = new int[orders.Length][];
-        foreach (double alike in new[] { 1, 0.92, 0.8 })
+        int[][] sorted = Array.ConvertAll(orders, o => o.ToArray());
+        var starts = new List<Placed>();
+        foreach (double alike in s_alike)
         {
-            _room = Rooms(alike);
-            for (int o = 0; o < orders.Length; o++)
+            Placed? start = null;
+            long[] rooms = Rooms(alike);
+            var mixed = new HashSet<long>(all.Where(i => _sizes[i] < rooms[i]).Select(i => rooms[i]));
+            bool[] smaller = Array.ConvertAll(all, i => _sizes[i] < rooms[i]), alikes = Array.ConvertAll(all, i => mixed.Contains(rooms[i]));
+
+            // Blocks of one room in the order in which they begin take no more rooms than are in use at one time.
+            foreach (int[] order in sorted.Prepend(all.OrderByDescending(i => rooms[i]).ThenBy(i => _first[i]).ThenBy(i => i).ToArray()))
             {
-                foreach (bool tight in new[] { false, true })
+                foreach (bool[] keeps in mixed.Count > 0 ? new[] { smaller, alikes } : new[] { smaller })
                 {
-                    if (_best is null || (_bestBytes > _bound && _looks < _mostLooks))
+                    foreach (bool tight in new[] { false, true })
                     {
-                        Try(sorted[o] ??= orders[o].ToArray(), tight);
+                        if (_best is null || (_best.Bytes > _bound && _looks < _mostLooks))
+                        {
+                            Placed tried = Try(order, new Manner(rooms, keeps, tight));
+                            start = start is null || tried.Bytes < start.Bytes ? tried : start;
+                        }
                     }
                 }
             }
+
+            if (start is not null)
+            {
+                starts.Add(start);
+            }
         }
 
-        _room = _bestRoom;
-        Improve();
-        return new Layout(_best!.ToImmutableArray(), _bestBytes, _bound);
+        // The best of each is improved: the smallest at first is often not the one that gets smallest.
+        starts = starts.OrderBy(s => s.Bytes).ToList();
+        for (int i = 0; i < starts.Count; i++)
+        {
+            Improve(starts[i], _looks + (_mostLooks - _looks) / (starts.Count - i));
+        }
+
+        return new Layout(_best!.Offsets.ToImmutableArray(), _best.Bytes, _bound);
     }
 
-    /// <summary>Room that each block is given. Sizes that are nearly alike get the same: then one fits exactly where another was.</summary>
     private long[] Rooms(double alike)
     {
         var rooms = new long[_sizes.Length];
@@ -121,9 +146,9 @@ internal sealed class LayoutSearch
     private int Length(int i) => _last[i] - _first[i] + 1;
 
     /// <summary>What reaches highest is placed earlier, again and again; now and then a step that makes it worse is taken, to leave a corner. The steps are the same on every run.</summary>
-    private void Improve()
+    private void Improve(Placed start, long mostLooks)
     {
-        (int[] order, long[] offsets, long bytes) = (_bestOrder, _best!, _bestBytes);
+        Placed best = start, now = start;
         uint random = 12345;
         int Next(int below)
         {
@@ -131,50 +156,56 @@ internal sealed class LayoutSearch
             return (int)((random >> 8) % (uint)below);
         }
 
-        while (_bestBytes > _bound && _looks < _mostLooks)
+        while (_best!.Bytes > _bound && _looks < mostLooks)
         {
-            int at = Array.FindIndex(order, i => offsets[i] + _sizes[i] == bytes);
+            int at = Array.FindIndex(now.Order, i => now.Offsets[i] + _sizes[i] == now.Bytes);
             if (at <= 0)
             {
-                (order, offsets, bytes) = (_bestOrder, _best!, _bestBytes);
-                at = 1 + Next(order.Length - 1);
+                now = best;
+                at = 1 + Next(now.Order.Length - 1);
             }
 
             int to = Next(at);
-            int[] next = (int[])order.Clone();
-            Array.Copy(order, to, next, to + 1, at - to);
-            next[to] = order[at];
-            (long[] tried, long size) = Try(next, Next(4) == 0 ? !_bestTight : _bestTight);
-            if (size <= bytes || Next(8) == 0)
+            int[] next = (int[])now.Order.Clone();
+            Array.Copy(now.Order, to, next, to + 1, at - to);
+            next[to] = now.Order[at];
+            Placed tried = Try(next, now.Manner with { IsTight = best.Manner.IsTight ^ (Next(4) == 0) }, now, to);
+            best = tried.Bytes < best.Bytes ? tried : best;
+            if (tried.Bytes <= now.Bytes || Next(8) == 0)
             {
-                (order, offsets, bytes) = (next, tried, size);
+                now = tried;
             }
         }
     }
 
-    private (long[] Offsets, long Bytes) Try(int[] order, bool tight)
+    private Placed Try(int[] order, Manner manner, Placed? like = null, int same = 0)
     {
-        (long[] offsets, long bytes) = Fit(order, tight);
-        if (_best is null || bytes < _bestBytes)
-        {
-            (_best, _bestBytes, _bestOrder, _bestTight, _bestRoom) = (offsets, bytes, order, tight, _room);
-        }
-
-        return (offsets, bytes);
+        (long[] offsets, long bytes) = Fit(order, manner, like is not null && like.Manner == manner ? like.Offsets : Array.Empty<long>(), same);
+        var placed = new Placed(order, manner, offsets, bytes);
+        _best = _best is null || bytes < _best.Bytes ? placed : _best;
+        return placed;
     }
 
     /// <summary>Places block after block: into the lowest gap that holds it, or into the smallest one.</summary>
-    private (long[] Offsets, long Bytes) Fit(int[] order, bool tight)
+    private (long[] Offsets, long Bytes) Fit(int[] order, Manner manner, long[] known, int same)
     {
         var offsets = new long[order.Length];
         long total = 0;
         for (int count = 0; count < order.Length; count++)
         {
             int i = order[count];
-            _looks += _met[i] + 4;
+            _looks += 4;
+            if (count < same && known.Length > 0)
+            {
+                total = Math.Max(total, Put(i, known[i], count, offsets));
+                continue;
+            }
+
+            _looks += _met[i];
 
             // Those that are placed, lowest first.
-            long room = _room[i], top = 0, best = -1, gap = long.MaxValue;
+            long room = manner.Rooms[i], top = 0, best = -1, gap = long.MaxValue;
+            long[] taken = manner.Keeps[i] ? manner.Rooms : _sizes;
             for (int p = 0; p < count; p++)
             {
                 int other = _sorted[p];
@@ -187,27 +218,32 @@ internal sealed class LayoutSearch
                 if (free >= room && free < gap)
                 {
                     (best, gap) = (top, free);
-                    if (!tight)
+                    if (!manner.IsTight)
                     {
                         break;
                     }
                 }
 
-                top = Math.Max(top, offsets[other] + _room[other]);
+                top = Math.Max(top, offsets[other] + taken[other]);
             }
 
-            long offset = best >= 0 ? best : top;
-            int at = count;
-            for (; at > 0 && offsets[_sorted[at - 1]] > offset; at--)
-            {
-                _sorted[at] = _sorted[at - 1];
-            }
-
-            _sorted[at] = i;
-            offsets[i] = offset;
-            total = Math.Max(total, offset + _sizes[i]);
+            total = Math.Max(total, Put(i, best >= 0 ? best : top, count, offsets));
         }
 
         return (offsets, total);
+    }
+
+    /// <summary>Places a block among those that are sorted by offset; returns where it ends.</summary>
+    private long Put(int i, long offset, int count, long[] offsets)
+    {
+        int at = count;
+        for (; at > 0 && offsets[_sorted[at - 1]] > offset; at--)
+        {
+            _sorted[at] = _sorted[at - 1];
+        }
+
+        _sorted[at] = i;
+        offsets[i] = offset;
+        return offset + _sizes[i];
     }
 }

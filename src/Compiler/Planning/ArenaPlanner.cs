@@ -30,8 +30,10 @@ internal sealed class ArenaPlanner
     {
         StageProgram program = _programs[0];
         return Finish(
-            new List<ChunkPlan> { new(0, 0, 0, default, default, -1, -1) }, program.StateBytes, default, program.StepBytes, program.StepLowerBound,
-            program.Profile.Where(p => p.Entry == "Train").Select(p => new TimelinePoint(p.Where, p.Bytes)));
+            new List<ChunkPlan> { new(0, 0, 0, default, default, -1, -1) }, program.StateBytes, default,
+            program.Entries.Select(e => new EntryMemory(
+                e.Name, program.Steps.Where(s => s.Entry == e.Name).Select(s => s.Bytes).DefaultIfEmpty(0).Max(),
+                program.Profile.Where(p => p.Entry == e.Name).Select(p => new TimelinePoint(p.Where, p.Bytes)).ToList())).ToList());
     }
 
     /// <summary>The arenas of a pipeline, by coordinate.</summary>
@@ -73,28 +75,52 @@ internal sealed class ArenaPlanner
             offset += program.StateBytes;
         }
 
-        long bound = ArenaLayout.Align(resultBytes);
-        var timeline = new List<TimelinePoint>();
         var actions = new List<(string, EquatableArray<string>)>();
+        var memory = new List<EntryMemory>();
         for (int e = 0; e < entries.Count; e++)
         {
             (string entry, LoweredPipeline order) = entries[e];
             long[] live = layouts[e].Live();
-            for (int at = 0; at < order.Ranks[rank].Count; at++)
+            long Step(LoweredAction line) => line.Kind != LoweredKind.Compute ? 0 : Phases(line.Action).Max(p => peaks.TryGetValue((programOf[line.Stage], entry, p), out long bytes) ? bytes : 0);
+            List<TimelinePoint> points = Points(order, rank, at => live[at] + Step(order.Ranks[rank][at]));
+            long bytes = layouts[e].Bytes;
+            if (entry == "Infer")
             {
-                LoweredAction line = order.Ranks[rank][at];
-                long step = line.Kind != LoweredKind.Compute ? 0 : Phases(line.Action).Max(p => peaks.TryGetValue((programOf[line.Stage], entry, p), out long bytes) ? bytes : 0);
-                bound = Math.Max(bound, live[at] + step);
-                if (e == 0 && line.Kind == LoweredKind.Compute)
-                {
-                    timeline.Add(new TimelinePoint(order.Text(line), live[at] + step));
-                }
+                // The result is where nothing else is any more.
+                long result = ArenaLayout.Align(resultBytes);
+                (bytes, points) = (Math.Max(bytes, result), points.Append(new TimelinePoint("result", result)).ToList());
             }
 
+            memory.Add(new EntryMemory(entry, bytes, points));
             actions.Add((entry, SlotLines(entry, chunks).Concat(Lines(order, rank)).ToEquatable()));
         }
 
-        return Finish(chunks, state, actions.ToEquatable(), Math.Max(ArenaLayout.Align(resultBytes), layouts.Max(l => l.Bytes)), bound, timeline);
+        return Finish(chunks, state, actions.ToEquatable(), memory);
+    }
+
+    /// <summary>A point for each action, which also stands for the messages before it (the last one for those behind it too).</summary>
+    private static List<TimelinePoint> Points(LoweredPipeline order, int rank, Func<int, long> bytesAt)
+    {
+        var points = new List<TimelinePoint>();
+        long most = 0;
+        EquatableArray<LoweredAction> lines = order.Ranks[rank];
+        for (int at = 0; at < lines.Count; at++)
+        {
+            most = Math.Max(most, bytesAt(at));
+            if (lines[at].Kind == LoweredKind.Compute)
+            {
+                points.Add(new TimelinePoint(order.Text(lines[at]), most));
+                most = 0;
+            }
+        }
+
+        if (points.Count > 0)
+        {
+            TimelinePoint last = points[points.Count - 1];
+            points[points.Count - 1] = last with { Bytes = Math.Max(last.Bytes, most) };
+        }
+
+        return points;
     }
 
     private static IEnumerable<Phase> Phases(ActionKind kind) => kind switch
@@ -135,14 +161,25 @@ internal sealed class ArenaPlanner
     /// <summary>Doubles of this rank and of all ranks of a group: sum and weight of the loss, a squared norm for each parameter group.</summary>
     private long ScalarBytes => ArenaLayout.Align(8L * (_programs.Max(p => p.Groups.Count) + 4) * (_worldRanks + 1));
 
-    private RankPlan Finish(List<ChunkPlan> chunks, long state, EquatableArray<(string, EquatableArray<string>)> actions, long stepBytes, long bound, IEnumerable<TimelinePoint> timeline)
+    /// <summary>What an entry needs beside state, scalars and scratch.</summary>
+    /// <param name="Entry">Its name.</param>
+    /// <param name="Bytes">As laid out.</param>
+    /// <param name="Points">What of it is live where.</param>
+    private sealed record EntryMemory(string Entry, long Bytes, List<TimelinePoint> Points)
     {
-        long scratch = state + ScalarBytes, step = scratch + _scratchBytes;
-        return new RankPlan(chunks.ToEquatable(), state, ScalarBytes, scratch, step, stepBytes, step + stepBytes, actions)
+        public long Live => Points.Select(p => p.Bytes).DefaultIfEmpty(0).Max();
+    }
+
+    private RankPlan Finish(List<ChunkPlan> chunks, long state, EquatableArray<(string, EquatableArray<string>)> actions, List<EntryMemory> entries)
+    {
+        long scratch = state + ScalarBytes, step = scratch + _scratchBytes, bytes = entries.Max(e => e.Bytes);
+        IEnumerable<TimelinePoint> timeline = entries[0].Points.Concat(entries.Skip(1).Where(e => e.Live > entries[0].Live).SelectMany(e => e.Points.Select(p => p with { Where = $"{e.Entry} {p.Where}".TrimEnd() })));
+        return new RankPlan(chunks.ToEquatable(), state, ScalarBytes, scratch, step, bytes, step + bytes, actions)
         {
             StateBytes = state,
-            LowerBound = step + bound,
+            LowerBound = step + entries.Max(e => e.Live),
             Timeline = Shorten(timeline.Select(p => p with { Bytes = step + p.Bytes }).ToList()).ToEquatable(),
+            Entries = entries.Select(e => (e.Entry, e.Bytes)).ToEquatable(),
         };
     }
 

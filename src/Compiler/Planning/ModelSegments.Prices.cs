@@ -11,9 +11,14 @@ internal sealed partial class ModelSegments
     /// <param name="sharded">The graph with placements, forward and backward.</param>
     /// <param name="device">Device that predicts times.</param>
     /// <param name="half">Whether products run in 16 bits.</param>
-    /// <param name="copies">Tensors that are kept for each parameter: itself, its gradient, the optimizer's state.</param>
-    public void Price(ShardedGraph sharded, DeviceDefinition device, bool half, int copies)
+    /// <param name="stateBytes">What is kept of a parameter from step to step: itself, its gradient, the optimizer's state.</param>
+    public void Price(ShardedGraph sharded, DeviceDefinition device, bool half, Func<Value, long> stateBytes)
     {
+        foreach (Piece piece in _pieces)
+        {
+            (piece.Forward, piece.Input, piece.Weight, piece.Activations, piece.Hop) = (0, 0, 0, 0, 0);
+        }
+
         var time = new NodeTime(sharded, device, half);
         HashSet<Node> passing = BackToTheFirst();
         foreach (Region region in _graph.Regions)
@@ -24,7 +29,7 @@ internal sealed partial class ModelSegments
                 foreach (Piece piece in PiecesOf(region, node))
                 {
                     (piece.Forward, piece.Input, piece.Weight) = !region.IsBackward ? (piece.Forward + picoseconds, piece.Input, piece.Weight)
-                        : passing.Contains(node) ? (piece.Forward, piece.Input + picoseconds, piece.Weight) : (piece.Forward, piece.Input, piece.Weight + picoseconds);
+                        : node.IsAgain || passing.Contains(node) ? (piece.Forward, piece.Input + picoseconds, piece.Weight) : (piece.Forward, piece.Input, piece.Weight + picoseconds);
                 }
             }
         }
@@ -44,7 +49,7 @@ internal sealed partial class ModelSegments
         foreach (Piece piece in _pieces)
         {
             // A parameter that all layers of a stack share is counted at the first of them.
-            piece.ParameterBytes = piece.Parameters.Where(p => piece.Stack < 0 || p.Stack >= 0 || counted.Add(p)).Sum(p => checked(copies * time.Bytes(p)));
+            piece.ParameterBytes = piece.Parameters.Where(p => piece.Stack < 0 || p.Stack >= 0 || counted.Add(p)).Sum(p => stateBytes(p));
         }
 
         Hops(time);
@@ -132,6 +137,18 @@ internal sealed partial class ModelSegments
         }
 
         return found;
+    }
+
+    /// <summary>Whether a node and one that reads it surely lie on one stage, wherever the model is cut.</summary>
+    public bool AreTogether(Node made, Node reader) => made.Outputs[0].Stack >= 0 || PieceOf(made) == PieceOf(reader);
+
+    /// <summary>What is computed again stands where the original does.</summary>
+    public void Follow(Recomputation change)
+    {
+        foreach ((Node from, Node to) in change.Replaced.Where(r => r.From.Outputs[0].Stack < 0))
+        {
+            _pieceOf[to] = PieceOf(from);
+        }
     }
 
     private Piece PieceOf(Node node) => PiecesOf(_graph.Regions[node.Outputs[0].Region], node).First();

@@ -27,9 +27,8 @@ internal sealed class ParameterLayout
         _tensors = train.Parameters.ToDictionary(p => p.Parameter, p => p.Tensor);
         _axes = train.Sharded.Axes;
         _buffers = buffers;
-        _states = (precision == Planner.Single ? Array.Empty<string>() : new[] { "master" }).Concat(optimizer switch { "AdamW" => new[] { "firstMoment", "secondMoment" }, "Momentum" => new[] { "velocity" }, _ => Array.Empty<string>() }).ToArray();
-        DType half = precision == Planner.Single ? DType.Float32 : DType.BFloat16;
-        _elements = new[] { half, precision == Planner.HalfWithWideGradients ? DType.Float32 : half }.Concat(_states.Select(_ => DType.Float32)).ToArray();
+        _states = ModelState.States(optimizer, precision);
+        _elements = ModelState.Elements(optimizer, precision);
         _unit = precision == Planner.Single ? 16 : 32;
         _stage = stage;
         _zero = zero;
@@ -156,7 +155,7 @@ internal sealed class ParameterLayout
     private long Size(Row row) => Stride(row.Tensor) * Math.Max(1, Layers(row.Parameter));
 
     /// <summary>Whether a region (0 parameters, 1 gradients, then states) holds the shards of a group rather than all of it.</summary>
-    private static bool IsCut(ShardPlan shards, int region) => region > 1 || shards.Stage > (region == 0 ? 2 : 1);
+    private static bool IsCut(ShardPlan shards, int region) => ModelState.IsCut(region, shards.Stage);
 
     /// <summary>Elements of a group that a region holds.</summary>
     private long Held(List<Row> group, ShardPlan? shards, int region) => shards is null ? group.Sum(Size) : shards.Buckets * (IsCut(shards, region) ? shards.Share : shards.Length);

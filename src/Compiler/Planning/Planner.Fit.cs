@@ -17,18 +17,20 @@ public sealed partial class Planner
         string who = $"'{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}'";
         if (needed > usable)
         {
-            var placed = new Dictionary<(MeshDefinition, Expression), PlacedModel?>();
+            var placed = new Dictionary<(MeshDefinition, Expression, string), PlacedModel?>();
             (bool?, RankProgram?) Again(ShardedOnDefinition on)
             {
-                placed.TryGetValue((on.Mesh, on.MicroBatches), out PlacedModel? model);
+                // Where a pipeline is cut depends on what its stages keep.
+                string kept = on.Mesh.Axes.Any(a => a.Role == "Pipeline" && a.Size > 1) ? on.Recompute + on.Zero : "";
+                placed.TryGetValue((on.Mesh, on.MicroBatches, kept), out PlacedModel? model);
                 (bool?, RankProgram?) other = Try(on, ref model);
-                placed[(on.Mesh, on.MicroBatches)] = model;
+                placed[(on.Mesh, on.MicroBatches, kept)] = model;
                 return other;
             }
 
             MemoryFloor floor = MemoryFloor.Of(program, _on);
             _waysOut = WaysOut.Find(_on, program.MicroBatches, _batch, on => floor.For(on) <= usable, Again);
-            _findings.Add(Finding.At("SW3001", Site, $"{who} does not fit: {Rank(program, largest)} needs {Exact(needed)} of the {Exact(usable)} that device '{program.Forecast.Device}' leaves an arena ({Breakdown(program, largest)}); {Proposal(program)}") with
+            _findings.Add(Finding.At("SW3001", Site, $"{who} does not fit: {Rank(program, largest)} needs {Exact(needed)} of the {Exact(usable)} that device '{program.Forecast.Device}' leaves an arena ({Breakdown(program, largest)}{Cause(largest)}); {Proposal(program)}") with
             {
                 Fixes = _waysOut.Take(2).Select((w, i) => Fit(w, i)).Where(f => f is not null).Select(f => f!).ToEquatable(),
             });
@@ -36,7 +38,7 @@ public sealed partial class Planner
         else
         {
             // From how little headroom on it is said is for the editor's threshold.
-            _findings.Add(Finding.At("SW3002", Site, $"{who} fits with {Quantity.Bytes(usable - needed)} to spare: {Rank(program, largest)} needs {Exact(needed)}, {Quantity.Share((double)needed / usable)} of the {Exact(usable)} that device '{program.Forecast.Device}' leaves an arena ({Breakdown(program, largest)}); what a driver or a library takes beside its reserve may be missing") with { Measure = 100.0 * (usable - needed) / usable });
+            _findings.Add(Finding.At("SW3002", Site, $"{who} fits with {Quantity.Bytes(usable - needed)} to spare: {Rank(program, largest)} needs {Exact(needed)}, {Quantity.Share((double)needed / usable)} of the {Exact(usable)} that device '{program.Forecast.Device}' leaves an arena ({Breakdown(program, largest)}{Cause(largest)}); what a driver or a library takes beside its reserve may be missing") with { Measure = 100.0 * (usable - needed) / usable });
         }
 
         string bubble = program.Pipeline is null ? "" : $", bubble {Quantity.Share(program.Forecast.Bubble)}";
@@ -90,6 +92,14 @@ public sealed partial class Planner
     }
 
     private static string Breakdown(RankProgram program, RankPlan rank) => string.Join(", ", PlanDocument.Memory(program, rank).Select(m => $"{m.Key} {Quantity.Bytes(m.Value)}"));
+
+    /// <summary>What takes more than training does; empty where training takes most.</summary>
+    private string Cause(RankPlan rank)
+    {
+        long training = rank.BytesFor("Train");
+        return training == rank.ArenaBytes ? ""
+            : $"; training alone needs {Quantity.Bytes(training)}, the rest is for {(rank.BytesFor("Infer") == rank.ArenaBytes ? "Forward, whose result of a micro-batch is whole on every rank" : "Evaluate")}";
+    }
 
     private string Proposal(RankProgram program) => _waysOut.Length == 0
         ? "no other Recompute, MicroBatches, Zero or split of the mesh over the same ranks fits: it takes more ranks, smaller sizes or a larger device"

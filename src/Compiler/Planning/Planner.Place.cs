@@ -42,7 +42,7 @@ public sealed partial class Planner
         }
 
         if (_model.Layer.Methods.Any(m => m.Name == "Forward")
-            && (Trace("Forward", training: false) is not { } infer || !CheckRequests(infer, 1) || !Add(entries, "Infer", infer, request, 1)))
+            && (Trace("Forward", training: false) is not { } infer || !CheckRequests(infer, 1) || !AddInference(entries, infer, request, microBatches)))
         {
             return null;
         }
@@ -62,6 +62,20 @@ public sealed partial class Planner
 
         entries.Add(new TracedEntry(name, graph, sharded, map, microBatches));
         return true;
+    }
+
+    /// <summary>Inference, in as many micro-batches as training, so that it takes no more memory for a large batch; in one where its result is not made row by row.</summary>
+    private bool AddInference(List<TracedEntry> entries, ModelGraph graph, PipelineRequest.Answer request, int microBatches)
+    {
+        Narrow(graph);
+        bool cuts = microBatches > 1 && graph.Result is { Type.Rank: > 0 } result && result.Type.Dims[0] == graph.Batch && BatchFault(graph, microBatches) is null && !Indivisible(graph, microBatches).Any();
+        if (cuts && TryPlace(graph, microBatches, out _) is { } sharded && sharded.Layout(graph.Result!)[0] == Placement.Split(0))
+        {
+            entries.Add(new TracedEntry("Infer", graph, sharded, StageMap.Make(graph, request.Cut), microBatches));
+            return true;
+        }
+
+        return Add(entries, "Infer", graph, request, 1);
     }
 
     private int? MicroBatches()
@@ -174,10 +188,16 @@ public sealed partial class Planner
         }
     }
 
-    private ShardedGraph? Place(ModelGraph graph, int microBatches)
+    private ShardedGraph? TryPlace(ModelGraph graph, int microBatches, out ImmutableArray<(Node Node, ShardAxis Axis)> blocked)
     {
         ImmutableArray<ShardAxis> axes = MachineModel.Axes(_on.Mesh, graph, microBatches);
-        ShardedGraph sharded = SignatureSearch.Place(graph, axes, OpTime.PlannedRate(_on.Mesh.Device), OpTime.PlannedBandwidth(_on.Mesh.Device), _cancellation, out ImmutableArray<(Node Node, ShardAxis Axis)> blocked);
+        ShardedGraph sharded = SignatureSearch.Place(graph, axes, OpTime.PlannedRate(_on.Mesh.Device), OpTime.PlannedBandwidth(_on.Mesh.Device), _cancellation, out blocked);
+        return blocked.Length > 0 ? null : sharded;
+    }
+
+    private ShardedGraph? Place(ModelGraph graph, int microBatches)
+    {
+        ShardedGraph? sharded = TryPlace(graph, microBatches, out ImmutableArray<(Node Node, ShardAxis Axis)> blocked);
         foreach ((Node node, ShardAxis axis) in blocked.Take(1))
         {
             _findings.Add(Finding.At("SW2003", node.Site.Length > 0 ? node.Site : Site, axis.IsMicroBatch
@@ -185,6 +205,6 @@ public sealed partial class Planner
                 : $"'{node.Source}' ({node.Op.Name}) cannot be brought to the placements around it on axis '{axis.Name}'") with { Fixes = axis.IsMicroBatch ? EquatableArray.Of(SetMicroBatches(1)) : default });
         }
 
-        return blocked.Length > 0 ? null : sharded;
+        return sharded;
     }
 }

@@ -16,7 +16,6 @@ public sealed partial class Planner
     private Recomputation Recompute(ShardedGraph sharded, StageMap map, PipelineRequest.Answer request, int microBatches)
     {
         ModelGraph graph = sharded.Graph;
-        bool Marked(Value value) => graph.Recompute.Any(r => IsUnder(value, r.Path));
         var kept = Recomputation.Kept(graph).ToList();
         foreach ((string path, string site) in graph.Recompute)
         {
@@ -30,37 +29,53 @@ public sealed partial class Planner
             }
         }
 
-        // Layers of stacks; where a model has none, its own layers. What stands between the last layer and the loss is needed again at once.
-        bool Layer(Value value) => value.Stack >= 0 || (graph.Stacks.Count == 0 && value.Producer!.Origin.Length > 0);
-        ImmutableArray<RecomputeChoice.Candidate> Order() => RecomputeChoice.Order(sharded, _on.Mesh.Device, IsHalf, v => Layer(v) && !Marked(v), Marked);
-        Func<Value, bool> Without(ImmutableArray<RecomputeChoice.Candidate> order, int count)
+        if (_on.Recompute == "Auto")
         {
-            var left = new HashSet<Value>(order.Skip(count).Select(c => c.Value));
-            return v => Marked(v) || (Layer(v) && !left.Contains(v));
+            ImmutableArray<RecomputeChoice.Candidate> all = Order(sharded);
+            return Apply(sharded, map, Without(graph, all, Least(sharded, map, all.Length, n => Without(graph, all, n), request, microBatches)));
         }
 
-        switch (_on.Recompute)
+        if (_on.Recompute == "Full" && !kept.Any(v => IsOfLayer(graph, v)))
+        {
+            _findings.Add(Finding.At("SW3004", Site, $"Recompute = Full of '{_model.Layer.ShortName}' has nothing to compute again: backward keeps no value that one of its layers makes; take it off") with
+            {
+                Fixes = EquatableArray.Of(Fix.Of("Take Recompute off", "SW3004/remove", EditKind.RemoveArgument, Site, "Recompute")),
+            });
+        }
+
+        return Apply(sharded, map, Again(sharded, _on.Recompute));
+    }
+
+    /// <summary>What a mode makes again.</summary>
+    private Func<Value, bool> Again(ShardedGraph sharded, string mode)
+    {
+        ModelGraph graph = sharded.Graph;
+        switch (mode)
         {
             case "Full":
-                if (!kept.Any(Layer))
-                {
-                    _findings.Add(Finding.At("SW3004", Site, $"Recompute = Full of '{_model.Layer.ShortName}' has nothing to compute again: backward keeps no value that one of its layers makes; take it off") with
-                    {
-                        Fixes = EquatableArray.Of(Fix.Of("Take Recompute off", "SW3004/remove", EditKind.RemoveArgument, Site, "Recompute")),
-                    });
-                }
-
-                return Apply(sharded, map, v => Marked(v) || Layer(v));
+                return v => IsMarked(graph, v) || IsOfLayer(graph, v);
             case "Selective":
-                ImmutableArray<RecomputeChoice.Candidate> cheap = Order();
-                return Apply(sharded, map, Without(cheap, RecomputeChoice.Selective(cheap)));
-            case "Auto":
-                ImmutableArray<RecomputeChoice.Candidate> all = Order();
-                return Apply(sharded, map, Without(all, Least(sharded, map, all.Length, n => Without(all, n), request, microBatches)));
+                ImmutableArray<RecomputeChoice.Candidate> cheap = Order(sharded);
+                return Without(graph, cheap, RecomputeChoice.Selective(cheap));
             default:
-                return Apply(sharded, map, Marked);
+                return v => IsMarked(graph, v);
         }
     }
+
+    private ImmutableArray<RecomputeChoice.Candidate> Order(ShardedGraph sharded) =>
+        RecomputeChoice.Order(sharded, _on.Mesh.Device, IsHalf, v => IsOfLayer(sharded.Graph, v) && !IsMarked(sharded.Graph, v), v => IsMarked(sharded.Graph, v));
+
+    /// <summary>All of the layers but candidates after the first few.</summary>
+    private static Func<Value, bool> Without(ModelGraph graph, ImmutableArray<RecomputeChoice.Candidate> order, int count)
+    {
+        var left = new HashSet<Value>(order.Skip(count).Select(c => c.Value));
+        return v => IsMarked(graph, v) || (IsOfLayer(graph, v) && !left.Contains(v));
+    }
+
+    private static bool IsMarked(ModelGraph graph, Value value) => graph.Recompute.Any(r => IsUnder(value, r.Path));
+
+    /// <summary>Layers of stacks; where a model has none, its own layers. What stands between the last layer and the loss is needed again at once.</summary>
+    private static bool IsOfLayer(ModelGraph graph, Value value) => value.Stack >= 0 || (graph.Stacks.Count == 0 && value.Producer!.Origin.Length > 0);
 
     private static Recomputation Apply(ShardedGraph sharded, StageMap map, Func<Value, bool> again)
     {

@@ -92,7 +92,7 @@ public sealed partial class Planner
             {
                 // The pieces were priced before their memory was laid out. What was too little is taken off the limit, and the model is cut again.
                 var next = new Planner(model, layers, on, cancellation) { _spare = spare };
-                if (next.Run() is not { } other || other.ArenaBytes >= program.ArenaBytes)
+                if (next.Run() is not { } other || other.TrainingBytes >= program.TrainingBytes)
                 {
                     break;
                 }
@@ -180,7 +180,7 @@ public sealed partial class Planner
         var orders = new List<(string, LoweredPipeline)>();
         foreach (TracedEntry entry in entries)
         {
-            ActionTable order = entry.Name == "Train" ? table : ForwardOnly(table, entry.MicroBatches);
+            ActionTable order = entry.Name == "Train" ? table : ForwardOnly(table, EntryPlan.MicroBatchesOfARun(entry.Name, entry.MicroBatches));
             (LoweredPipeline? proven, Standstill? standstill) = PipelineProof.Lower(order, Edges(entry, stages, programOf), s_lowering, _cancellation, l => world.Check(entry.Name, l, _cancellation));
             if (proven is null)
             {
@@ -198,7 +198,7 @@ public sealed partial class Planner
         }
 
         int result = ResultStage();
-        long bytes = result < 0 ? 0 : entries.First(e => e.Name == "Infer").Graph.Result!.Type.Bytes;
+        long bytes = result < 0 ? 0 : entries.First(e => e.Name == "Infer").ResultBytes;
         var plan = new PipelinePlan(
             request.Axis, table.Name, table.Ranks.Count, table.Stages, table.RankOfStage,
             entries[0].Graph.Stacks.Select(k => (k.Path, Enumerable.Range(0, table.Stages).Select(s => entries[0].Map.Layers(k.Id, s)).ToEquatable())).ToEquatable(), tied, result, bytes);

@@ -209,13 +209,18 @@ public sealed record InputPlan(string Name, DType Element, EquatableArray<long> 
 /// <param name="Name">Train, Evaluate or Infer.</param>
 /// <param name="Phases">What is run for each micro-batch: one phase for a model of one stage, else one for each action of the stage.</param>
 /// <param name="Methods">One for each region.</param>
-/// <param name="Result">Operand that holds the inference result; null for others.</param>
-/// <param name="ResultDims">Its sizes.</param>
+/// <param name="Result">Operand that holds the inference result of a micro-batch; null for others.</param>
+/// <param name="ResultDims">Sizes of that of the whole batch.</param>
 /// <param name="MicroBatches">Number of micro-batches.</param>
 public sealed record EntryPlan(string Name, EquatableArray<InputPlan> Inputs, EquatableArray<PhasePlan> Phases, EquatableArray<MethodPlan> Methods, OperandPlan? Result, EquatableArray<long> ResultDims, int MicroBatches)
 {
     /// <summary>What arrives and goes, in the order of the messages.</summary>
     public EquatableArray<BoundaryPlan> Boundaries { get; init; }
+
+    /// <summary>Micro-batches that a pipeline has under way in one run of its order: one where the result of each is read before the next.</summary>
+    /// <param name="entry">Name of the entry.</param>
+    /// <param name="microBatches">Its micro-batches.</param>
+    public static int MicroBatchesOfARun(string entry, int microBatches) => entry == "Infer" ? 1 : microBatches;
 
     /// <summary>Loads and calls of all phases.</summary>
     public IEnumerable<ProgramStatement> Main => Phases.SelectMany(p => p.Main);
@@ -299,7 +304,7 @@ public sealed record ParameterGroup(
 public sealed record ProfilePoint(string Entry, Phase Phase, string Where, long Bytes);
 
 /// <summary>How much of a rank's arena is live at one point of a training step.</summary>
-/// <param name="Where">Method, or action of a pipeline.</param>
+/// <param name="Where">Method, or action of a pipeline; with its name before it where it is not of training: <c>Infer 7F0</c>.</param>
 /// <param name="Bytes">Live bytes, parameters, gradients and optimizer state included.</param>
 public sealed record TimelinePoint(string Where, long Bytes);
 
@@ -380,7 +385,7 @@ public sealed record TiedPlan(string Path, EquatableArray<int> Stages, Equatable
 /// <param name="Layers">For each stack, the layers on each stage.</param>
 /// <param name="Tied">Parameters on several stages.</param>
 /// <param name="ResultStage">Stage that makes the inference result; −1 for none.</param>
-/// <param name="ResultBytes">Size of the result.</param>
+/// <param name="ResultBytes">Size of the result of a micro-batch.</param>
 public sealed record PipelinePlan(string Axis, string Schedule, int Ranks, int Stages, EquatableArray<int> RankOfStage, EquatableArray<(string Path, EquatableArray<int> Layers)> Layers, EquatableArray<TiedPlan> Tied, int ResultStage, long ResultBytes);
 
 /// <summary>The arena of the ranks with one pipeline coordinate.</summary>
@@ -400,8 +405,14 @@ public sealed record RankPlan(EquatableArray<ChunkPlan> Chunks, long ScalarOffse
     /// <summary>Bytes at the start of the arena that are kept from step to step.</summary>
     public long StateBytes { get; init; }
 
-    /// <summary>Live bytes along a training step.</summary>
+    /// <summary>Live bytes along a training step; then along each other entry of which more is live at one time.</summary>
     public EquatableArray<TimelinePoint> Timeline { get; init; }
+
+    /// <summary>For each entry the bytes that it needs from <see cref="StepOffset"/> on; the largest is <see cref="StepBytes"/>.</summary>
+    public EquatableArray<(string Entry, long Bytes)> Entries { get; init; }
+
+    /// <summary>Size that the arena would have for one entry alone.</summary>
+    public long BytesFor(string entry) => StepOffset + Entries.Where(e => e.Entry == entry).Select(e => e.Bytes).DefaultIfEmpty(0).Max();
 }
 
 /// <summary>The programs of a mesh: ranks with one pipeline coordinate run the same one, and differ in their other coordinates.</summary>
@@ -450,6 +461,9 @@ public sealed record RankProgram(
 
     /// <summary>Size of the largest arena.</summary>
     public long ArenaBytes => Ranks.Max(r => r.ArenaBytes);
+
+    /// <summary>Size that the largest arena would have for training alone.</summary>
+    public long TrainingBytes => Ranks.Max(r => r.BytesFor("Train"));
 
     /// <summary>Most tensors that pass between two neighbouring stages in one direction.</summary>
     public int PassingTensors => Stages.SelectMany(s => s.Entries).SelectMany(e => e.Boundaries.GroupBy(b => (b.Arrives, b.IsGradient))).Select(g => g.Count()).DefaultIfEmpty(1).Max();

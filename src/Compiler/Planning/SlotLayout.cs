@@ -59,7 +59,7 @@ internal sealed class SlotLayout
                     // What a stage hands to one on its own rank is copied at once: one block will do.
                     long bytes = program.BlockOf(of._entry, space);
                     SlotMap map = MapOf(of._slots[stage], space);
-                    bool own = each && map.Count > 1;
+                    bool own = each && map.SlotOf.Count > 1;
                     EquatableArray<int> slotOf = bytes == 0 ? default : own ? Enumerable.Range(0, map.SlotOf.Count).ToEquatable() : map.SlotOf;
                     int count = bytes == 0 ? 0 : own ? slotOf.Count : Math.Max(1, map.Count);
                     Spaces.Add((stage, space, bytes, blocks.Count, count, count > 1 ? slotOf : default));

@@ -10,4 +10,8 @@ namespace Shardwright.Compiler.Planning;
 /// <param name="Sharded">With placements.</param>
 /// <param name="Map">With stages.</param>
 /// <param name="MicroBatches">Micro-batches that it is run in.</param>
-internal sealed record TracedEntry(string Name, ModelGraph Graph, ShardedGraph Sharded, StageMap Map, int MicroBatches);
+internal sealed record TracedEntry(string Name, ModelGraph Graph, ShardedGraph Sharded, StageMap Map, int MicroBatches)
+{
+    /// <summary>Bytes of the result of a micro-batch, whole; 0 without one.</summary>
+    public long ResultBytes => Graph.Result is { } result ? result.Type.Bytes / MicroBatches : 0;
+}

@@ -3,7 +3,7 @@ using Shardwright.Compiler.Graph.Definitions;
 namespace Shardwright.Compiler.Planning;
 
 /// <summary>Looks for changes that make a plan fit which does not. Each is planned again, so that what is proposed is true; the number of plans is bounded. First one change of the
-/// [ShardedOn] attribute; where fewer than two of those help, two changes, and other splits of the mesh over the same ranks.</summary>
+/// [ShardedOn] attribute; where fewer than two of those help, two changes, and other splits of the mesh over the same ranks; where none does, three.</summary>
 internal sealed class WaysOut
 {
     /// <summary>Most plans that are made in search of a way.</summary>
@@ -67,6 +67,10 @@ internal sealed class WaysOut
                 _ = (recomputes && Try(sharded with { Recompute = "Auto" }, $"Zero = ZeroStage.{zero}, Recompute = RecomputeMode.Auto")) || Smallest(sharded, $"Zero = ZeroStage.{zero}, ", more);
             }
         }
+
+        // Nothing less helps a model whose state alone is too large, in a batch that is too large as well.
+        _ = _found.Count == 0 && _on.Zero == "None" && recomputes
+            && Enumerable.Reverse(s_zeroStages).Any(z => Smallest(_on with { Zero = z, Recompute = "Auto" }, $"Zero = ZeroStage.{z}, Recompute = RecomputeMode.Auto, ", more));
 
         for (int from = 0; from < _on.Mesh.Axes.Count && _found.Count < 2; from++)
         {

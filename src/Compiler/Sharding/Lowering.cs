@@ -74,7 +74,8 @@ public sealed class Lowering
 
         if (graph.Result is { } result2)
         {
-            _local.Result = Get(result2, Axes.Select(_ => Placement.Broadcast).ToImmutableArray());
+            // Whole on every rank; of each micro-batch its rows.
+            _local.Result = Get(result2, Axes.Select((a, i) => a.IsMicroBatch ? _sharded.Layout(result2)[i] : Placement.Broadcast).ToImmutableArray());
         }
 
         Collect();

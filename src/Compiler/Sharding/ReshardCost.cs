@@ -41,8 +41,11 @@ public static class ReshardCost
         return Units(seconds) + Step;
     }
 
-    /// <summary>A time in units, at most 1.76 s: what a single change costs in any plan that is worth having.</summary>
-    public static long Units(double seconds) => (long)Math.Min(seconds * PerSecond, Impossible / 1024);
+    /// <summary>The most that a single change is taken to cost, 1.76 s: more than in any plan that is worth having.</summary>
+    public const long Most = Impossible / 1024;
+
+    /// <summary>A time in units, at most <see cref="Most"/>.</summary>
+    public static long Units(double seconds) => (long)Math.Min(seconds * PerSecond, Most);
 
     /// <summary>Time of work in units, at most half a minute: large products take longer than any change of placement, and to split one must stay worth it.</summary>
     public static long WorkUnits(double seconds) => (long)Math.Min(seconds * PerSecond, Impossible / 64);

@@ -100,7 +100,7 @@ public sealed partial class SignatureSearch
         }
         else if (along.IsData && from.IsSplit && cost < ReshardCost.Impossible && !_gradients.Contains(value))
         {
-            cost += LeaveBatch;
+            cost += to.IsBroadcast ? GatherBatch : LeaveBatch;
         }
 
         return cost;
@@ -125,8 +125,14 @@ public sealed partial class SignatureSearch
         // The reduction of all gradients waits for the end of the step, where it is one large collective instead of many small ones. Where activations are split, the small gradients
         // of norms are summed there too: their bytes count, their latency does not.
         ShardAxis without = _lightWorkCounts ? along with { LatencySeconds = 0 } : along;
-        long cost = Times(layers, gradient.IsPartial && parameter.IsBroadcast ? ReshardCost.Of(without, gradient, parameter, _bytes[pair.Gradient.Id]) : Cost(axis, pair.Gradient, gradient, parameter));
-        return gradient.IsPartial && parameter.IsBroadcast ? Math.Max(0, cost - 2 * layers * ReshardCost.Step) : cost;
+        if (!gradient.IsPartial || !parameter.IsBroadcast)
+        {
+            return Times(layers, Cost(axis, pair.Gradient, gradient, parameter));
+        }
+
+        // All else is done for each micro-batch.
+        int microBatches = _sharded.Axes.Where(a => a.IsMicroBatch).Select(a => a.Parts).DefaultIfEmpty(1).First();
+        return Math.Max(0, Times(layers, ReshardCost.Of(without, gradient, parameter, _bytes[pair.Gradient.Id])) / microBatches - 2 * layers * ReshardCost.Step);
     }
 
     /// <summary>What cannot be is not more so for many layers, and what can be never costs as much: sums must not wrap around.</summary>

@@ -9,9 +9,12 @@ public sealed partial class SignatureSearch
     /// <summary>Keeps a parameter where its annotation put it: moving it is possible, never attractive.</summary>
     private const long MoveParameter = 10_000_000_000_000;
 
-    /// <summary>Keeps what a data axis split as it is: gathering a small batch, so that every rank computes all of it, would save a reduction of
-    /// gradients, and is not what a data axis is for.</summary>
+    /// <summary>Keeps what a data axis split as it is.</summary>
     private const long LeaveBatch = MoveParameter / 1024;
+
+    /// <summary>Keeps every rank of a data axis at its own rows: gathering a batch, so that every rank computes all of it, would save a reduction of gradients, and is not what a data axis is for,
+    /// however large the gradient is.</summary>
+    private const long GatherBatch = ReshardCost.Most + 2 * ReshardCost.Step;
 
     /// <summary>What the signatures of a node and their costs follow from.</summary>
     private readonly record struct Question(Op Op, OperandTypes Types, EquatableArray<Signature> Earlier);

@@ -75,7 +75,7 @@ internal static class PipelineRankPrinter
             foreach ((string entry, EquatableArray<string> lines) in program.Ranks[rank].Actions)
             {
                 EntryPlan plan = program.Stages[0].Entries.First(e => e.Name == entry);
-                w.Line($"        PipelineActions.Parse({plan.MicroBatches}, // {pipeline.Axis} = {rank}, {entry}");
+                w.Line($"        PipelineActions.Parse({EntryPlan.MicroBatchesOfARun(entry, plan.MicroBatches)}, // {pipeline.Axis} = {rank}, {entry}");
                 w.Line("            \"\"\"");
                 foreach (int stage in program.Ranks[rank].Chunks.Select(c => c.Stage))
                 {
@@ -184,15 +184,15 @@ internal static class PipelineRankPrinter
         }
     }
 
-    /// <summary>The result travels from the stage that makes it to all ranks.</summary>
-    public static void Result(IndentedWriter w, RankProgram program, PipelinePlan pipeline, EntryPlan entry, string dims, bool gpu)
+    /// <summary>The result of a micro-batch travels from the stage that makes it to all ranks. Returns where it is.</summary>
+    public static string Result(IndentedWriter w, RankProgram program, PipelinePlan pipeline, EntryPlan entry, bool gpu)
     {
         int rank = pipeline.RankOfStage[pipeline.ResultStage];
         int chunk = program.Ranks[rank].Chunks.ToList().FindIndex(c => c.Stage == pipeline.ResultStage);
         StageProgram stage = program.Stages[program.Ranks[rank].Chunks[chunk].Program];
         long count = pipeline.ResultBytes / 4;
-        w.Line($"Slice<float> result = pipelineIndex == {rank} ? (({stage.Name}<{KernelsType(gpu)}>)stages[{chunk}]).{entry.Name}Result : new(stepAt[pipelineIndex], {count});");
-        w.Line($"pipelineGroup.Wait(pipelineGroup.StartBroadcast(Arena, result, {rank}));");
-        w.Line($"return Read(result{dims});");
+        w.Line($"Slice<float> rows = pipelineIndex == {rank} ? (({stage.Name}<{KernelsType(gpu)}>)stages[{chunk}]).{entry.Name}Result : new(stepAt[pipelineIndex], {count});");
+        w.Line($"pipelineGroup.Wait(pipelineGroup.StartBroadcast(Arena, rows, {rank}));");
+        return "rows";
     }
 }

@@ -205,19 +205,25 @@ internal static class RankPrinter
     {
         if (program.Pipeline is not null)
         {
-            foreach (InputPlan input in entry.Inputs)
-            {
-                w.Line($"batch.@{input.Name} = @{input.Name};");
-            }
-
+            Batch(w, entry);
             w.Line($"executor.Run(PipelineEntry.{entry.Name}, actions[pipelineIndex][(int)PipelineEntry.{entry.Name}]);");
             return;
         }
 
         w.Open($"for (int microBatch = 0; microBatch < {entry.MicroBatches}; microBatch++)");
-        w.Line($"stage0.{entry.Name}({string.Concat(entry.Inputs.Select(i => $"@{i.Name}, "))}microBatch);");
+        Stage(w, entry);
         w.Close();
     }
+
+    private static void Batch(IndentedWriter w, EntryPlan entry)
+    {
+        foreach (InputPlan input in entry.Inputs)
+        {
+            w.Line($"batch.@{input.Name} = @{input.Name};");
+        }
+    }
+
+    private static void Stage(IndentedWriter w, EntryPlan entry) => w.Line($"stage0.{entry.Name}({string.Concat(entry.Inputs.Select(i => $"@{i.Name}, "))}microBatch);");
 
     /// <summary>What is not kept from step to step holds nothing at the start of one.</summary>
     private static void Poison(IndentedWriter w, RankProgram program)
@@ -301,22 +307,34 @@ internal static class RankPrinter
 
     private static void Forward(IndentedWriter w, RankProgram program, EntryPlan entry, bool gpu)
     {
-        w.Summary($"The inference entry: [{string.Join(", ", entry.ResultDims)}], whole on every rank.");
+        w.Summary($"The inference entry: [{string.Join(", ", entry.ResultDims)}], whole on every rank{(entry.MicroBatches > 1 ? $"; made in {entry.MicroBatches} micro-batches, one after another" : "")}.");
         Docs(w, entry);
         w.Open($"public Tensor Forward({StagePrinter.Parameters(entry)})");
         w.Line("Begin(training: false);");
         Poison(w, program);
-        Loop(w, program, entry);
-        string dims = string.Concat(entry.ResultDims.Select(d => ", " + d));
+        w.Line($"var result = new float[{Text.Number(entry.ResultDims.Aggregate(1L, (product, size) => product * size))}];");
+        if (program.Pipeline is not null)
+        {
+            Batch(w, entry);
+        }
+
+        w.Open($"for (int microBatch = 0; microBatch < {entry.MicroBatches}; microBatch++)");
+        string rows;
         if (program.Pipeline is { } pipeline)
         {
-            PipelineRankPrinter.Result(w, program, pipeline, entry, dims, gpu);
+            w.Line($"executor.Run(PipelineEntry.{entry.Name}, actions[pipelineIndex][(int)PipelineEntry.{entry.Name}], microBatch);");
+            rows = PipelineRankPrinter.Result(w, program, pipeline, entry, gpu);
         }
         else
         {
-            w.Line($"return Read(stage0.{entry.Name}Result{dims});");
+            Stage(w, entry);
+            rows = $"stage0.{entry.Name}Result";
         }
 
+        w.Line($"Read({rows}, result, microBatch);");
+        w.Close();
+        w.Line();
+        w.Line($"return Tensor.Of(result{string.Concat(entry.ResultDims.Select(d => ", " + d))});");
         w.Close();
         w.Line();
     }

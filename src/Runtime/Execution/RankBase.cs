@@ -294,8 +294,11 @@ public abstract partial class RankBase : IDisposable
         return new StepResult(lossSum, weight, norm, skipped);
     }
 
-    /// <summary>A result as a host tensor.</summary>
-    protected Tensor Read(Slice<float> slice, params int[] shape) => Tensor.Of(Arena.Read(slice).ToArray(), shape);
+    /// <summary>Copies the result of a micro-batch to its rows of the whole result.</summary>
+    /// <param name="rows">Where it is in the arena.</param>
+    /// <param name="result">The result of the whole batch.</param>
+    /// <param name="microBatch">Number of the micro-batch.</param>
+    protected void Read(Slice<float> rows, float[] result, int microBatch) => Arena.Read(rows).CopyTo(result.AsSpan(checked((int)(microBatch * rows.Length))));
 
     /// <summary>SW3001 at run time, for those who lower its severity.</summary>
     private string DoesNotFit(RankContext context, long arenaBytes, long usableBytes)

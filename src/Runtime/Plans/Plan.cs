@@ -189,7 +189,7 @@ public sealed class Plan
     /// <summary>Largest sum of live bytes at any point of an entry, on the rank with the largest arena: no layout of its blocks is smaller.</summary>
     public long LowerBound { get; }
 
-    /// <summary>Live bytes of that rank along a training step; the largest of each stretch of a long one.</summary>
+    /// <summary>Live bytes of that rank along a training step, then along each other entry of which more is live; the largest of each stretch of a long one.</summary>
     public IReadOnlyList<PlanPoint> Timeline { get; }
 
     /// <summary>Bytes by category; they add up to <see cref="TotalBytes"/>.</summary>

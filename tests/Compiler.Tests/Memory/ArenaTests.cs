@@ -54,7 +54,7 @@ public sealed class ArenaTests(ITestOutputHelper output)
                 long fixedBytes = rank.StateBytes + rank.ScalarBytes + rank.StepOffset - rank.ScratchOffset;
                 Assert.True(rank.LowerBound <= rank.ArenaBytes, $"{name}: {rank.LowerBound} live in {rank.ArenaBytes}");
                 Assert.Equal(rank.ArenaBytes, PlanDocument.Memory(program, rank).Values.Sum());
-                Assert.InRange(rank.Timeline.Max(p => p.Bytes), 1, rank.LowerBound);
+                Assert.Equal(rank.Timeline.Max(p => p.Bytes), rank.LowerBound);
                 Assert.InRange(rank.Timeline.Count, 2, 161);
                 ratios.Add((name, (double)rank.ArenaBytes / rank.LowerBound, (double)(rank.ArenaBytes - fixedBytes) / (rank.LowerBound - fixedBytes)));
             }
@@ -69,10 +69,7 @@ public sealed class ArenaTests(ITestOutputHelper output)
         Assert.InRange(ratios.Select(r => r.Name).Distinct().Count(), 60, 1000);
         Assert.InRange(ratios.Average(r => r.Whole), 1, 1.05);
 
-        // 1.15 is the aim for each, and missed: where a rank runs two stages that keep blocks of very different size, and nothing is computed again, blocks find no gap of their size.
-        // Splitting what a stage keeps into smaller blocks would close that. Until then no other combination may join these two, nor either grow.
-        Assert.Equal(["large OnPp2 Interleaved None", "large OnPp2 ZeroBubbleV None"], ratios.Where(r => r.Whole > 1.15).Select(r => r.Name).Distinct().Order(StringComparer.Ordinal));
-        Assert.InRange(ratios.Max(r => r.Whole), 1, 1.24);
+        Assert.InRange(ratios.Max(r => r.Whole), 1, 1.15);
     }
 
     [Fact]

@@ -47,6 +47,26 @@ public sealed class FitTests
     }
 
     [Fact]
+    public void WhatForwardTakesBeyondTrainingIsSaid()
+    {
+        PlanResult Plan(long usable) => Plans.Of($$"""
+            [DeviceSpec(MemoryBytes = 1L << 30, UsableBytes = {{usable}}, BandwidthGBs = 100, Fp32TFlops = 1)] public sealed class Small;
+            [DeviceMesh(Device = typeof(Small))] [MeshAxis("dp", 2)] public sealed class Lab2;
+            [ShardedOn<Lab2>] public sealed partial class Net
+            {
+                readonly Tensor w = Parameter(64, 64);
+                public Tensor Loss([Shape(1024, 64), Split("dp", 0)] Tensor x) => Mean(MatMul(x, w));
+                public Tensor Forward([Shape(1024, 64), Split("dp", 0)] Tensor x) => MatMul(MatMul(x, w), Transpose(x));
+            }
+            """).Plan("OnLab2");
+        RankProgram fits = Plan(1L << 30).Program!;
+        Assert.True(fits.TrainingBytes < fits.ArenaBytes);
+        string message = Plan(fits.ArenaBytes - 1).Findings.Single(f => f.Id == "SW3001").Message;
+        Assert.Contains($"; training alone needs {Quantity.Bytes(fits.TrainingBytes)}, the rest is for Forward, whose result of a micro-batch is whole on every rank)", message, StringComparison.Ordinal);
+        Assert.DoesNotContain("training alone", Plans.Of(Source(Needed - 1)[AnalysisTests.Head.Length..]).Plan("OnLab2").Findings.Single(f => f.Id == "SW3001").Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void WaysOutAreTrueAndTheShortestStepComesFirst()
     {
         Plans plans = Plans.Of(Source(Needed * 2 / 3)[AnalysisTests.Head.Length..]);

@@ -44,7 +44,10 @@ public sealed class PipelineExecutor
     }
 
     /// <summary>Runs an entry.</summary>
-    public void Run(PipelineEntry entry, PipelineActions table)
+    /// <param name="entry">The entry.</param>
+    /// <param name="table">What the rank does.</param>
+    /// <param name="first">Number of the micro-batch of the step that is the first of the table: where the table is run for one after another.</param>
+    public void Run(PipelineEntry entry, PipelineActions table, int first = 0)
     {
         foreach (PipelineAction action in table.Actions)
         {
@@ -55,7 +58,7 @@ public sealed class PipelineExecutor
                 case PipelineVerb.Run:
                     using (new TraceSpan(_context.Trace, SpanKind.Action, _context.Trace is null ? "" : action.Label))
                     {
-                        _stages[action.Stage]!.Run(entry, action.Phase, action.MicroBatch, m);
+                        _stages[action.Stage]!.Run(entry, action.Phase, first + action.MicroBatch, m);
                         HandOver(entry, action, table, m);
                     }
 
