@@ -75,7 +75,7 @@ internal sealed partial class StepTime
                 spans.Add(new SimulatedSpan(SimulatedKind.Communication, same.Key.Lane, same.Key.Name, Math.Max(0, at - under), at, same.Sum(s => s.Times * s.Span.Bytes)) { Exposed = exposed });
             }
 
-            return new ActionTime(EquatableArray.Of(new Part(1, Seconds, new LeastTime(LeastSeconds, 0, 0), spans.ToEquatable(), default, default)));
+            return new ActionTime(EquatableArray.Of(new Part(1, Seconds, new LeastTime(LeastSeconds, 0, 0, 0), spans.ToEquatable(), default, default)));
         }
 
         private static double SumOf(EquatableArray<Part> parts, SimulatedKind kind) => parts.Sum(p => p.Times * p.Spans.Where(s => s.Kind == kind).Sum(s => s.Seconds));
@@ -105,83 +105,22 @@ internal sealed partial class StepTime
         {
             StageProgram stage = _program.Stages[program];
             EntryPlan train = stage.Entries[0];
-            action = new ActionTime(train.Phases.Where(p => phases.Contains(p.Phase)).SelectMany(p => p.Main).Select(statement => statement is ProgramStatement.Call call
-                ? Walk(stage, Math.Max(1, call.Layers), train.Methods[call.Method].Statements)
-                : Walk(stage, 1, EquatableArray.Of(statement))).ToEquatable());
+            var walk = new ActionWalk(this, stage);
+            foreach (ProgramStatement statement in train.Phases.Where(p => phases.Contains(p.Phase)).SelectMany(p => p.Main))
+            {
+                if (statement is ProgramStatement.Call call)
+                {
+                    walk.Loop(Math.Max(1, call.Layers), call.Reversed, train.Methods[call.Method].Statements);
+                }
+                else
+                {
+                    walk.Loop(1, false, EquatableArray.Of(statement));
+                }
+            }
+
+            action = walk.End();
         }
 
         return _actions[key] = action;
-    }
-
-    /// <summary>A collective under way.</summary>
-    /// <param name="Span">Where it is on its lane.</param>
-    /// <param name="Start">The statement that starts it.</param>
-    /// <param name="Ready">When it was started, which is before the span where the lane was taken.</param>
-    private readonly record struct UnderWay(SimulatedSpan Span, ProgramStatement.Start Start, double Ready);
-
-    /// <summary>Walks statements that leave nothing under way: what a wait does not end, ends at their end.</summary>
-    private Part Walk(StageProgram stage, int times, EquatableArray<ProgramStatement> statements)
-    {
-        var spans = new List<SimulatedSpan>();
-        var sums = new List<(int, double)>();
-        var waits = new List<ExposedCollective>();
-        var under = new Dictionary<string, UnderWay>();
-        var free = new Dictionary<string, double>();
-        double clock = 0;
-        foreach (ProgramStatement statement in statements)
-        {
-            Time time = Of(stage, statement);
-            if (statement is ProgramStatement.Start start)
-            {
-                string lane = string.Join("+", start.Axes);
-                double from = Math.Max(clock, free.TryGetValue(lane, out double since) ? since : 0);
-                under[start.Ticket] = new UnderWay(new SimulatedSpan(SimulatedKind.Communication, lane, start.Kind.ToString(), from, free[lane] = from + time.Communication, start.Bytes), start, clock);
-            }
-            else if (statement is ProgramStatement.Wait wait)
-            {
-                Await(wait.Ticket);
-            }
-            else if (statement is ProgramStatement.StartGradients gradients)
-            {
-                sums.Add((gradients.Group, clock));
-            }
-            else if (time.Compute > 0)
-            {
-                string name = statement switch { ProgramStatement.Run run => _program.Kernels[run.Kernel].Name, ProgramStatement.Load => "load", _ => "accumulate" };
-                spans.Add(new SimulatedSpan(SimulatedKind.Kernel, "", name, clock, clock += time.Compute, 0));
-            }
-        }
-
-        foreach (string ticket in under.OrderBy(u => u.Value.Span.End).Select(u => u.Key).ToList())
-        {
-            Await(ticket);
-        }
-
-        // The least is of the order as it is, or better.
-        LeastTime least = waits.Count == 0 ? new LeastTime(clock, 0, 0) : Least(stage, statements);
-        return new Part(times, clock, least with { Seconds = Math.Min(clock, least.Seconds) }, spans.ToEquatable(), sums.ToEquatable(), waits.ToEquatable());
-
-        void Await(string ticket)
-        {
-            if (!under.TryGetValue(ticket, out UnderWay communication))
-            {
-                return;
-            }
-
-            under.Remove(ticket);
-            SimulatedSpan span = communication.Span;
-            double exposed = Math.Max(0, span.End - clock);
-            if (exposed > 0)
-            {
-                string why = span.Start > communication.Ready ? BehindOthers : clock > communication.Ready ? LongerThanWork : NothingBeside;
-                waits.Add(new ExposedCollective(span.Name, span.Lane, communication.Start.Reason, exposed, why));
-                spans.Add(new SimulatedSpan(SimulatedKind.Wait, "", span.Name, clock, clock = span.End, 0));
-            }
-
-            if (span.Seconds > 0)
-            {
-                spans.Add(span with { Exposed = exposed });
-            }
-        }
     }
 }

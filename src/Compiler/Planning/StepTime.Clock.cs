@@ -64,9 +64,31 @@ internal sealed partial class StepTime
     /// <summary>What nothing hides of collectives that run beside other layers: those of the first layer, before it, and those of the last, behind it.</summary>
     private static double Outside(ActionTime action)
     {
-        int first = action.Parts.ToList().FindIndex(p => p.Least.Fill > 0), last = action.Parts.ToList().FindLastIndex(p => p.Least.Drain > 0);
-        double Compute(IEnumerable<Part> parts) => parts.Sum(p => p.Times * p.Spans.Where(s => s.Kind == SimulatedKind.Kernel).Sum(s => s.Seconds));
-        return (first < 0 ? 0 : Math.Max(0, action.Parts[first].Least.Fill - Compute(action.Parts.Take(first)))) + (last < 0 ? 0 : Math.Max(0, action.Parts[last].Least.Drain - Compute(action.Parts.Skip(last + 1))));
+        double before = 0, fill = 0;
+        foreach (Part part in action.Parts)
+        {
+            double compute = part.Times * part.Spans.Where(s => s.Kind == SimulatedKind.Kernel).Sum(s => s.Seconds);
+            if (part.Least.Fill > 0 || part.Least.Ahead > 0)
+            {
+                fill = Math.Max(0, Math.Max(part.Least.Fill - before, part.Least.Ahead - before - compute));
+                break;
+            }
+
+            before += compute;
+        }
+
+        double behind = 0;
+        foreach (Part part in action.Parts.Reverse())
+        {
+            if (part.Least.Drain > 0)
+            {
+                return fill + Math.Max(0, part.Least.Drain - behind);
+            }
+
+            behind += part.Times * part.Spans.Where(s => s.Kind == SimulatedKind.Kernel).Sum(s => s.Seconds);
+        }
+
+        return fill;
     }
 
     /// <summary>Times of the stages' actions for one micro-batch.</summary>

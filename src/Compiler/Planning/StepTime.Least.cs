@@ -8,8 +8,9 @@ internal sealed partial class StepTime
     /// <summary>Time of statements whose collectives start as early, and are waited for as late, as what they carry allows.</summary>
     /// <param name="Seconds">Once of many times, one after another.</param>
     /// <param name="Fill">Time of collectives that only the time before these statements can hide: parameters that are gathered for them.</param>
+    /// <param name="Ahead">Time of those that are gathered for what follows.</param>
     /// <param name="Drain">Time of collectives that only the time after them can hide: gradients that nothing here reads.</param>
-    internal readonly record struct LeastTime(double Seconds, double Fill, double Drain);
+    internal readonly record struct LeastTime(double Seconds, double Fill, double Ahead, double Drain);
 
     /// <summary>A collective among statements.</summary>
     /// <param name="After">Statement that makes what it sends; −1 for none of these.</param>
@@ -18,6 +19,9 @@ internal sealed partial class StepTime
     {
         /// <summary>What it sends is there before the step begins.</summary>
         public bool IsEarly { get; init; }
+
+        /// <summary>It is waited for elsewhere.</summary>
+        public bool IsAhead { get; init; }
 
         /// <summary>What it brings is read by nothing but the sum of gradients.</summary>
         public bool IsLate { get; init; }
@@ -66,7 +70,7 @@ internal sealed partial class StepTime
         }
 
         double Longest(Func<Movable, bool> which) => movables.Values.Where(which).GroupBy(m => m.Lane).Select(g => g.Sum(m => m.Seconds)).DefaultIfEmpty(0).Max();
-        return new LeastTime(Math.Max(clock, Longest(_ => true)), Longest(m => m.IsEarly), Longest(m => m.IsLate));
+        return new LeastTime(Math.Max(clock, Longest(_ => true)), Longest(m => m.IsEarly && !m.IsAhead), Longest(m => m.IsEarly && m.IsAhead), Longest(m => m.IsLate));
     }
 
     private Movable Move(StageProgram stage, EquatableArray<ProgramStatement> statements, ProgramStatement.Start start, int at, int wait)
@@ -87,6 +91,7 @@ internal sealed partial class StepTime
         int[] uses = Enumerable.Range(0, statements.Count).Where(i => i > wait && statements[i] is not (ProgramStatement.Start or ProgramStatement.Wait or ProgramStatement.Dies) && Touches(statements[i])).ToArray();
         return new Movable(string.Join("+", start.Axes), Of(stage, start).Communication, after, uses.Length == 0 ? statements.Count : uses[0])
         {
+            IsAhead = wait == statements.Count,
             IsEarly = after < 0 && stage.Buffers[start.Source.Buffer] is { Space: MemorySpace.State, Category: MemoryCategory.Parameters },
             IsLate = uses.All(i => statements[i] is ProgramStatement.Accumulate) && start.Kind is CollectiveKind.ReduceScatter or CollectiveKind.AllReduce
                 && (uses.Length > 0 || stage.Buffers[(start.Target ?? start.Source).Buffer].Category == MemoryCategory.Gradients),

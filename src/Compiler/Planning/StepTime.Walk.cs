@@ -1,0 +1,129 @@
+namespace Shardwright.Compiler.Planning;
+
+internal sealed partial class StepTime
+{
+    /// <summary>A collective under way.</summary>
+    /// <param name="Span">Where it is on its lane.</param>
+    /// <param name="Start">The statement that starts it.</param>
+    /// <param name="Ready">When it was started, which is before the span where the lane was taken.</param>
+    private readonly record struct UnderWay(SimulatedSpan Span, ProgramStatement.Start Start, double Ready);
+
+    /// <summary>Walks an action from method to method. What one layer starts, another one may wait for: layers are walked one by one until one finds under way what the one before it found; from there on,
+    /// up to the last, they are alike.</summary>
+    private sealed class ActionWalk
+    {
+        private readonly StepTime _time;
+        private readonly StageProgram _stage;
+        private readonly List<Part> _parts = new();
+
+        // Times count from the start of the part that is walked.
+        private Dictionary<string, UnderWay> _under = new();
+        private Dictionary<string, double> _free = new();
+
+        public ActionWalk(StepTime time, StageProgram stage) => (_time, _stage) = (time, stage);
+
+        /// <summary>Walks the statements of a method, once for each layer.</summary>
+        public void Loop(int layers, bool reversed, EquatableArray<ProgramStatement> statements)
+        {
+            bool guarded = statements.Any(s => s.Guard is not null);
+            for (int i = 0; i < layers;)
+            {
+                int layer = reversed ? layers - 1 - i : i;
+                List<ProgramStatement> done = guarded ? statements.Where(s => s.Guard?.Holds(layer) != false).ToList() : statements.ToList();
+                (Dictionary<string, UnderWay> under, Dictionary<string, double> free) = (_under, _free);
+                Part part = Walk(done.ToEquatable());
+
+                // The same is done from here on to the last but one, where the next layer is another case.
+                int alike = guarded ? layers - 1 - i : layers - i;
+                int times = (i > 0 || !guarded) && alike > 1 && Settled(under, free) ? alike : 1;
+                _parts.Add(part with { Times = times });
+                i += times;
+            }
+        }
+
+        /// <summary>The action; what is still under way ends in it.</summary>
+        public ActionTime End()
+        {
+            if (_under.Count > 0)
+            {
+                EquatableArray<ProgramStatement> waits = _under.OrderBy(u => u.Value.Span.End).Select(u => (ProgramStatement)new ProgramStatement.Wait(u.Key, default)).ToEquatable();
+                _parts.Add(Walk(waits));
+            }
+
+            return new ActionTime(_parts.ToEquatable());
+        }
+
+        private bool Settled(Dictionary<string, UnderWay> under, Dictionary<string, double> free)
+        {
+            static bool Near(double a, double b) => Math.Abs(a - b) <= 1e-9 * (Math.Abs(a) + Math.Abs(b)) + 1e-15;
+            return under.Count == _under.Count && free.Count == _free.Count
+                && under.All(u => _under.TryGetValue(u.Key, out UnderWay now) && Near(u.Value.Span.End, now.Span.End) && Near(u.Value.Span.Start, now.Span.Start) && Near(u.Value.Ready, now.Ready))
+                && free.All(f => _free.TryGetValue(f.Key, out double now) && Near(f.Value, now));
+        }
+
+        private Part Walk(EquatableArray<ProgramStatement> statements)
+        {
+            var spans = new List<SimulatedSpan>();
+            var sums = new List<(int, double)>();
+            var waits = new List<ExposedCollective>();
+            var under = new Dictionary<string, UnderWay>(_under);
+            var free = new Dictionary<string, double>(_free);
+            double clock = 0;
+            foreach (ProgramStatement statement in statements)
+            {
+                Time time = _time.Of(_stage, statement);
+                if (statement is ProgramStatement.Start start)
+                {
+                    string lane = string.Join("+", start.Axes);
+                    double from = Math.Max(clock, free.TryGetValue(lane, out double since) ? since : 0);
+                    under[start.Ticket] = new UnderWay(new SimulatedSpan(SimulatedKind.Communication, lane, start.Kind.ToString(), from, free[lane] = from + time.Communication, start.Bytes), start, clock);
+                }
+                else if (statement is ProgramStatement.Wait wait)
+                {
+                    clock = Await(wait.Ticket, clock, under, spans, waits);
+                }
+                else if (statement is ProgramStatement.StartGradients gradients)
+                {
+                    sums.Add((gradients.Group, clock));
+                }
+                else if (time.Compute > 0)
+                {
+                    string name = statement switch { ProgramStatement.Run run => _time._program.Kernels[run.Kernel].Name, ProgramStatement.Load => "load", _ => "accumulate" };
+                    spans.Add(new SimulatedSpan(SimulatedKind.Kernel, "", name, clock, clock += time.Compute, 0));
+                }
+            }
+
+            _under = under.ToDictionary(u => u.Key, u => u.Value with { Ready = u.Value.Ready - clock, Span = u.Value.Span with { Start = u.Value.Span.Start - clock, End = u.Value.Span.End - clock } });
+            _free = free.Where(f => f.Value > clock).ToDictionary(f => f.Key, f => f.Value - clock);
+
+            // The least is of the order as it is, or better.
+            LeastTime least = statements.Any(s => s is ProgramStatement.Start or ProgramStatement.Wait) ? _time.Least(_stage, statements) : new LeastTime(clock, 0, 0, 0);
+            return new Part(1, clock, least with { Seconds = Math.Min(clock, least.Seconds) }, spans.ToEquatable(), sums.ToEquatable(), waits.ToEquatable());
+        }
+
+        private static double Await(string ticket, double clock, Dictionary<string, UnderWay> under, List<SimulatedSpan> spans, List<ExposedCollective> waits)
+        {
+            if (!under.TryGetValue(ticket, out UnderWay communication))
+            {
+                return clock;
+            }
+
+            under.Remove(ticket);
+            SimulatedSpan span = communication.Span;
+            double exposed = Math.Max(0, span.End - clock);
+            if (exposed > 0)
+            {
+                string why = span.Start > communication.Ready ? BehindOthers : clock > communication.Ready ? LongerThanWork : NothingBeside;
+                waits.Add(new ExposedCollective(span.Name, span.Lane, communication.Start.Reason, exposed, why));
+                spans.Add(new SimulatedSpan(SimulatedKind.Wait, "", span.Name, clock, clock = span.End, 0));
+            }
+
+            if (span.Seconds > 0)
+            {
+                spans.Add(span with { Exposed = exposed });
+            }
+
+            return clock;
+        }
+    }
+}
