@@ -24,6 +24,7 @@ public sealed partial class ZeroBlock(int hidden, int heads)
 
 /// <summary>A byte-level GPT of the sample's width, with and without ZeRO: for runs of many steps.</summary>
 [ShardedOn<Dp2>(Name = "None", MicroBatches = 2)]
+[ShardedOn<Dp2>(Name = "NoneM1")]
 [ShardedOn<Dp2>(Name = "Zero1", MicroBatches = 2, Zero = ZeroStage.OptimizerState)]
 [ShardedOn<Dp2>(Name = "Zero2", MicroBatches = 2, Zero = ZeroStage.Gradients)]
 [ShardedOn<Dp2>(Name = "Zero3", MicroBatches = 2, Zero = ZeroStage.Parameters)]
