@@ -7,7 +7,7 @@ namespace Shardwright.Tests;
 /// allocates once, and exactly what its plan says.</summary>
 public sealed class PoisonTests
 {
-    public static TheoryData<string> Meshes { get; } = new(new[] { typeof(ParityGpt), typeof(DropoutGpt), typeof(PipelineGpt), typeof(RecomputeGpt), typeof(MarkedGpt) }
+    public static TheoryData<string> Meshes { get; } = new(new[] { typeof(ParityGpt), typeof(DropoutGpt), typeof(PipelineGpt), typeof(RecomputeGpt), typeof(MarkedGpt), typeof(ZeroNet) }
         .SelectMany(m => m.GetNestedTypes().Where(t => t.GetProperty("Mesh") is not null).Select(t => $"{m.Name}.{t.Name}")));
 
     [Theory]
@@ -27,9 +27,9 @@ public sealed class PoisonTests
         Type rankType = on.GetNestedType("Rank")!;
         MethodInfo train = rankType.GetMethod("TrainStep")!, evaluate = rankType.GetMethod("Evaluate")!;
         MethodInfo? forward = rankType.GetMethod("Forward");
-        bool pipeline = on.DeclaringType == typeof(PipelineGpt);
-        int[] shape = pipeline ? [PipelineGpt.Batch, PipelineGpt.Context] : [ParityGpt.Batch, ParityGpt.Context];
-        int vocab = pipeline ? PipelineGpt.Vocab : ParityGpt.Vocab;
+        (int[] shape, int vocab) = on.DeclaringType == typeof(PipelineGpt) ? ([PipelineGpt.Batch, PipelineGpt.Context], PipelineGpt.Vocab)
+            : on.DeclaringType == typeof(ZeroNet) ? ([ZeroNet.Batch, ZeroNet.Context], ZeroNet.Vocab)
+            : (new[] { ParityGpt.Batch, ParityGpt.Context }, ParityGpt.Vocab);
         TokenTensor Tokens(int seed) => TokenTensor.Of([.. Enumerable.Range(0, shape[0] * shape[1]).Select(i => (int)((i * 7919L + seed * 104729L + i * (long)i * 31) % vocab))], shape);
         var backend = new CountingBackend();
         var results = new double[5];

@@ -8,7 +8,7 @@ internal sealed partial class EntryBuilder
     private ILookup<int, (Storage Storage, Home Home)>? _ends;
 
     /// <summary>What has a buffer of its own that dies within the entry; what goes to another stage or is the result dies elsewhere.</summary>
-    private ILookup<int, (Storage Storage, Home Home)> Ends => _ends ??= _homes.Values.GroupBy(h => h.Storage)
+    private ILookup<int, (Storage Storage, Home Home)> Ends => _ends ??= _homes.Values.Concat(GatheredHomes).GroupBy(h => h.Storage)
         .Where(g => g.Key is { Buffer: >= 0, Over: null, HasHead: false, HasTail: false } && SpaceOf(g.Key) is not (MemorySpace.Output or MemorySpace.GradientOut) && !IsResult(g.Key))
         .OrderBy(g => g.Key.Buffer).ToLookup(g => g.Key.Last, g => (g.Key, g.First()));
 

@@ -26,7 +26,7 @@ internal sealed partial class EntryBuilder
             return plan with { Start = start, Length = tensor.Local.Count };
         }
 
-        Home home = _gathered.TryGetValue(root, out ParameterPlan? cut) ? new Home(_windows[(_current, cut.Group, false)], SlotIndex.None, 0, cut.At) : _homes[root];
+        Home home = _gathered.TryGetValue(root, out ParameterPlan? cut) ? new Home(_windows[(_current, cut.Group, false)], SlotIndex.Layer, 0, cut.At) : _homes[root];
         if (home.At > 0)
         {
             start = start is null ? new Offset(home.At, default) : new Offset(start.Constant + home.At, start.Terms);
@@ -67,6 +67,7 @@ internal sealed partial class EntryBuilder
             }
 
             statements.AddRange(DyingSlots(piece));
+            StartBefore(piece, main);
             methods.Add(new MethodPlan(unique, summary, piece.Stack is not null, statements.ToEquatable()));
             main.Add(new ProgramStatement.Call(methods.Count - 1, piece.Stack is { } stack ? _graph.Layers[stack.Id] : 0, piece.Region.Region.IsBackward));
             main.AddRange(DyingAfter(piece));

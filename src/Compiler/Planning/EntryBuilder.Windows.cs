@@ -4,7 +4,8 @@ using Shardwright.Compiler.Sharding;
 namespace Shardwright.Compiler.Planning;
 
 /// <summary>What of ZeRO happens within a micro-batch. Gradients of which only shards are kept are made in a window of one bucket, and summed into the shards when the
-/// region that completes them ends; parameters of which only shards are kept are gathered into a window where a region begins that reads them. Windows live no longer than that.</summary>
+/// region that completes them ends; parameters of which only shards are kept are gathered into a window where a region begins that reads them. Windows live no longer than that.
+/// In a loop over layers the window of parameters is a ring of two slots: the next layer's are gathered beside the current one's kernels, the first layer's beside what comes before the loop.</summary>
 internal sealed partial class EntryBuilder
 {
     private readonly Dictionary<LocalTensor, ParameterPlan> _gathered = new();
@@ -16,7 +17,9 @@ internal sealed partial class EntryBuilder
         if (!_windows.TryGetValue((piece, group, isGradient), out Storage? window))
         {
             string what = isGradient ? "Gradient" : "Parameter", of = _groups[group].Buckets > 1 ? ", of one layer" : "";
-            _windows[(piece, group, isGradient)] = window = new Storage($"group{group}{what}Window", new TensorType(ElementOf(_groups[group].Parameters), EquatableArray.Of(_groups[group].Shards!.Length)), 1, $"{_groups[group].Name}{of}: {(isGradient ? "until they are summed into shards" : "gathered")}")
+            int slots = isGradient ? 1 : Slots(_pieces[piece], group);
+            string gathered = slots > 1 ? "gathered, the next beside it" : "gathered";
+            _windows[(piece, group, isGradient)] = window = new Storage($"group{group}{what}Window", new TensorType(ElementOf(_groups[group].Parameters), EquatableArray.Of(_groups[group].Shards!.Length)), slots, $"{_groups[group].Name}{of}: {(isGradient ? "until they are summed into shards" : gathered)}")
             {
                 Category = isGradient ? MemoryCategory.Gradients : MemoryCategory.Parameters,
             };
@@ -52,10 +55,23 @@ internal sealed partial class EntryBuilder
         {
             foreach ((int region, int position) in _uses.TryGetValue(parameter.Key, out List<(int Region, int Position)>? uses) ? uses : new List<(int, int)>())
             {
-                Window(Math.Max(0, region), parameter.Value.Group, isGradient: false).Touch(_pieces[Math.Max(0, region)].Start, position);
+                Piece piece = _pieces[Math.Max(0, region)];
+                Storage window = Window(piece.Id, parameter.Value.Group, isGradient: false);
+                Piece? before = IsOfLayers(piece, parameter.Value.Group) ? Before(piece) : null;
+                window.Touch((before ?? piece).Start, window.Slots > 1 ? piece.End : position);
             }
         }
     }
+
+    private IEnumerable<Home> GatheredHomes => _windows.Where(w => !w.Key.IsGradient).Select(w => new Home(w.Value, SlotIndex.Layer, 0));
+
+    /// <summary>Whether each layer of a loop has its own bucket of a group.</summary>
+    private bool IsOfLayers(Piece piece, int group) => piece.Stack is { } stack && _parameters.Values.Any(p => p.Group == group && p.Stack == stack.Id);
+
+    private int Slots(Piece piece, int group) => IsOfLayers(piece, group) ? Math.Min(2, _graph.Layers[piece.Stack!.Id]) : 1;
+
+    /// <summary>What comes before a loop in its action, and has work for its first gather to be under way beside.</summary>
+    private Piece? Before(Piece loop) => loop.Id > 0 && _pieces[loop.Id - 1] is { Stack: null, Steps.Count: > 0 } before && before.Phase == loop.Phase ? before : null;
 
     private void TouchWindows()
     {
@@ -70,20 +86,65 @@ internal sealed partial class EntryBuilder
         }
     }
 
-    private IEnumerable<(ParameterGroup Group, OperandPlan Window)> WindowsOf(Piece piece, bool isGradient) => _windows.Where(w => w.Key.Piece == piece.Id && w.Key.IsGradient == isGradient)
-        .Select(w => (_groups[w.Key.Group], new OperandPlan(w.Value.Buffer, SlotIndex.None, null, w.Value.Type.Count, 0)));
+    private IEnumerable<(int Number, ParameterGroup Group, OperandPlan Window)> WindowsOf(Piece piece, bool isGradient) => _windows.Where(w => w.Key.Piece == piece.Id && w.Key.IsGradient == isGradient)
+        .Select(w => (w.Key.Group, _groups[w.Key.Group], new OperandPlan(w.Value.Buffer, SlotIndex.None, null, w.Value.Type.Count, 0)));
 
+    private IEnumerable<(int Number, ParameterGroup Group, OperandPlan Window)> RingsOf(Piece piece, bool isGradient) => WindowsOf(piece, isGradient).Where(w => IsOfLayers(piece, w.Number));
+
+    /// <summary>Waits for what a region reads, and starts what the next layer, or the loop that follows, reads.</summary>
     private void Gather(Piece piece, List<ProgramStatement> result)
     {
-        foreach ((ParameterGroup group, OperandPlan window) in WindowsOf(piece, isGradient: false))
+        foreach ((int number, ParameterGroup group, OperandPlan window) in WindowsOf(piece, isGradient: false))
         {
-            Collective(result, CollectiveKind.AllGather, group.Shards!.Axis, group.Parameters, window, group.Shards.GatherBytes, "parameters, " + group.Name);
+            if (IsOfLayers(piece, number))
+            {
+                result.Add(new ProgramStatement.Wait(Gathered(number), EquatableArray.Of(group.Shards!.Axis)));
+            }
+            else
+            {
+                Collective(result, CollectiveKind.AllGather, group.Shards!.Axis, group.Parameters, window, group.Shards.GatherBytes, "parameters, " + group.Name);
+            }
+        }
+
+        int layers = piece.Stack is { } stack ? _graph.Layers[stack.Id] : 1;
+        if (layers > 1)
+        {
+            bool backward = piece.Region.Region.IsBackward;
+            StartGathers(piece, backward ? SlotIndex.PreviousLayer : SlotIndex.NextLayer, new LayerGuard(backward ? -1 : 1, layers), "of the next layer, under way beside this one", result);
+        }
+
+        if (piece.Id + 1 < _pieces.Count && _pieces[piece.Id + 1] is { Stack: not null } loop && Before(loop) == piece)
+        {
+            StartFirst(loop, "of the first layer, under way beside what comes before", result);
         }
     }
 
+    /// <summary>Right before a loop, where nothing that comes before it in its action can hide its first gather.</summary>
+    private void StartBefore(Piece piece, List<ProgramStatement> main)
+    {
+        if (piece.Stack is not null && Before(piece) is null)
+        {
+            StartFirst(piece, "of the first layer", main);
+        }
+    }
+
+    private void StartFirst(Piece loop, string beside, List<ProgramStatement> result) => StartGathers(loop, loop.Region.Region.IsBackward ? SlotIndex.FinalLayer : SlotIndex.First, null, beside, result);
+
+    private void StartGathers(Piece loop, SlotIndex slot, LayerGuard? guard, string beside, List<ProgramStatement> result)
+    {
+        int layers = _graph.Layers[loop.Stack!.Id];
+        foreach ((int number, ParameterGroup group, OperandPlan window) in RingsOf(loop, isGradient: false))
+        {
+            OperandPlan At(OperandPlan operand) => operand with { Slot = slot, Layers = layers };
+            result.Add(new ProgramStatement.Start(Gathered(number), CollectiveKind.AllGather, EquatableArray.Of(group.Shards!.Axis), At(group.Parameters), At(window), group.Shards.GatherBytes, "parameters, " + group.Name) { Guard = guard, Beside = beside });
+        }
+    }
+
+    private static string Gathered(int group) => $"group{group}Gathered";
+
     private void Scatter(Piece piece, List<ProgramStatement> result)
     {
-        foreach ((ParameterGroup group, OperandPlan window) in WindowsOf(piece, isGradient: true))
+        foreach ((int _, ParameterGroup group, OperandPlan window) in WindowsOf(piece, isGradient: true))
         {
             ShardPlan shards = group.Shards!;
             string reason = "gradients, " + group.Name;

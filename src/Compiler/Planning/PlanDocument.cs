@@ -140,13 +140,9 @@ public static class PlanDocument
         StageProgram stage = program.Stages[chunk.Program];
         string prefix = program.Pipeline is null ? "" : $"stage {chunk.Stage} ";
         EntryPlan train = stage.Entries[0];
-        foreach (ProgramStatement.Call call in train.Main.OfType<ProgramStatement.Call>())
+        foreach ((string where, ProgramStatement.Start start, int times) in train.Collectives)
         {
-            MethodPlan method = train.Methods[call.Method];
-            foreach (ProgramStatement.Start start in method.Statements.OfType<ProgramStatement.Start>())
-            {
-                yield return Row(start.Kind.ToString(), string.Join("+", start.Axes), start.Bytes, (long)train.MicroBatches * Math.Max(1, call.Layers), stage.Buffers[start.Source.Buffer].Name, prefix + method.Name, start.Reason);
-            }
+            yield return Row(start.Kind.ToString(), string.Join("+", start.Axes), start.Bytes, (long)train.MicroBatches * times, stage.Buffers[start.Source.Buffer].Name, prefix + where, start.Reason);
         }
 
         foreach (BoundaryPlan sent in train.Boundaries.Where(b => !b.Arrives && (b.IsGradient ? chunk.Previous : chunk.Next) != program.Pipeline!.RankOfStage[chunk.Stage]))

@@ -108,6 +108,12 @@ public enum SlotIndex
     /// <summary>The slot after the current layer's: what a layer leaves for the next.</summary>
     NextLayer,
 
+    /// <summary>The slot before the current layer's.</summary>
+    PreviousLayer,
+
+    /// <summary>The slot of the highest layer: number of layers − 1.</summary>
+    FinalLayer,
+
     /// <summary>Slot 0: where a loop starts.</summary>
     First,
 
@@ -132,6 +138,9 @@ public sealed record OperandPlan(int Buffer, SlotIndex Slot, Offset? Start, long
 /// <summary>One line of a program.</summary>
 public abstract record ProgramStatement
 {
+    /// <summary>Condition under which it is done, within a layer; null for always.</summary>
+    public LayerGuard? Guard { get; init; }
+
     /// <summary>Runs a kernel on the compute lane.</summary>
     /// <param name="Kernel">Position in the program's kernels.</param>
     /// <param name="Operands">One for each tensor of the kernel.</param>
@@ -150,7 +159,11 @@ public abstract record ProgramStatement
     /// <param name="Target">Target; null for in-place ones.</param>
     /// <param name="Bytes">Bytes that one rank sends.</param>
     /// <param name="Reason">What it is for: placement change and value.</param>
-    public sealed record Start(string Ticket, CollectiveKind Kind, EquatableArray<string> Axes, OperandPlan Source, OperandPlan? Target, long Bytes, string Reason) : ProgramStatement;
+    public sealed record Start(string Ticket, CollectiveKind Kind, EquatableArray<string> Axes, OperandPlan Source, OperandPlan? Target, long Bytes, string Reason) : ProgramStatement
+    {
+        /// <summary>Where its wait is in another layer or method: what it is under way beside, for the reader. Its ticket is a field of the stage then, and at most one of that name is under way.</summary>
+        public string? Beside { get; init; }
+    }
 
     /// <summary>Starts the sum of a bucket of gradients over ranks, in the last micro-batch: from there on it is under way beside what follows, and the end of the step waits for it.</summary>
     /// <param name="Group">Position of the group of parameters.</param>
@@ -219,6 +232,20 @@ public sealed record EntryPlan(string Name, EquatableArray<InputPlan> Inputs, Eq
 
     /// <summary>Loads and calls of all phases.</summary>
     public IEnumerable<ProgramStatement> Main => Phases.SelectMany(p => p.Main);
+
+    /// <summary>Collectives of one micro-batch: the method that starts each, and how often.</summary>
+    public IEnumerable<(string Where, ProgramStatement.Start Start, int Times)> Collectives => Phases.SelectMany(p => p.Main.SelectMany(s => Started(p.Phase, s)));
+
+    private IEnumerable<(string, ProgramStatement.Start, int)> Started(Phase phase, ProgramStatement statement)
+    {
+        if (statement is not ProgramStatement.Call call)
+        {
+            return statement is ProgramStatement.Start own ? new[] { (phase == Phase.Whole ? Name : Name + phase, own, 1) } : Array.Empty<(string, ProgramStatement.Start, int)>();
+        }
+
+        MethodPlan method = Methods[call.Method];
+        return method.Statements.OfType<ProgramStatement.Start>().Select(s => (method.Name, s, s.Guard is null ? Math.Max(1, call.Layers) : call.Layers - 1));
+    }
 }
 
 /// <summary>An action of a stage.</summary>

@@ -83,7 +83,10 @@ internal sealed class StepWorld
     public Standstill? Check(string entry, LoweredPipeline order, CancellationToken cancellation) =>
         ProgressProof.Check(Of(entry, order).Equal() with { MessageName = m => PipelineProof.Name(order.Messages[m]) }, EngineModel.Strict, cancellation);
 
-    /// <summary>Collectives of an action. A loop does the same for every layer: where it leaves nothing under way, once stands for all.</summary>
+    /// <summary>Layers that stand for all of a loop whose layers start what their neighbours wait for: its first, one between, its last.</summary>
+    private const int LinkedLayers = 3;
+
+    /// <summary>Collectives of an action. A loop does the same for every layer: where it leaves nothing under way, once stands for all, or a few layers where neighbours are linked.</summary>
     private IEnumerable<LaneInstruction> Inside(StageProgram stage, string name, ActionKind kind, bool last)
     {
         EntryPlan entry = stage.Entries.First(e => e.Name == name);
@@ -98,14 +101,20 @@ internal sealed class StepWorld
         {
             foreach (ProgramStatement statement in phase.Main)
             {
-                IEnumerable<ProgramStatement> body = statement is ProgramStatement.Call call ? entry.Methods[call.Method].Statements : new[] { statement };
-                LaneInstruction[] lines = body.Select(s => Line(stage, s, last)).Where(l => l is not null).Select(l => l!.Value).ToArray();
-                bool settled = lines.Count(l => l.Kind == LaneKind.StartCollective) == lines.Count(l => l.Kind == LaneKind.AwaitCollective);
-                for (int layer = 0; layer < (statement is ProgramStatement.Call { Layers: > 1 } loop && !settled ? loop.Layers : 1); layer++)
+                var call = statement as ProgramStatement.Call;
+                IEnumerable<ProgramStatement> body = call is not null ? entry.Methods[call.Method].Statements : new[] { statement };
+                (LaneInstruction Line, LayerGuard? Guard)[] lines = body.Select(s => (Line: Line(stage, s, last), s.Guard)).Where(l => l.Line is not null).Select(l => (l.Line!.Value, l.Guard)).ToArray();
+                bool settled = lines.Count(l => l.Line.Kind == LaneKind.StartCollective) == lines.Count(l => l.Line.Kind == LaneKind.AwaitCollective);
+                int layers = Math.Max(1, call?.Layers ?? 0), shown = !settled ? layers : lines.Any(l => l.Guard is not null) ? Math.Min(LinkedLayers, layers) : 1;
+                for (int i = 0; i < shown; i++)
                 {
-                    foreach (LaneInstruction line in lines)
+                    int layer = call is { Reversed: true } ? shown - 1 - i : i;
+                    foreach ((LaneInstruction line, LayerGuard? guard) in lines)
                     {
-                        yield return line;
+                        if (guard is null || (guard with { Layers = shown }).Holds(layer))
+                        {
+                            yield return line;
+                        }
                     }
                 }
             }

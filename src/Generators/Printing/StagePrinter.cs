@@ -82,6 +82,11 @@ internal static class StagePrinter
             w.Line($"private readonly ProcessGroup {Text.Group(new[] { name })} = rank.Context.Group({Text.String(name)});");
         }
 
+        foreach (IGrouping<string, ProgramStatement.Start> ticket in stage.Entries.SelectMany(e => e.Collectives).Select(c => c.Start).Where(s => s.Beside is not null).GroupBy(s => s.Ticket).OrderBy(t => t.Key, StringComparer.Ordinal))
+        {
+            w.Line($"private Ticket {ticket.Key}; // under way from layer to layer: {ticket.First().Reason}");
+        }
+
         UpdatePrinter.Fields(w, stage);
 
         w.Line();
@@ -111,11 +116,7 @@ internal static class StagePrinter
         {
             w.Summary(method.Summary);
             w.Open($"private void {method.Name}({(method.TakesLayer ? "int layer, " : "")}int microBatch{slots})");
-            foreach (ProgramStatement statement in method.Statements)
-            {
-                Statement(w, program, stage, entry, statement);
-            }
-
+            Body(w, program, stage, entry, method);
             w.Close();
             w.Line();
         }
@@ -125,6 +126,31 @@ internal static class StagePrinter
             w.Summary($"The result: [{string.Join(", ", entry.ResultDims)}].");
             w.Line($"public Slice<float> {entry.Name}Result => {Operand(stage, result)};");
             w.Line();
+        }
+    }
+
+    private static void Body(IndentedWriter w, RankProgram program, StageProgram stage, EntryPlan entry, MethodPlan method)
+    {
+        LayerGuard? guard = null;
+        foreach (ProgramStatement statement in method.Statements)
+        {
+            if (guard is not null && statement.Guard != guard)
+            {
+                w.Close();
+            }
+
+            if (statement.Guard is not null && statement.Guard != guard)
+            {
+                w.Open($"if ({(statement.Guard.Offset > 0 ? $"layer + {statement.Guard.Offset} < {statement.Guard.Layers}" : $"layer >= {-statement.Guard.Offset}")})");
+            }
+
+            guard = statement.Guard;
+            Statement(w, program, stage, entry, statement);
+        }
+
+        if (guard is not null)
+        {
+            w.Close();
         }
     }
 
@@ -185,8 +211,8 @@ internal static class StagePrinter
                 w.Line($"kernels.{kernel.Name}({string.Join(", ", arguments)}); // {run.Comment}");
                 break;
             case ProgramStatement.Start start:
-                w.Line($"// {start.Kind} over {string.Join("+", start.Axes)}: {start.Reason}; {Text.Size(start.Bytes)} per rank");
-                w.Line($"Ticket {start.Ticket} = {Collective(stage, start)};");
+                w.Line($"// {start.Kind} over {string.Join("+", start.Axes)}: {start.Reason}{(start.Beside is null ? "" : ", " + start.Beside)}; {Text.Size(start.Bytes)} per rank");
+                w.Line($"{(start.Beside is null ? "Ticket " : "")}{start.Ticket} = {Collective(stage, start)};");
                 break;
             case ProgramStatement.StartGradients gradients:
                 UpdatePrinter.StartGradients(w, program, stage, entry, gradients.Group);
@@ -244,6 +270,8 @@ internal static class StagePrinter
         {
             SlotIndex.Layer => "layer",
             SlotIndex.NextLayer => "layer + 1",
+            SlotIndex.PreviousLayer => "layer - 1",
+            SlotIndex.FinalLayer => $"{operand.Layers - 1}",
             SlotIndex.Last => $"{operand.Layers}",
             SlotIndex.Iteration => $"{operand.Layers - 1} - layer",
             SlotIndex.NextIteration => $"{operand.Layers} - layer",

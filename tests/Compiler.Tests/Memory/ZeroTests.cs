@@ -63,7 +63,7 @@ public sealed class ZeroTests
     }
 
     [Fact]
-    public void ALayerIsGatheredOnceInEachDirectionIntoAWindowOfOneLayer()
+    public void ALayerIsGatheredOnceInEachDirectionIntoAWindowOfTwoLayers()
     {
         RankProgram program = Plans.TinyGpt.Program("OnDp2", m => m with { Zero = "Parameters" }, ("Layers", 12)), whole = Plans.TinyGpt.Program("OnDp2", overrides: ("Layers", 12));
         EntryPlan train = program.Stages[0].Entries[0];
@@ -77,12 +77,62 @@ public sealed class ZeroTests
         }
 
         // No buffer beside the shards is larger than a bucket, and no parameter has a buffer of its own.
-        Assert.All(program.Stages[0].Buffers.Where(b => b.Category == MemoryCategory.Parameters && b.Space == MemorySpace.Step), b => Assert.Contains(program.Stages[0].Groups, g => g.Shards!.Length == b.Length && b.Slots == 1));
+        Assert.All(program.Stages[0].Buffers.Where(b => b.Category == MemoryCategory.Parameters && b.Space == MemorySpace.Step), b => Assert.Contains(program.Stages[0].Groups, g => g.Shards!.Length == b.Length && b.Slots == (g.Buckets > 1 ? 2 : 1)));
         Assert.All(program.Stages[0].Buffers.Where(b => b.Category == MemoryCategory.Parameters && b.Space == MemorySpace.State), b => Assert.StartsWith("group", b.Name, StringComparison.Ordinal));
 
         // Half of all state is gone; what windows add is less than two layers and what stands outside of them.
         long state = 16 * whole.Stages[0].Groups.Sum(g => g.Elements), outside = 8 * program.Stages[0].Groups.Where(g => g.Buckets == 1).Sum(g => g.Shards!.Length), layer = 8 * layers.Sum(g => g.Shards!.Length);
         Assert.InRange(program.ArenaBytes, whole.ArenaBytes - state / 2, whole.ArenaBytes - state / 2 + outside + 2 * layer);
+    }
+
+    /// <summary>The next layer's parameters are under way while a layer computes: in forward those of the layer above, in backward those of the layer below, and the first ones beside what comes before the loop.</summary>
+    [Theory]
+    [InlineData("ForwardBlocks", "ForwardBeforeBlocks", SlotIndex.NextLayer, SlotIndex.First, 1)]
+    [InlineData("BackwardBlocks", "BackwardBeforeBlocks", SlotIndex.PreviousLayer, SlotIndex.FinalLayer, -1)]
+    public void TheNextLayerIsGatheredBesideALayersKernels(string loop, string before, SlotIndex next, SlotIndex first, int offset)
+    {
+        StageProgram stage = Plans.TinyGpt.Program("OnDp2", m => m with { Zero = "Parameters" }, ("Layers", 12)).Stages[0];
+        EntryPlan train = stage.Entries[0];
+        ProgramStatement[] layer = [.. train.Methods.Single(m => m.Name == loop).Statements], hosts = [.. train.Methods.Single(m => m.Name == before).Statements];
+        List<ProgramStatement.Start> starts = [.. layer.OfType<ProgramStatement.Start>().Where(s => s.Kind == CollectiveKind.AllGather)];
+        Assert.NotEmpty(starts);
+        int kernel = Array.FindIndex(layer, s => s is ProgramStatement.Run), awaited = Array.FindLastIndex(layer, kernel, s => s is ProgramStatement.Wait);
+        foreach (ProgramStatement.Start start in starts)
+        {
+            // The wait of a ticket comes before the start that overwrites it, and that before all kernels; the kernels read the slot of their own layer.
+            Assert.Equal(new LayerGuard(offset, 12), start.Guard);
+            Assert.Equal((next, next), (start.Source.Slot, start.Target!.Slot));
+            Assert.Contains(layer.Take(awaited + 1).OfType<ProgramStatement.Wait>(), w => w.Ticket == start.Ticket && w.Guard is null);
+            Assert.InRange(Array.IndexOf(layer, start), awaited + 1, kernel - 1);
+            Assert.All(layer.OfType<ProgramStatement.Run>().SelectMany(r => r.Operands).Where(o => o.Buffer == start.Target.Buffer), o => Assert.Equal(SlotIndex.Layer, o.Slot));
+
+            ProgramStatement.Start one = Assert.Single(hosts.OfType<ProgramStatement.Start>(), s => s.Ticket == start.Ticket);
+            Assert.Equal((first, 12, null), (one.Target!.Slot, one.Target.Layers, one.Guard));
+            Assert.InRange(Array.IndexOf(hosts, one), 0, Array.FindIndex(hosts, s => s is ProgramStatement.Run) - 1);
+        }
+
+        // A layer is gathered twelve times in all.
+        Assert.Equal(12 * starts.Count, train.Collectives.Where(c => c.Start.Target?.Buffer is { } b && starts.Any(s => s.Target!.Buffer == b)).Sum(c => c.Times));
+    }
+
+    [Fact]
+    public void ALoopOfOneLayerHasAWindowOfOne()
+    {
+        StageProgram stage = Plans.TinyGpt.Program("OnDp2", m => m with { Zero = "Parameters" }, ("Layers", 1)).Stages[0];
+        Assert.All(stage.Buffers.Where(b => b.Name.Contains("Window", StringComparison.Ordinal)), b => Assert.Equal(1, b.Slots));
+        Assert.DoesNotContain(stage.Entries[0].Collectives, c => c.Start.Guard is not null);
+    }
+
+    [Fact]
+    public void TheEmittedLoopStartsTheNextLayersGather()
+    {
+        CSharpCompilation compilation = AnalysisTests.Compile(Model("ShardedOn<Cube>(MicroBatches = 2, Schedule = PipelineSchedule.GPipe, Zero = ZeroStage.Parameters)").Replace("«", "", StringComparison.Ordinal).Replace("»", "", StringComparison.Ordinal));
+        string stage = string.Concat(AnalysisTests.Generate(compilation).Result.GeneratedSources.Where(s => s.HintName.Contains("Stage0", StringComparison.Ordinal)).Select(s => s.SourceText.ToString())).Replace("\r", "", StringComparison.Ordinal);
+        Assert.Contains("private Ticket group0Gathered; // under way from layer to layer", stage, StringComparison.Ordinal);
+        Assert.Matches(
+            @"private void ForwardBlocks\(int layer[^)]*\)\s+\{\s+dpGroup\.Wait\(group0Gathered\);\s+if \(layer \+ 1 < 2\)\s+\{\s+// AllGather over dp: parameters, [^\n]*, of the next layer, under way beside this one; [^\n]* per rank\s+group0Gathered = dpGroup\.StartAllGather\(arena, group0Parameters\[layer \+ 1\], group0ParameterWindow\[layer \+ 1\]\);\s+\}\s+kernels\.", stage);
+        Assert.Matches(@"if \(layer >= 1\)\s+\{\s+// AllGather[^\n]*\s+group0Gathered = dpGroup\.StartAllGather\(arena, group0Parameters\[layer - 1\], group0ParameterWindow2\[layer - 1\]\);", stage);
+        Assert.Matches(@"of the first layer[^\n]*\s+group0Gathered = dpGroup\.StartAllGather\(arena, group0Parameters\[0\], group0ParameterWindow\[0\]\);", stage);
     }
 
     private static string Model(string on, string weight = "readonly Tensor w = Parameter(6, 6);") => AnalysisTests.Head + $$"""
