@@ -135,15 +135,6 @@ public enum SlotIndex
 /// <param name="Layers">Number of layers of the stack that the slot belongs to; 0 for none.</param>
 public sealed record OperandPlan(int Buffer, SlotIndex Slot, Offset? Start, long Length, int Layers);
 
-/// <summary>A condition on a statement within a layer: that its loop has another layer.</summary>
-/// <param name="Offset">Number of the other layer less that of the current one: 1 or −1.</param>
-/// <param name="Layers">Layers of the loop.</param>
-public sealed record LayerGuard(int Offset, int Layers)
-{
-    /// <summary>Whether it holds for a layer.</summary>
-    public bool Holds(int layer) => layer + Offset >= 0 && layer + Offset < Layers;
-}
-
 /// <summary>One line of a program.</summary>
 public abstract record ProgramStatement
 {
