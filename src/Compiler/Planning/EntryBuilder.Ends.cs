@@ -9,8 +9,11 @@ internal sealed partial class EntryBuilder
 
     /// <summary>What has a buffer of its own that dies within the entry; what goes to another stage or is the result dies elsewhere.</summary>
     private ILookup<int, (Storage Storage, Home Home)> Ends => _ends ??= _homes.Values.Concat(GatheredHomes).GroupBy(h => h.Storage)
-        .Where(g => g.Key is { Buffer: >= 0, Over: null, HasHead: false, HasTail: false } && SpaceOf(g.Key) is not (MemorySpace.Output or MemorySpace.GradientOut) && !IsResult(g.Key))
+        .Where(g => g.Key is { Buffer: >= 0, Over: null, HasHead: false, HasTail: false } && !IsRingOfGradients(g.Key) && SpaceOf(g.Key) is not (MemorySpace.Output or MemorySpace.GradientOut) && !IsResult(g.Key))
         .OrderBy(g => g.Key.Buffer).ToLookup(g => g.Key.Last, g => (g.Key, g.First()));
+
+    /// <summary>Whether its slots die where their sums end, in another layer than the one that wrote them.</summary>
+    private bool IsRingOfGradients(Storage storage) => storage.Slots > 1 && _windows.Any(w => w.Key.IsGradient && w.Value == storage);
 
     private bool IsResult(Storage storage) => _graph.Result is { } result && _homes.TryGetValue(result.Root, out Home? home) && home.Storage.Bottom == storage;
 

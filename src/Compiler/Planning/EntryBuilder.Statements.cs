@@ -70,6 +70,7 @@ internal sealed partial class EntryBuilder
             StartBefore(piece, main);
             methods.Add(new MethodPlan(unique, summary, piece.Stack is not null, statements.ToEquatable()));
             main.Add(new ProgramStatement.Call(methods.Count - 1, piece.Stack is { } stack ? _graph.Layers[stack.Id] : 0, piece.Region.Region.IsBackward));
+            FinishAfter(piece, main);
             main.AddRange(DyingAfter(piece));
         }
 
@@ -92,6 +93,7 @@ internal sealed partial class EntryBuilder
                 result.AddRange(DyingAt(piece.Start + i));
             }
 
+            Advance(piece, i, result);
             FusedStep step = piece.Steps[i];
             if (step.Collective is { } collective)
             {

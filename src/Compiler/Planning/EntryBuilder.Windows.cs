@@ -5,7 +5,7 @@ namespace Shardwright.Compiler.Planning;
 
 /// <summary>What of ZeRO happens within a micro-batch. Gradients of which only shards are kept are made in a window of one bucket, and summed into the shards when the
 /// region that completes them ends; parameters of which only shards are kept are gathered into a window where a region begins that reads them. Windows live no longer than that.
-/// In a loop over layers the window of parameters is a ring of two slots: the next layer's are gathered beside the current one's kernels, the first layer's beside what comes before the loop.</summary>
+/// In a loop over layers the windows are rings of two slots: the next layer's parameters are gathered, and the last layer's gradients summed over ranks, beside the current one's kernels.</summary>
 internal sealed partial class EntryBuilder
 {
     private readonly Dictionary<LocalTensor, ParameterPlan> _gathered = new();
@@ -17,9 +17,9 @@ internal sealed partial class EntryBuilder
         if (!_windows.TryGetValue((piece, group, isGradient), out Storage? window))
         {
             string what = isGradient ? "Gradient" : "Parameter", of = _groups[group].Buckets > 1 ? ", of one layer" : "";
-            int slots = isGradient ? 1 : Slots(_pieces[piece], group);
-            string gathered = slots > 1 ? "gathered, the next beside it" : "gathered";
-            _windows[(piece, group, isGradient)] = window = new Storage($"group{group}{what}Window", new TensorType(ElementOf(_groups[group].Parameters), EquatableArray.Of(_groups[group].Shards!.Length)), slots, $"{_groups[group].Name}{of}: {(isGradient ? "until they are summed into shards" : gathered)}")
+            int slots = Slots(_pieces[piece], group, isGradient);
+            string gathered = slots > 1 ? "gathered, the next beside it" : "gathered", summed = slots > 1 ? "until they are summed into shards, beside the next layer" : "until they are summed into shards";
+            _windows[(piece, group, isGradient)] = window = new Storage($"group{group}{what}Window", new TensorType(ElementOf(_groups[group].Parameters), EquatableArray.Of(_groups[group].Shards!.Length)), slots, $"{_groups[group].Name}{of}: {(isGradient ? summed : gathered)}")
             {
                 Category = isGradient ? MemoryCategory.Gradients : MemoryCategory.Parameters,
             };
@@ -33,6 +33,7 @@ internal sealed partial class EntryBuilder
     {
         Piece piece = PieceOf(gradient);
         Storage window = Window(piece.Id, plan.Group, isGradient: true);
+        SlotIndex slot = window.Slots > 1 ? SlotIndex.Layer : SlotIndex.None;
         LocalTensor root = gradient.Root;
 
         // The sum over ranks overwrites the window: what is read again afterwards, or by others, has memory of its own.
@@ -40,11 +41,11 @@ internal sealed partial class EntryBuilder
             && IsWhole(gradient) && _writes.ContainsKey(root) && !_departures.Contains(root) && _uses[root].All(u => u.Region == piece.Id);
         if (own)
         {
-            _homes[root] = new Home(window, SlotIndex.None, 0, plan.At);
+            _homes[root] = new Home(window, slot, 0, plan.At);
         }
         else
         {
-            Copy(gradient, piece, window, SlotIndex.None, 0, plan.At);
+            Copy(gradient, piece, window, slot, 0, plan.At);
         }
     }
 
@@ -68,7 +69,7 @@ internal sealed partial class EntryBuilder
     /// <summary>Whether each layer of a loop has its own bucket of a group.</summary>
     private bool IsOfLayers(Piece piece, int group) => piece.Stack is { } stack && _parameters.Values.Any(p => p.Group == group && p.Stack == stack.Id);
 
-    private int Slots(Piece piece, int group) => IsOfLayers(piece, group) ? Math.Min(2, _graph.Layers[piece.Stack!.Id]) : 1;
+    private int Slots(Piece piece, int group, bool isGradient) => IsOfLayers(piece, group) && (!isGradient || _groups[group].Shards!.Scatters) ? Math.Min(2, _graph.Layers[piece.Stack!.Id]) : 1;
 
     /// <summary>What comes before a loop in its action, and has work for its first gather to be under way beside.</summary>
     private Piece? Before(Piece loop) => loop.Id > 0 && _pieces[loop.Id - 1] is { Stack: null, Steps.Count: > 0 } before && before.Phase == loop.Phase ? before : null;
@@ -81,7 +82,7 @@ internal sealed partial class EntryBuilder
             window.Value.Phases |= 1 << (int)piece.Phase;
             if (window.Key.IsGradient)
             {
-                window.Value.Touch(piece.End, piece.End);
+                window.Value.Touch(piece.End, ((window.Value.Slots > 1 ? After(piece) : null) ?? piece).End);
             }
         }
     }
@@ -141,32 +142,6 @@ internal sealed partial class EntryBuilder
     }
 
     private static string Gathered(int group) => $"group{group}Gathered";
-
-    private void Scatter(Piece piece, List<ProgramStatement> result)
-    {
-        foreach ((int _, ParameterGroup group, OperandPlan window) in WindowsOf(piece, isGradient: true))
-        {
-            ShardPlan shards = group.Shards!;
-            string reason = "gradients, " + group.Name;
-            result.AddRange(shards.Gaps.Select(gap => new ProgramStatement.Clear(window with { Start = new Offset(gap.At, default), Length = gap.Length }, "between tensors")));
-            foreach (string axis in shards.Before)
-            {
-                Collective(result, CollectiveKind.AllReduce, axis, window, null, ReshardCost.BytesPerRank(AxisOf(axis), Placement.Partial, Placement.Broadcast, BufferPlan.Width(ElementOf(window)) * shards.Length), reason);
-            }
-
-            OperandPlan part = window with { Start = new Offset(0, EquatableArray.Of((shards.Axis, shards.Share))), Length = shards.Share };
-            bool direct = shards.Scatters && _microBatches == 1 && ElementOf(window) == ElementOf(group.Gradients);
-            if (shards.Scatters)
-            {
-                Collective(result, CollectiveKind.ReduceScatter, shards.Axis, window, direct ? group.Gradients : part, ReshardCost.BytesPerRank(AxisOf(shards.Axis), Placement.Partial, Placement.Split(0), BufferPlan.Width(ElementOf(window)) * shards.Length), reason);
-            }
-
-            if (!direct)
-            {
-                result.Add(new ProgramStatement.Accumulate(group.Gradients, part, shards.Once, group.Name));
-            }
-        }
-    }
 
     private DType ElementOf(OperandPlan operand) => _buffers[operand.Buffer].Element;
 

@@ -1,5 +1,6 @@
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
+using Shardwright.Compiler.Graph.Definitions;
 using Shardwright.Compiler.Planning;
 using Shardwright.Compiler.Sharding;
 
@@ -115,6 +116,39 @@ public sealed class ZeroTests
         Assert.Equal(12 * starts.Count, train.Collectives.Where(c => c.Start.Target?.Buffer is { } b && starts.Any(s => s.Target!.Buffer == b)).Sum(c => c.Times));
     }
 
+    /// <summary>A layer's sums are under way beside backward of the layer below, end before their slot is written again, and reach the shards of their own layer; the last ones end behind what comes after the loop.</summary>
+    [Theory]
+    [InlineData("OnDp2", "Gradients", 1)]
+    [InlineData("OnDp2", "Parameters", 4)]
+    [InlineData("OnDp2Tp2", "Gradients", 2)]
+    public void ALayersGradientsAreSummedBesideTheLayerBelow(string on, string zero, int microBatches)
+    {
+        StageProgram stage = Plans.TinyGpt.Program(on, m => m with { Zero = zero, MicroBatches = new Expression.Integer(microBatches, -1) }, ("Layers", 5)).Stages[0];
+        EntryPlan train = stage.Entries[0];
+        ProgramStatement[] layer = [.. train.Methods.Single(m => m.Name == "BackwardBlocks").Statements], after = [.. train.Methods.Single(m => m.Name == "BackwardAfterBlocks").Statements];
+        List<ProgramStatement.Start> starts = [.. layer.OfType<ProgramStatement.Start>().Where(s => s.Kind == CollectiveKind.ReduceScatter)];
+        Assert.NotEmpty(starts);
+        int kernel = Array.FindLastIndex(layer, s => s is ProgramStatement.Run);
+        foreach (ProgramStatement.Start start in starts)
+        {
+            Assert.Equal((SlotIndex.Layer, null), (start.Source.Slot, start.Guard));
+            Assert.Equal(2, stage.Buffers[start.Source.Buffer].Slots);
+            int awaited = Array.FindIndex(layer, s => s is ProgramStatement.Wait w && w.Ticket == start.Ticket);
+            Assert.Equal(new LayerGuard(1, 5), layer[awaited].Guard);
+            Assert.InRange(awaited, kernel + 1, Array.IndexOf(layer, start) - 1);
+
+            // What is added up, and dies, is the slot of the layer above.
+            List<ProgramStatement.Accumulate> added = [.. layer.OfType<ProgramStatement.Accumulate>().Where(a => a.Contribution.Buffer == start.Source.Buffer)];
+            Assert.Equal(microBatches > 1 ? 1 : 0, added.Count);
+            Assert.All(added, a => Assert.Equal((SlotIndex.NextLayer, SlotIndex.NextLayer, new LayerGuard(1, 5)), (a.Contribution.Slot, a.Gradient.Slot, a.Guard)));
+            Assert.Equal(SlotIndex.NextLayer, Assert.Single(layer.OfType<ProgramStatement.Dies>(), d => d.Operand.Buffer == start.Source.Buffer).Operand.Slot);
+
+            int ended = Array.FindIndex(after, s => s is ProgramStatement.Wait w && w.Ticket == start.Ticket);
+            Assert.InRange(ended, Array.FindLastIndex(after, s => s is ProgramStatement.Run) + 1, after.Length);
+            Assert.Equal(5, train.Collectives.Where(c => c.Start.Ticket == start.Ticket && c.Start.Kind == CollectiveKind.ReduceScatter).Sum(c => c.Times));
+        }
+    }
+
     [Fact]
     public void ALoopOfOneLayerHasAWindowOfOne()
     {
@@ -132,6 +166,8 @@ public sealed class ZeroTests
         Assert.Matches(
             @"private void ForwardBlocks\(int layer[^)]*\)\s+\{\s+dpGroup\.Wait\(group0Gathered\);\s+if \(layer \+ 1 < 2\)\s+\{\s+// AllGather over dp: parameters, [^\n]*, of the next layer, under way beside this one; [^\n]* per rank\s+group0Gathered = dpGroup\.StartAllGather\(arena, group0Parameters\[layer \+ 1\], group0ParameterWindow\[layer \+ 1\]\);\s+\}\s+kernels\.", stage);
         Assert.Matches(@"if \(layer >= 1\)\s+\{\s+// AllGather[^\n]*\s+group0Gathered = dpGroup\.StartAllGather\(arena, group0Parameters\[layer - 1\], group0ParameterWindow2\[layer - 1\]\);", stage);
+        Assert.Matches(@"if \(layer \+ 1 < 2\)\s+\{\s+dpGroup\.Wait\(group0Scattered\);\s+kernels\.Accumulate\(group0GradientWindow\[layer \+ 1\]\.Part\([^)]*\), group0Gradients\[layer \+ 1\], microBatch\);[^\n]*\s+\}", stage);
+        Assert.Matches(@"under way beside the next layer; [^\n]*\s+group0Scattered = dpGroup\.StartReduceScatter\(arena, group0GradientWindow\[layer\]", stage);
         Assert.Matches(@"of the first layer[^\n]*\s+group0Gathered = dpGroup\.StartAllGather\(arena, group0Parameters\[0\], group0ParameterWindow\[0\]\);", stage);
     }
 
