@@ -33,14 +33,15 @@ internal sealed partial class StepTime
     /// nor are waited for by these statements run beside any of them: they cost time only where a lane has more to carry than there is to compute.</summary>
     private LeastTime Least(StageProgram stage, EquatableArray<ProgramStatement> statements)
     {
+        var table = new StatementTable(statements);
         var movables = new Dictionary<int, Movable>();
         var waited = new Dictionary<int, Movable>();
         for (int at = 0; at < statements.Count; at++)
         {
             if (statements[at] is ProgramStatement.Start start)
             {
-                int wait = WaitOf(statements, start.Ticket, at);
-                Movable movable = Move(stage, statements, start, at, wait);
+                int wait = table.WaitOf(start.Ticket, at);
+                Movable movable = Move(stage, table, start, at, wait);
                 movables[at] = movable;
                 if (wait < statements.Count)
                 {
@@ -73,44 +74,102 @@ internal sealed partial class StepTime
         return new LeastTime(Math.Max(clock, Longest(_ => true)), Longest(m => m.IsEarly && !m.IsAhead), Longest(m => m.IsEarly && m.IsAhead), Longest(m => m.IsLate));
     }
 
-    private Movable Move(StageProgram stage, EquatableArray<ProgramStatement> statements, ProgramStatement.Start start, int at, int wait)
+    private Movable Move(StageProgram stage, StatementTable table, ProgramStatement.Start start, int at, int wait)
     {
-        var own = new List<(int, SlotIndex)> { Key(start.Source) };
-        if (start.Target is { } target)
+        OperandPlan[] own = Operands(start).ToArray();
+        int after = own.Max(o => table.LastMade(o, at));
+        List<int> uses = own.SelectMany(o => table.UsesAfter(o, wait)).Distinct().OrderBy(i => i).ToList();
+        return new Movable(string.Join("+", start.Axes), Of(stage, start).Communication, after, uses.Count == 0 ? table.Count : uses[0])
         {
-            own.Add(Key(target));
-        }
-
-        int after = -1;
-        for (int i = 0; i < at; i++)
-        {
-            // Another collective has made it where its wait is.
-            after = Touches(statements[i] is ProgramStatement.Wait other ? statements.Take(i).OfType<ProgramStatement.Start>().LastOrDefault(s => s.Ticket == other.Ticket) : statements[i]) ? i : after;
-        }
-
-        int[] uses = Enumerable.Range(0, statements.Count).Where(i => i > wait && statements[i] is not (ProgramStatement.Start or ProgramStatement.Wait or ProgramStatement.Dies) && Touches(statements[i])).ToArray();
-        return new Movable(string.Join("+", start.Axes), Of(stage, start).Communication, after, uses.Length == 0 ? statements.Count : uses[0])
-        {
-            IsAhead = wait == statements.Count,
+            IsAhead = wait == table.Count,
             IsEarly = after < 0 && stage.Buffers[start.Source.Buffer] is { Space: MemorySpace.State, Category: MemoryCategory.Parameters },
-            IsLate = uses.All(i => statements[i] is ProgramStatement.Accumulate) && start.Kind is CollectiveKind.ReduceScatter or CollectiveKind.AllReduce
-                && (uses.Length > 0 || stage.Buffers[(start.Target ?? start.Source).Buffer].Category == MemoryCategory.Gradients),
+            IsLate = uses.All(table.IsSum) && start.Kind is CollectiveKind.ReduceScatter or CollectiveKind.AllReduce
+                && (uses.Count > 0 || stage.Buffers[(start.Target ?? start.Source).Buffer].Category == MemoryCategory.Gradients),
         };
-
-        bool Touches(ProgramStatement? statement) => statement is not null && Operands(statement).Any(o => own.Contains(Key(o)));
     }
 
-    private static int WaitOf(EquatableArray<ProgramStatement> statements, string ticket, int from)
+    /// <summary>Which statements touch which memory.</summary>
+    private sealed class StatementTable
     {
-        for (int i = from + 1; i < statements.Count; i++)
+        private readonly EquatableArray<ProgramStatement> _statements;
+        private readonly Dictionary<(int, SlotIndex), List<int>> _made = new();
+        private readonly Dictionary<(int, SlotIndex), List<int>> _used = new();
+        private readonly Dictionary<string, List<int>> _waits = new();
+
+        public StatementTable(EquatableArray<ProgramStatement> statements)
         {
-            if (statements[i] is ProgramStatement.Wait wait && wait.Ticket == ticket)
+            _statements = statements;
+            var started = new Dictionary<string, ProgramStatement.Start>();
+            for (int i = 0; i < statements.Count; i++)
             {
-                return i;
+                if (statements[i] is ProgramStatement.Wait wait)
+                {
+                    List(_waits, wait.Ticket).Add(i);
+
+                    // Another collective has made it where its wait is.
+                    if (started.TryGetValue(wait.Ticket, out ProgramStatement.Start? other))
+                    {
+                        Add(_made, Operands(other), i);
+                    }
+                }
+                else if (statements[i] is ProgramStatement.Start start)
+                {
+                    started[start.Ticket] = start;
+                    Add(_made, Operands(start), i);
+                }
+                else
+                {
+                    Add(_made, Operands(statements[i]), i);
+                    Add(_used, Operands(statements[i]), i);
+                }
             }
         }
 
-        return statements.Count;
+        public int Count => _statements.Count;
+
+        public bool IsSum(int at) => _statements[at] is ProgramStatement.Accumulate;
+
+        /// <summary>The last statement before one that touches an operand; −1 for none.</summary>
+        public int LastMade(OperandPlan operand, int before) => _made.TryGetValue(Key(operand), out List<int>? places) ? Before(places, before) : -1;
+
+        /// <summary>Statements behind one that touch an operand.</summary>
+        public IEnumerable<int> UsesAfter(OperandPlan operand, int after) =>
+            _used.TryGetValue(Key(operand), out List<int>? places) ? places.Skip(1 + Index(places, after)) : Enumerable.Empty<int>();
+
+        /// <summary>The wait behind a start; the number of statements for none.</summary>
+        public int WaitOf(string ticket, int from) => _waits.TryGetValue(ticket, out List<int>? places) && Index(places, from) + 1 is var next && next < places.Count ? places[next] : Count;
+
+        private static int Before(List<int> places, int at) => Index(places, at - 1) is >= 0 and var found ? places[found] : -1;
+
+        /// <summary>Position of the last place that is no higher; −1 for none.</summary>
+        private static int Index(List<int> places, int at)
+        {
+            int found = places.BinarySearch(at);
+            return found >= 0 ? found : ~found - 1;
+        }
+
+        private static void Add(Dictionary<(int, SlotIndex), List<int>> table, IEnumerable<OperandPlan> operands, int at)
+        {
+            foreach (OperandPlan operand in operands)
+            {
+                List<int> places = List(table, Key(operand));
+                if (places.Count == 0 || places[places.Count - 1] != at)
+                {
+                    places.Add(at);
+                }
+            }
+        }
+
+        private static List<int> List<TKey>(Dictionary<TKey, List<int>> table, TKey key)
+            where TKey : notnull
+        {
+            if (!table.TryGetValue(key, out List<int>? list))
+            {
+                table[key] = list = new List<int>();
+            }
+
+            return list;
+        }
     }
 
     private static (int, SlotIndex) Key(OperandPlan operand) => (operand.Buffer, operand.Slot);
