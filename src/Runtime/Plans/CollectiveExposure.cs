@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Shardwright.Plans;
 
 /// <summary>A collective with the time that it takes of a step, and how much of that is waited for.</summary>
@@ -15,12 +17,16 @@ internal sealed record CollectiveExposure(PlanCollective Collective, long Bytes,
     {
         double seconds = collective.Times * Once(plan, collective);
 
-        // Rows of one kind and reason, of several methods or stages, share what is waited for by their time.
+        // Rows of one kind and reason, of several methods or stages of a rank, share what is waited for by their time.
         PlanExposure[] waits = [.. plan.Exposed.Where(e => e.Op == collective.Op && e.Axis == collective.Axis && e.Reason == collective.Reason)];
-        double all = plan.Collectives.Where(c => c.Op == collective.Op && c.Axis == collective.Axis && c.Reason == collective.Reason).Sum(c => c.Times * Once(plan, c));
+        double all = plan.Collectives.Where(c => c.Op == collective.Op && c.Axis == collective.Axis && c.Reason == collective.Reason && RankOf(plan, c) == RankOf(plan, collective)).Sum(c => c.Times * Once(plan, c));
         return new CollectiveExposure(collective, collective.BytesPerRank * collective.Times, seconds,
             collective.Op == "Send" ? null : all > 0 ? waits.Sum(w => w.Seconds) * seconds / all : 0, waits.Length == 0 ? "" : waits[0].Why);
     }
+
+    /// <summary>Pipeline coordinate of a row: its place begins with its stage, where there are several.</summary>
+    private static int RankOf(Plan plan, PlanCollective collective) => plan.Stages > 1 && collective.Where.Split(' ') is ["stage", var number, ..] && int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out int stage)
+        ? plan.Ranks.FirstOrDefault(r => r.Stages.Contains(stage))?.Coordinate ?? -1 : -1;
 
     /// <summary>Time of one, as the planner predicts it: the latency of each hop, then the bytes at the rate of the slowest link; all-reduces by the faster of ring and tree.</summary>
     private static double Once(Plan plan, PlanCollective collective)

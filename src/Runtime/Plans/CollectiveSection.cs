@@ -13,13 +13,13 @@ internal static class CollectiveSection
             return;
         }
 
-        page.Line($"<p class=\"note\">Bytes that a rank sends in a step, and how long its links take for them. Exposed is what a rank waits for: no work beside it hides that. Waits for messages between stages are in the bubble.</p>");
+        page.Line($"<p class=\"note\">Bytes that a rank sends in a step, and how long its links take for them. Exposed is what the rank that waits longest waits for: no work beside it hides that. Waits for messages between stages are in the bubble.</p>");
         page.Markup("<div class=\"scroll\"><table class=\"rows\"><thead><tr><th>Collective</th><th>For</th><th class=\"n\">Times</th><th class=\"n\">Each</th><th class=\"n\">Bytes a step</th><th class=\"n\">On the link</th><th class=\"n\">Exposed</th></tr></thead><tbody>");
         double most = Math.Max(1, rows[0].Bytes);
         foreach (CollectiveExposure row in rows)
         {
             PlanCollective c = row.Collective;
-            page.Line($"<tr><td class=\"main\">{c.Op} <span class=\"chip\">{c.Axis}</span></td><td class=\"why\">{c.Reason}<small>{c.Where}</small></td><td class=\"n\" data-l=\"Times\">{c.Times:N0}</td><td class=\"n\" data-l=\"Each\">{Plan.Size(c.BytesPerRank)}</td>");
+            page.Line($"<tr><td class=\"main\">{c.Op} <span class=\"chip\">{c.Axis}</span></td><td class=\"why\">{c.Reason}<small>{c.Where}{(row.Why.Length > 0 ? "; " + row.Why : "")}</small></td><td class=\"n\" data-l=\"Times\">{c.Times:N0}</td><td class=\"n\" data-l=\"Each\">{Plan.Size(c.BytesPerRank)}</td>");
             page.Line($"<td class=\"n share\" data-l=\"Bytes a step\"><i style=\"width:{100 * row.Bytes / most:0.##}%\"></i>{Plan.Size(row.Bytes)}</td><td class=\"n\" data-l=\"On the link\">{(row.Seconds > 0 ? Plan.Time(row.Seconds) : "–")}</td><td class=\"n\" data-l=\"Exposed\">{Exposed(plan, row)}</td></tr>");
         }
 
@@ -27,5 +27,5 @@ internal static class CollectiveSection
     }
 
     private static string Exposed(Plan plan, CollectiveExposure row) =>
-        row.Exposed is not { } seconds ? "in the bubble" : row.Seconds <= 0 || plan.StepSeconds <= 0 ? "–" : seconds <= 0 ? "hidden" : $"{Plan.Time(seconds)} ({PlanPage.Percent(seconds / plan.StepSeconds)})<small>{row.Why}</small>";
+        row.Exposed is not { } seconds ? "in the bubble" : row.Seconds <= 0 || plan.StepSeconds <= 0 ? "–" : seconds > 0 ? $"{Plan.Time(seconds)} ({PlanPage.Percent(seconds / plan.StepSeconds)})" : plan.Ranks.Count > 1 ? "–" : "hidden";
 }
