@@ -17,7 +17,11 @@ internal sealed partial class StepTime
     /// <param name="Spans">What once is made of.</param>
     /// <param name="Sums">Groups of parameters whose sums may start, and when, in the last micro-batch.</param>
     /// <param name="Waits">What is waited for.</param>
-    internal sealed record Part(int Times, double Seconds, LeastTime Least, EquatableArray<SimulatedSpan> Spans, EquatableArray<(int Group, double At)> Sums, EquatableArray<ExposedCollective> Waits);
+    internal sealed record Part(int Times, double Seconds, LeastTime Least, EquatableArray<SimulatedSpan> Spans, EquatableArray<(int Group, double At)> Sums, EquatableArray<ExposedCollective> Waits)
+    {
+        /// <summary>Whether it is part of the backward pass.</summary>
+        public bool IsBackward { get; init; }
+    }
 
     /// <summary>An action of a stage, or all of a micro-batch.</summary>
     internal sealed record ActionTime(EquatableArray<Part> Parts)

@@ -36,7 +36,7 @@ internal sealed partial class StepTime
                 // The same is done from here on to the last but one, where the next layer is another case.
                 int alike = guarded ? layers - 1 - i : layers - i;
                 int times = (i > 0 || !guarded) && alike > 1 && Settled(under, free) ? alike : 1;
-                _parts.Add(part with { Times = times });
+                _parts.Add(part with { Times = times, IsBackward = reversed });
                 i += times;
             }
         }
@@ -47,7 +47,7 @@ internal sealed partial class StepTime
             if (_under.Count > 0)
             {
                 EquatableArray<ProgramStatement> waits = _under.OrderBy(u => u.Value.Span.End).Select(u => (ProgramStatement)new ProgramStatement.Wait(u.Key, default)).ToEquatable();
-                _parts.Add(Walk(waits));
+                _parts.Add(Walk(waits) with { IsBackward = true });
             }
 
             return new ActionTime(_parts.ToEquatable());

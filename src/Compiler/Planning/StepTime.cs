@@ -53,7 +53,9 @@ internal sealed partial class StepTime
     {
         WorkTime Parts(int program, params Phase[] phases)
         {
-            ActionTime action = Action(program, phases);
+            // A model of one stage has one action, with both directions in it.
+            ActionTime action = Action(program, order is null ? s_all : phases);
+            action = order is null ? new ActionTime(action.Parts.Where(p => p.IsBackward == phases.Contains(Phase.Backward) && !phases.Contains(Phase.WeightGradient)).ToEquatable()) : action;
             return new WorkTime(action.Compute, action.Seconds - action.Compute);
         }
 

@@ -98,6 +98,11 @@ public sealed class ForecastTests
             Assert.Equal(program.Axes.Any(a => a.Size > 1), forecast.ExposedSeconds > 0);
             StepSimulation simulation = Plans.TinyGpt.Simulate(mesh);
             Assert.Equal(forecast.ExposedSeconds, simulation.Ranks.Max(r => r.ExposedSeconds), 1e-9);
+            WorkTime[] parts = [.. forecast.Timing!.Stages.SelectMany(s => new[] { s.Forward, s.Input })];
+            Assert.All(parts, p => Assert.True(p.Compute > 0));
+            Assert.Equal(
+                simulation.Ranks.Sum(r => r.ComputeSeconds),
+                forecast.Timing.Stages.Sum(s => program.MicroBatches * (s.Forward.Compute + s.Input.Compute + s.Weight.Compute) + s.Update.Compute), 1e-9);
             foreach (SimulatedRank rank in simulation.Ranks)
             {
                 Assert.InRange(forecast.StepSeconds - (rank.ComputeSeconds + rank.ExposedSeconds + rank.IdleSeconds), -1e-9, 1e-3); // the start of a step on the host
