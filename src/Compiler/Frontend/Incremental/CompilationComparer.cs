@@ -19,7 +19,7 @@ public sealed class CompilationComparer : IEqualityComparer<Compilation>
         }
 
         if (known is null || current is null || CompilationLayers.Known(known) is not { } layers
-            || known.AssemblyName != current.AssemblyName || !known.Options.Equals(current.Options) || !known.References.SequenceEqual(current.References))
+            || known.AssemblyName != current.AssemblyName || !AreSame(known.Options, current.Options) || !known.References.SequenceEqual(current.References))
         {
             return false;
         }
@@ -38,6 +38,12 @@ public sealed class CompilationComparer : IEqualityComparer<Compilation>
 
     /// <inheritdoc/>
     public int GetHashCode(Compilation compilation) => compilation.AssemblyName?.GetHashCode() ?? 0;
+
+    /// <summary>Whether options are equal but for their resolvers, which no layer depends on: those of the compiler's own server cannot be compared, and throw.</summary>
+    private static bool AreSame(CompilationOptions known, CompilationOptions current) => ReferenceEquals(known, current) || Comparable(known).Equals(Comparable(current));
+
+    private static CompilationOptions Comparable(CompilationOptions options) =>
+        options.WithMetadataReferenceResolver(null).WithSourceReferenceResolver(null).WithXmlReferenceResolver(null);
 
     private static IEnumerable<SyntaxTree> Trees(Compilation compilation) => compilation.SyntaxTrees.Where(t => !TreeSurface.IsGenerated(t));
 
