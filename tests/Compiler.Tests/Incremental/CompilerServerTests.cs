@@ -32,12 +32,15 @@ public sealed class CompilerServerTests
 
     private static Compilation Build() => s_project.WithOptions(s_project.Options.WithMetadataReferenceResolver(new Incomparable()));
 
+    /// <summary>Refuses to be compared, as the resolver of the server does.</summary>
     private sealed class Incomparable : MetadataReferenceResolver
     {
-        public override bool Equals(object? other) => throw new NotImplementedException();
+        public override bool Equals(object? other) => throw Refusal();
 
-        public override int GetHashCode() => throw new NotImplementedException();
+        public override int GetHashCode() => throw Refusal();
 
         public override ImmutableArray<PortableExecutableReference> ResolveReference(string reference, string? baseFilePath, MetadataReferenceProperties properties) => [];
+
+        private static InvalidOperationException Refusal() => new("a resolver of the compiler's server was compared");
     }
 }
