@@ -124,19 +124,7 @@ public sealed class PackageTests(Workplace workplace) : IClassFixture<Workplace>
     [Fact]
     public void AProjectOutsideTrainsAndABadPartitionBreaksItsBuild()
     {
-        workplace.Write("consumer/consumer.csproj", $"""
-            <Project Sdk="Microsoft.NET.Sdk">
-              <PropertyGroup>
-                <OutputType>Exe</OutputType>
-                <TargetFramework>net10.0</TargetFramework>
-                <Nullable>enable</Nullable>
-                <ImplicitUsings>enable</ImplicitUsings>
-              </PropertyGroup>
-              <ItemGroup>
-                <PackageReference Include="Shardwright" Version="{workplace.Package("Shardwright").Version}" />
-              </ItemGroup>
-            </Project>
-            """);
+        WriteProject("consumer");
         workplace.Write("consumer/Model.cs", Model);
         workplace.Write("consumer/Program.cs", Program);
         Outcome built = workplace.Build("consumer").Succeeds();
@@ -162,6 +150,44 @@ public sealed class PackageTests(Workplace workplace) : IClassFixture<Workplace>
         File.Move(compiler + ".lost", compiler);
         damaged.Fails();
         Assert.Matches("error (CS8784|CS8785|CS8032|AD0001|CS0006)", damaged.Output);
+    }
+
+    /// <summary>A server that has compiled a project keeps its generator alive: a later build meets what the first has left there.</summary>
+    [Fact]
+    public void LaterBuildsByOneCompilerServerSeeEachEdit()
+    {
+        WriteProject("edited");
+        workplace.Write("edited/Model.cs", Model);
+        workplace.Write("edited/Program.cs", "System.Console.WriteLine($\"width {Consumer.Net.Hidden} bytes {Consumer.Net.OnAlone.Plan.TotalBytes}\");");
+        string log;
+        try
+        {
+            string first = BuildAndRun();
+            workplace.Write("edited/Model.cs", Model.Replace("Gelu(", "Relu(", StringComparison.Ordinal));
+            BuildAndRun();
+            workplace.Write("edited/Model.cs", Model.Replace("Hidden = 64", "Hidden = 63", StringComparison.Ordinal));
+            Assert.Contains("error SW1003", workplace.BuildWithServer("edited", "--no-restore").Fails().Output, StringComparison.Ordinal);
+            workplace.Write("edited/Model.cs", Model.Replace("Hidden = 64", "Hidden = 128", StringComparison.Ordinal));
+            string wider = BuildAndRun("--no-restore");
+            Assert.Contains("width 128", wider, StringComparison.Ordinal);
+            Assert.True(Assert.Single(Bytes(wider)) > Assert.Single(Bytes(first)), $"twice the width and no more memory:\n{first}{wider}");
+        }
+        finally
+        {
+            log = workplace.EndServer();
+        }
+
+        // All four builds, by one process.
+        Assert.Single(Regex.Matches(log, @"ID=VBCSCompiler (\d+) .*End edited").GroupBy(m => m.Groups[1].Value, (_, runs) => runs.Count()), 4);
+
+        string BuildAndRun(params string[] more)
+        {
+            Outcome built = workplace.BuildWithServer("edited", more).Succeeds();
+            Assert.DoesNotContain("warning", built.Output, StringComparison.Ordinal);
+            return workplace.Dotnet(workplace.Folder, "edited/bin/Release/net10.0/edited.dll").Succeeds().Output;
+        }
+
+        static double[] Bytes(string output) => [.. Regex.Matches(output, "bytes ([0-9]+)").Select(m => double.Parse(m.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture))];
     }
 
     [Fact]
@@ -192,6 +218,20 @@ public sealed class PackageTests(Workplace workplace) : IClassFixture<Workplace>
         Assert.Contains("\"op\":\"MatMul\"", signatures.Output.Replace(" ", "", StringComparison.Ordinal), StringComparison.Ordinal);
         Assert.Contains("MatMul", workplace.Run(workplace.Folder, tool, "sbp", "MatMoll", "--shapes", "4x8,8x6").Fails().Output, StringComparison.Ordinal);
     }
+
+    private void WriteProject(string name) => workplace.Write($"{name}/{name}.csproj", $"""
+        <Project Sdk="Microsoft.NET.Sdk">
+          <PropertyGroup>
+            <OutputType>Exe</OutputType>
+            <TargetFramework>net10.0</TargetFramework>
+            <Nullable>enable</Nullable>
+            <ImplicitUsings>enable</ImplicitUsings>
+          </PropertyGroup>
+          <ItemGroup>
+            <PackageReference Include="Shardwright" Version="{workplace.Package("Shardwright").Version}" />
+          </ItemGroup>
+        </Project>
+        """);
 
     private static string Read(ZipArchive package, string entry)
     {

@@ -59,6 +59,18 @@ public sealed class Workplace : IDisposable
     /// <summary>Builds a project below the folder.</summary>
     public Outcome Build(string project, params string[] more) => Dotnet(Path.Combine(Folder, project), ["build", "-c", "Release", "-p:UseSharedCompilation=false", "-nologo", .. more]);
 
+    /// <summary>Builds a project below the folder with a compiler server of this workplace's own, which goes on living: what a user's second build meets.</summary>
+    public Outcome BuildWithServer(string project, params string[] more) =>
+        Dotnet(Path.Combine(Folder, project), ["build", "-c", "Release", "-p:UseSharedCompilation=true", "-p:SharedCompilationId=" + ServerName, "-nologo", .. more]);
+
+    /// <summary>Ends the compiler server, if there is one, and returns what it logged.</summary>
+    public string EndServer()
+    {
+        string server = Path.Combine(Metadata("Compilers"), "bincore", "VBCSCompiler.dll");
+        Dotnet(Folder, "exec", server, "-shutdown", "-pipename:" + ServerName).Succeeds();
+        return File.Exists(ServerLog) ? File.ReadAllText(ServerLog) : "";
+    }
+
     /// <summary>Runs dotnet with the arguments given.</summary>
     public Outcome Dotnet(string folder, params string[] arguments) => Run(folder, ChildProcess.Dotnet, arguments);
 
@@ -68,6 +80,7 @@ public sealed class Workplace : IDisposable
         (int exitCode, string output) = ChildProcess.Run(
             folder, program, arguments, s_patience,
             ("NUGET_PACKAGES", Cache),
+            ("RoslynCommandLineLogFile", ServerLog),
             ("DOTNET_CLI_HOME", Path.Combine(Folder, "home")),
             ("DOTNET_SKIP_FIRST_TIME_EXPERIENCE", "1"),
             ("DOTNET_GENERATE_ASPNET_CERTIFICATE", "false"),
@@ -78,6 +91,11 @@ public sealed class Workplace : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => Directory.Delete(Folder, recursive: true);
+
+    // On Unix this is the name of a socket beside the folder, so it must not be that of the folder.
+    private string ServerName => Path.GetFileName(Folder) + "-csc";
+
+    private string ServerLog => Path.Combine(Folder, "compiler-server.log");
 
     private static string Root
     {
