@@ -4,21 +4,23 @@ using Shardwright.Compiler.Graph.Definitions;
 namespace Shardwright.Compiler.Planning;
 
 /// <summary>What a rank takes at least when a request is changed, by a plan of the request as it stands: the state of the average rank, spread as far as larger axes and shards could ever spread
-/// it, and the scratch of its kernels. Micro-batches and recomputation change none of that.</summary>
+/// it, and the scratch of its kernels; and where nothing is recomputed before or after, what its stacks of layers keep for backward, of one micro-batch, spread over all ranks.</summary>
 internal sealed class MemoryFloor
 {
     private readonly ShardedOnDefinition _on;
     private readonly double _parameters;
     private readonly double _gradients;
     private readonly double _states;
+    private readonly double _kept;
     private readonly long _scratch;
 
-    private MemoryFloor(ShardedOnDefinition on, double parameters, double gradients, double states, long scratch)
+    private MemoryFloor(ShardedOnDefinition on, double parameters, double gradients, double states, double kept, long scratch)
     {
         _on = on;
         _parameters = parameters;
         _gradients = gradients;
         _states = states;
+        _kept = kept;
         _scratch = scratch;
     }
 
@@ -27,7 +29,7 @@ internal sealed class MemoryFloor
     /// <param name="on">The request that it is of.</param>
     public static MemoryFloor Of(RankProgram program, ShardedOnDefinition on)
     {
-        double parameters = 0, gradients = 0, states = 0;
+        double parameters = 0, gradients = 0, states = 0, kept = 0;
         foreach (ChunkPlan chunk in program.Ranks.SelectMany(r => r.Chunks))
         {
             StageProgram stage = program.Stages[chunk.Program];
@@ -39,14 +41,21 @@ internal sealed class MemoryFloor
                 gradients += Bytes(stage, group.Gradients, group.GradientElements);
                 states += group.States.Sum(s => Bytes(stage, s, (double)s.Length * group.Buckets));
             }
+
+            if (on.Recompute == "None")
+            {
+                kept += stage.Buffers.Where(b => b.Entry == "Train" && b.Space == MemorySpace.Kept && b.IsStack).Sum(b => (double)b.Bytes);
+            }
         }
 
         int ranks = program.Ranks.Count;
-        return new MemoryFloor(on, parameters / ranks, gradients / ranks, states / ranks, program.ScratchBytesPerThread * program.MaxThreads);
+        return new MemoryFloor(on, parameters / ranks, gradients / ranks, states / ranks, kept * program.MicroBatches / on.Mesh.Ranks, program.ScratchBytesPerThread * program.MaxThreads);
     }
 
     /// <summary>Bytes that the largest rank of a changed request takes at least.</summary>
-    public long For(ShardedOnDefinition changed)
+    /// <param name="changed">The request.</param>
+    /// <param name="microBatches">Its micro-batches.</param>
+    public long For(ShardedOnDefinition changed, int microBatches)
     {
         double spread = 1, shards = 1;
         for (int axis = 0; axis < changed.Mesh.Axes.Count; axis++)
@@ -58,7 +67,8 @@ internal sealed class MemoryFloor
 
         double parameters = changed.Zero == "Parameters" ? _parameters / shards : _parameters;
         double gradients = changed.Zero is "Parameters" or "Gradients" ? _gradients / shards : _gradients;
-        return (long)((parameters + gradients + (changed.Zero == "None" ? _states : _states / shards)) / spread) + _scratch;
+        double state = (parameters + gradients + (changed.Zero == "None" ? _states : _states / shards)) / spread;
+        return (long)(state + (changed.Recompute == "None" ? _kept / microBatches : 0)) + _scratch;
     }
 
     private static double Bytes(StageProgram stage, OperandPlan operand, double elements) => elements * BufferPlan.Width(stage.Buffers[operand.Buffer].Element);

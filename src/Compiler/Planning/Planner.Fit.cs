@@ -29,7 +29,7 @@ public sealed partial class Planner
             }
 
             MemoryFloor floor = MemoryFloor.Of(program, _on);
-            _waysOut = WaysOut.Find(_on, program.MicroBatches, _batch, on => floor.For(on) <= usable, Again);
+            _waysOut = WaysOut.Find(_on, program.MicroBatches, _batch, on => floor.For(on, on.MicroBatches is Expression.Integer { Value: > 0 } count ? (int)count.Value : program.MicroBatches) <= usable, Again);
             _findings.Add(Finding.At("SW3001", Site, $"{who} does not fit: {Rank(program, largest)} needs {Exact(needed)} of the {Exact(usable)} that device '{program.Forecast.Device}' leaves an arena ({Breakdown(program, largest)}{Cause(largest)}); {Proposal(program)}") with
             {
                 Fixes = _waysOut.Take(2).Select((w, i) => Fit(w, i)).Where(f => f is not null).Select(f => f!).ToEquatable(),

@@ -93,6 +93,53 @@ public sealed class FitTests
         Assert.True(half.ArenaBytes > half.Forecast.UsableBytes, $"{count / 2} micro-batches fit too");
     }
 
+    /// <summary>What is not planned because it surely does not fit, would not have: the bound lies below every plan of a changed request.</summary>
+    [Fact]
+    public void NoChangedRequestTakesLessThanItsBound()
+    {
+        (Plans Plans, string Mesh)[] models = [(Plans.Of(Source(1L << 30)[AnalysisTests.Head.Length..]), "OnLab2"), .. new[] { "OnSingle", "OnDp2Tp2", "OnPp2Dp2Tp2" }.Select(m => (Plans.TinyGpt, m))];
+        int tight = 0, planned = 0;
+        foreach ((Plans plans, string mesh) in models)
+        {
+            ShardedOnDefinition request = null!;
+            RankProgram program = plans.Program(mesh, on => request = on);
+            MemoryFloor floor = MemoryFloor.Of(program, request);
+            foreach (ShardedOnDefinition on in Changes(request, program.MicroBatches))
+            {
+                int microBatches = (int)((Expression.Integer)on.MicroBatches).Value;
+                if (plans.Plan(mesh, _ => on).Program is not { } changed)
+                {
+                    continue;
+                }
+
+                long bound = floor.For(on, microBatches);
+                Assert.True(bound <= changed.ArenaBytes, $"{mesh}, {string.Join(" × ", on.Mesh.Axes.Select(a => $"{a.Name} {a.Size}"))}, {on.Recompute}, {on.Zero}, {microBatches} micro-batches: {changed.ArenaBytes:N0} bytes, the bound is {bound:N0}");
+                planned++;
+                tight += bound > 0.7 * changed.ArenaBytes ? 1 : 0;
+            }
+        }
+
+        Assert.True(planned > 60, $"{planned} plans");
+        Assert.True(tight > planned / 10, $"{tight} of {planned} bounds are of use");
+    }
+
+    private static IEnumerable<ShardedOnDefinition> Changes(ShardedOnDefinition request, int microBatches) =>
+        from sizes in Splits([.. request.Mesh.Axes.Select(a => a.Size)])
+        from recompute in new[] { "None", "Full" }
+        from zero in new[] { "None", "OptimizerState", "Parameters" }
+        from count in new[] { microBatches, 2 * microBatches }
+        select request with
+        {
+            Mesh = request.Mesh with { Axes = request.Mesh.Axes.Select((a, i) => a with { Size = sizes[i] }).ToEquatable() },
+            Recompute = recompute,
+            Zero = zero,
+            MicroBatches = new Expression.Integer(count, -1),
+        };
+
+    /// <summary>The sizes themselves, and each factor of two moved from one axis to another.</summary>
+    private static IEnumerable<int[]> Splits(int[] sizes) =>
+        [sizes, .. from f in Enumerable.Range(0, sizes.Length) from t in Enumerable.Range(0, sizes.Length) where f != t && sizes[f] % 2 == 0 select sizes.Select((n, i) => i == f ? n / 2 : i == t ? n * 2 : n).ToArray()];
+
     [Fact]
     public void WhereNothingHelpsTheMessageSaysSo()
     {
