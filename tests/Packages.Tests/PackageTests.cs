@@ -205,6 +205,13 @@ public sealed class PackageTests(Workplace workplace) : IClassFixture<Workplace>
         Assert.True(losses[^1] < 0.5 * losses[0], $"the loss went from {losses[0]} to {losses[^1]}");
         double[] pair = workplace.Dotnet(workplace.Folder, program, "--steps", "1", "--mesh", "Pair").Succeeds().Numbers("loss");
         Assert.Equal(losses[0], Assert.Single(pair), 1e-3);
+        // A project may have the name of one of its types: the guide's has.
+        foreach (string name in new[] { "Spiral", "Classifier" })
+        {
+            workplace.Dotnet(workplace.Folder, "new", "shardwright", "-o", name, "--skipRestore", "--debug:custom-hive", hive).Succeeds();
+            Assert.DoesNotContain("warning", workplace.Build(name).Succeeds().Output, StringComparison.Ordinal);
+        }
+
         Assert.Contains("there are Laptop and Pair", workplace.Dotnet(workplace.Folder, program, "--mesh", "Trio").Fails().Output, StringComparison.Ordinal);
     }
 
