@@ -117,6 +117,15 @@ public sealed class AnalysisTests
         }
     }
 
+    [Fact]
+    public void AModelThatTrainsNothingCompilesWithoutAWarningInWhatIsWritten()
+    {
+        (Compilation output, GeneratorRunResult result) = Generate(Compile(Model("Mean(x)", fields: "")));
+        Assert.Null(result.Exception);
+        Assert.Contains(result.GeneratedSources, s => s.HintName == "My.Net.OnLab.Stage0.g.cs");
+        Assert.Empty(output.GetDiagnostics().Where(d => d.Severity >= DiagnosticSeverity.Warning));
+    }
+
     [Theory]
     [InlineData("Mean(MatMul(x, w))")]
     [InlineData("Mean(Gelu(MatMul(x, w), GeluForm.Erf))")]

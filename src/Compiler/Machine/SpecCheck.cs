@@ -63,7 +63,7 @@ public static class SpecCheck
     private static IEnumerable<string> Faults(LinkDefinition link, string axis)
     {
         string name = $"link '{link.Name}' of axis '{axis}'";
-        return new[]
+        return link.BandwidthGBs == 0 && link.LatencyMicroseconds == 0 ? new[] { $"{name} has no [LinkSpec]: add one with its bandwidth and latency, or use a class of Links" } : new[]
         {
             Range(name, "BandwidthGBs", link.BandwidthGBs, 1e-4, 1e5, "10⁹ bytes per second one way, as 1.25 for 10 Gb/s"),
             Range(name, "LatencyMicroseconds", link.LatencyMicroseconds, 0, 1e7, "microseconds"),

@@ -24,16 +24,18 @@ public sealed partial class Planner
         }
 
         List<string> data = sharded.Axes.Where(a => a.IsData).Select(a => a.Name).ToList();
-        string axes = _on.Mesh.Axes.Count == 0 ? "no axes" : string.Join(", ", _on.Mesh.Axes.Select(a => $"'{a.Name}'"));
+        string axes = string.Join(", ", _on.Mesh.Axes.Select(a => $"'{a.Name}'"));
         if (_on.ZeroAxis.Length == 0 && data.Count != 1)
         {
-            return Refuse("SW1001", $"Zero = {_on.Zero} of '{name}' on '{mesh}' names no axis, and {data.Count} of its axes ({axes}) split the batch: {(data.Count > 1 ? $"add ZeroAxis = \"{data[0]}\"" : "give the mesh an axis of the role Data, or leave Zero out")}");
+            string which = data.Count > 1 ? $"{data.Count} of its axes ({string.Join(", ", data.Select(a => $"'{a}'"))}) split the batch: add ZeroAxis = \"{data[0]}\""
+                : (axes.Length == 0 ? "the mesh has none" : $"none of its axes ({axes}) splits the batch") + ": give the mesh an axis of the role Data, or leave Zero out";
+            return Refuse("SW1001", $"Zero = {_on.Zero} of '{name}' on '{mesh}' names no axis, and {which}");
         }
 
         string axis = _on.ZeroAxis.Length > 0 ? _on.ZeroAxis : data[0];
         if (_on.Mesh.Axes.FirstOrDefault(a => a.Name == axis) is not { } definition)
         {
-            return Refuse("SW1001", $"'{mesh}' has no axis '{axis}', which ZeroAxis of '{name}' names: it has {axes}");
+            return Refuse("SW1001", $"'{mesh}' has no axis '{axis}', which ZeroAxis of '{name}' names: it has {(axes.Length == 0 ? "none" : axes)}");
         }
 
         string instead = data.Count > 0 ? $"use ZeroAxis = \"{data[0]}\"" : "leave Zero out";

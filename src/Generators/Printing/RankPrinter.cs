@@ -343,7 +343,7 @@ internal static class RankPrinter
     {
         w.Summary("Global norm, clipping and the optimizer.");
         w.Open($"private (double Norm, bool Skipped) Update(double weight, {program.Optimizer}Settings settings)");
-        w.Line("WideSum squares = default, part;");
+        w.Line(program.NormSets.Count == 0 ? "WideSum squares = default;" : "WideSum squares = default, part;");
         for (int i = 0; i < program.NormSets.Count; i++)
         {
             EquatableArray<string> axes = program.NormSets[i];

@@ -126,4 +126,19 @@ public sealed class MachineTests
         Assert.Equal("SW3003", diagnostic.Id);
         Assert.Contains("'String' has no [DeviceSpec]", diagnostic.GetMessage(), StringComparison.Ordinal);
     }
+
+    [Fact]
+    public async Task AClassWithoutASpecIsNoLink()
+    {
+        Diagnostic diagnostic = Assert.Single(await AnalysisTests.Diagnose(AnalysisTests.Compile(AnalysisTests.Head + """
+            [DeviceMesh] [MeshAxis("tp", 2, Link = typeof(string))] public sealed class Mine;
+            [ShardedOn<Mine>] public sealed partial class Net
+            {
+                readonly Tensor w = Parameter(6, 4);
+                public Tensor Loss([Shape(8, 6)] Tensor x) => Mean(MatMul(x, w));
+            }
+            """)));
+        Assert.Equal("SW3003", diagnostic.Id);
+        Assert.Contains("link 'String' of axis 'tp' has no [LinkSpec]", diagnostic.GetMessage(), StringComparison.Ordinal);
+    }
 }

@@ -175,6 +175,8 @@ public sealed class ZeroTests
         [DeviceMesh] [MeshAxis("pp", 2, Role = AxisRole.Pipeline)] [MeshAxis("dp", 2, Role = AxisRole.Data)] [MeshAxis("tp", 2, Role = AxisRole.Tensor)] public sealed class Cube;
         [DeviceMesh] [MeshAxis("dp", 2, Role = AxisRole.Data)] [MeshAxis("dq", 2, Role = AxisRole.Data)] public sealed class Square;
         [DeviceMesh] [MeshAxis("dp", 1, Role = AxisRole.Data)] public sealed class Small;
+        [DeviceMesh] [MeshAxis("dp", 2, Role = AxisRole.Tensor)] public sealed class Odd;
+        [DeviceMesh] public sealed class Alone;
         [ShardedLayer] public sealed partial class Block { {{weight}} public Tensor Forward(Tensor x) => x + MatMul(x, w); }
         [«{{on}}»]
         public sealed partial class Net
@@ -187,7 +189,9 @@ public sealed class ZeroTests
     public static TheoryData<string, string, string> Faults => new()
     {
         { "SW1001", Model("ShardedOn<Cube>(MicroBatches = 2, Zero = ZeroStage.OptimizerState, ZeroAxis = \"zp\")"), "'Cube' has no axis 'zp', which ZeroAxis of 'Net' names: it has 'pp', 'dp', 'tp'" },
-        { "SW1001", Model("ShardedOn<Square>(Zero = ZeroStage.OptimizerState)"), "add ZeroAxis = \"dp\"" },
+        { "SW1001", Model("ShardedOn<Square>(Zero = ZeroStage.OptimizerState)"), "2 of its axes ('dp', 'dq') split the batch: add ZeroAxis = \"dp\"" },
+        { "SW1001", Model("ShardedOn<Odd>(Zero = ZeroStage.Parameters)"), "none of its axes ('dp') splits the batch: give the mesh an axis of the role Data" },
+        { "SW1001", Model("ShardedOn<Alone>(Zero = ZeroStage.Gradients)"), "the mesh has none: give the mesh an axis of the role Data" },
         { "SW1004", Model("ShardedOn<Cube>(MicroBatches = 2, Zero = ZeroStage.OptimizerState, ZeroAxis = \"pp\")"), "use ZeroAxis = \"dp\"" },
         { "SW1004", Model("ShardedOn<Cube>(MicroBatches = 2, Zero = ZeroStage.OptimizerState, ZeroAxis = \"tp\")"), "use ZeroAxis = \"dp\"" },
         { "SW1004", Model("ShardedOn<Cube>(MicroBatches = 2, Zero = ZeroStage.OptimizerState)", "[Split(\"dp\", 1)] readonly Tensor w = Parameter(6, 6);"), "the axis splits 144 of 144 parameters already" },
