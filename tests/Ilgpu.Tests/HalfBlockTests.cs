@@ -310,6 +310,23 @@ public sealed class HalfBlockTests
         }
     }
 
+    [Fact]
+    public void TheHostAddsThemToo()
+    {
+        using var arena = new Arena(4096, 0);
+        Slice<BFloat16> x = new(0, 37), y = new(1024, 37);
+        for (int i = 0; i < 37; i++)
+        {
+            arena.Span(x)[i] = (BFloat16)MathF.Sin(i);
+            arena.Span(y)[i] = (BFloat16)MathF.Cos(3 * i);
+        }
+
+        BFloat16[] sums = [.. arena.Span(x).ToArray().Zip(arena.Span(y).ToArray(), (a, b) => (BFloat16)((float)a + b))];
+        arena.Add(x, y);
+        Assert.Equal(sums, arena.Span(y).ToArray());
+        Assert.Contains("Elements of type Int32 are not added", Assert.Throws<ArgumentException>(() => arena.Add(new Slice<int>(0, 4), new Slice<int>(64, 4))).Message, StringComparison.Ordinal);
+    }
+
     /// <summary>Terms of all ranks in rank order, summed in floats and rounded once: eight in one pass on the devices, more of them in host memory.</summary>
     [Theory]
     [InlineData(2, 2, false)]

@@ -45,7 +45,7 @@ public sealed partial class DropoutModel;
 [ShardedOn<HalfCube>(Name = "HalfCubeZero3", MicroBatches = 2, Schedule = PipelineSchedule.ZeroBubbleV, Zero = ZeroStage.Parameters, Precision = Precision.BFloat16MixedFloat32Gradients)]
 public sealed partial class StageNet;
 
-/// <summary>Numbers without dims meet tensors: sums that become tensors of one element and back, integers that become numbers, an extreme of all elements.</summary>
+/// <summary>Numbers without dims meet tensors: a parameter, sums that become tensors of one element and back, integers that become numbers, an extreme of all elements.</summary>
 [ShardedOn<One>(Name = "Wide")]
 [ShardedOn<HalfOne>(Name = "Half", Precision = Precision.BFloat16Mixed)]
 [ShardedOn<HalfPair>(Name = "HalfZero2", Zero = ZeroStage.Gradients, Precision = Precision.BFloat16Mixed)]
@@ -53,10 +53,11 @@ public sealed partial class HalfCorners
 {
     readonly Tensor a = Parameter(4, 6, Init.Normal(0.5f));
     readonly Tensor b = Parameter(1, Init.Constant(0.75f));
+    readonly Tensor c = Parameter([], Init.Constant(0.3f));
 
     public Tensor Loss([Shape(4, 6), Split("dp", 0)] Tensor x)
     {
         Tensor total = Sum(Ops.Square(a)), places = Reshape(Cast(Range(6)), 1, 6);
-        return Mean(Ops.Square(x * Sum(a, 0) + Reshape(total, 1) * 0.1f + places * Reshape(b, 1, 1))) + Reshape(b) * Max(a);
+        return Mean(Ops.Square(x * Sum(a, 0) + Reshape(total, 1) * 0.1f + places * Reshape(b, 1, 1) * c)) + Reshape(b) * Max(a);
     }
 }
