@@ -52,29 +52,42 @@ public sealed class ShardwrightGenerator : IIncrementalGenerator
         }
 
         Add(production, model, name + ".Plan", RankPrinter.PrintPlan(program, model.Shell));
-        if (!program.Runs)
+        if (!program.RunsOnHost)
         {
-            Add(production, model, name + ".Surface", SurfacePrinter.Print(plan.Model.Model, plan.On, model.Shell, $"Precision.{program.Precision} is planned, and no backend runs it yet: use Precision.Float32 to train", isPlanned: true));
+            string reason = $"Precision.{program.Precision} is planned, and the host has no kernels for it: make an IlgpuRank, which is emitted where a project references Shardwright.Runtime.Ilgpu, or use Precision.Float32";
+            Add(production, model, name + ".Surface", SurfacePrinter.Print(plan.Model.Model, plan.On, model.Shell, reason, isPlanned: true));
             return;
         }
 
         Add(production, model, name + ".Rank", RankPrinter.PrintRank(program, model.Shell));
+        AddProgram(production, model, name, program);
+        Add(production, model, name + ".Kernels.Cpu", CpuKernelPrinter.Print(program, model.Shell));
+    }
+
+    /// <summary>What all backends share: the stages, and the interface of their kernels.</summary>
+    private static void AddProgram(SourceProductionContext production, LayerSource model, string name, RankProgram program)
+    {
         foreach (StageProgram stage in program.Stages)
         {
             Add(production, model, name + "." + stage.Name, StagePrinter.Print(program, stage, model.Shell));
         }
 
         Add(production, model, name + ".Kernels", KernelInterfacePrinter.Print(program, model.Shell));
-        Add(production, model, name + ".Kernels.Cpu", CpuKernelPrinter.Print(program, model.Shell));
     }
 
     private static void EmitIlgpu(SourceProductionContext production, PlannedMesh plan)
     {
-        if (plan.Program is { Runs: true } program)
+        if (plan.Program is { } program)
         {
             LayerSource model = plan.Model.Source;
-            Add(production, model, $".{plan.On.NestedName}.Rank.Ilgpu", RankPrinter.PrintRank(program, model.Shell, gpu: true));
-            Add(production, model, $".{plan.On.NestedName}.Kernels.Ilgpu", IlgpuKernelPrinter.Print(program, model.Shell));
+            string name = "." + plan.On.NestedName;
+            if (!program.RunsOnHost)
+            {
+                AddProgram(production, model, name, program);
+            }
+
+            Add(production, model, name + ".Rank.Ilgpu", RankPrinter.PrintRank(program, model.Shell, gpu: true));
+            Add(production, model, name + ".Kernels.Ilgpu", IlgpuKernelPrinter.Print(program, model.Shell));
         }
     }
 

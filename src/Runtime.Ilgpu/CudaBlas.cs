@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.Runtime;
 using ILGPU.Runtime.Cuda;
+using Shardwright.Execution;
 
 namespace Shardwright.Gpu;
 
@@ -9,7 +10,7 @@ namespace Shardwright.Gpu;
 /// kernels run.</summary>
 internal sealed unsafe class CudaBlas : IMatrixProduct
 {
-    private const int Float32 = 0, Compute32 = 68, Compute32FastTf32 = 77, DefaultAlgorithm = -1;
+    private const int Float32 = 0, Bf16 = 14, Compute32 = 68, Compute32FastTf32 = 77, DefaultAlgorithm = -1;
     private readonly nint _handle;
     private readonly bool _tf32;
     private readonly Functions _functions;
@@ -41,16 +42,22 @@ internal sealed unsafe class CudaBlas : IMatrixProduct
     }
 
     /// <inheritdoc/>
-    public void Run(in ColumnMajorProduct p, ArrayView<float> a, ArrayView<float> b, ArrayView<float> c)
+    public void Run(in ColumnMajorProduct p, ArrayView<float> a, ArrayView<float> b, ArrayView<float> c) => Run(p, a, b, c, Float32, _tf32 ? Compute32FastTf32 : Compute32);
+
+    /// <inheritdoc/>
+    public void Run(in ColumnMajorProduct p, ArrayView<BFloat16> a, ArrayView<BFloat16> b, ArrayView<BFloat16> c) => Run(p, a, b, c, Bf16, Compute32);
+
+    private void Run<T>(in ColumnMajorProduct p, ArrayView<T> a, ArrayView<T> b, ArrayView<T> c, int type, int compute)
+        where T : unmanaged
     {
         float one = 1, beta = p.Accumulate ? 1 : 0;
         void* pa = (void*)a.LoadEffectiveAddressAsPtr(), pb = (void*)b.LoadEffectiveAddressAsPtr(), pc = (void*)c.LoadEffectiveAddressAsPtr();
-        int ta = p.TransposeA ? 1 : 0, tb = p.TransposeB ? 1 : 0, compute = _tf32 ? Compute32FastTf32 : Compute32;
+        int ta = p.TransposeA ? 1 : 0, tb = p.TransposeB ? 1 : 0;
         int status = p.Batch == 1
             ? ((delegate* unmanaged<nint, int, int, int, int, int, void*, void*, int, int, void*, int, int, void*, void*, int, int, int, int, int>)_functions.Product)(
-                _handle, ta, tb, p.Rows, p.Columns, p.Depth, &one, pa, Float32, p.LeadingA, pb, Float32, p.LeadingB, &beta, pc, Float32, p.LeadingC, compute, DefaultAlgorithm)
+                _handle, ta, tb, p.Rows, p.Columns, p.Depth, &one, pa, type, p.LeadingA, pb, type, p.LeadingB, &beta, pc, type, p.LeadingC, compute, DefaultAlgorithm)
             : ((delegate* unmanaged<nint, int, int, int, int, int, void*, void*, int, int, long, void*, int, int, long, void*, void*, int, int, long, int, int, int, int>)_functions.Batched)(
-                _handle, ta, tb, p.Rows, p.Columns, p.Depth, &one, pa, Float32, p.LeadingA, p.StrideA, pb, Float32, p.LeadingB, p.StrideB, &beta, pc, Float32, p.LeadingC, p.StrideC, p.Batch, compute, DefaultAlgorithm);
+                _handle, ta, tb, p.Rows, p.Columns, p.Depth, &one, pa, type, p.LeadingA, p.StrideA, pb, type, p.LeadingB, p.StrideB, &beta, pc, type, p.LeadingC, p.StrideC, p.Batch, compute, DefaultAlgorithm);
         Check(status, $"product of [{p.Rows}, {p.Depth}] and [{p.Depth}, {p.Columns}]");
     }
 

@@ -1,7 +1,9 @@
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.Runtime;
+using Shardwright.Execution;
 using Shardwright.Gpu.Kernels;
 using Shardwright.Worlds;
 
@@ -32,7 +34,7 @@ internal static class DeviceTransfers
                 (long from, long to) = Share(own.Length, all.Length, member);
                 if (to > from)
                 {
-                    Combine(arena, all, from * sizeof(float), to - from, own.Kind == TransferKind.AllReduceMax, direct, toAll: true, (DeviceArena)all[0].Arena, all[0].Target + from * sizeof(float));
+                    Combine(arena, all, from * own.ElementBytes, to - from, own.Kind == TransferKind.AllReduceMax, direct, toAll: true, (DeviceArena)all[0].Arena, all[0].Target + from * own.ElementBytes);
                 }
 
                 break;
@@ -100,22 +102,37 @@ internal static class DeviceTransfers
     /// <summary>Combines elements that lie at one distance from the source of each member, into the target or into the same place of all members.</summary>
     private static void Combine(DeviceArena arena, ReadOnlySpan<Transfer> all, long distance, long length, bool max, bool direct, bool toAll, DeviceArena owner, long target)
     {
+        if (all[0].ElementBytes == sizeof(float))
+        {
+            Combine<float>(arena, all, distance, length, max, direct, toAll, owner, target);
+        }
+        else
+        {
+            // More than eight terms pass through the target, which would round each eight: in host memory there are floats for them.
+            Combine<BFloat16>(arena, all, distance, length, max, direct && all.Length <= Kernels.Combine.Most, toAll, owner, target);
+        }
+    }
+
+    private static void Combine<T>(DeviceArena arena, ReadOnlySpan<Transfer> all, long distance, long length, bool max, bool direct, bool toAll, DeviceArena owner, long target)
+        where T : unmanaged
+    {
+        int width = Unsafe.SizeOf<T>();
         if (direct)
         {
-            var sources = new ArrayView<float>[all.Length];
+            var sources = new ArrayView<T>[all.Length];
             for (int i = 0; i < sources.Length; i++)
             {
-                sources[i] = ((DeviceArena)all[i].Arena).Piece(all[i].Source + distance, length * sizeof(float)).Cast<float>();
+                sources[i] = ((DeviceArena)all[i].Arena).Piece(all[i].Source + distance, length * width).Cast<T>();
             }
 
             // In place the result goes where the first member has its term: that is read before any of the passes over eight terms writes.
-            ArrayView<float> result = owner.Piece(target, length * sizeof(float)).Cast<float>();
+            ArrayView<T> result = owner.Piece(target, length * width).Cast<T>();
             Kernels.Combine.Run(arena, sources, result, max);
             for (int i = 0; toAll && i < all.Length; i++)
             {
                 if (all[i].Arena != owner)
                 {
-                    owner.Piece(target, length * sizeof(float)).CopyTo(arena.Stream, ((DeviceArena)all[i].Arena).Piece(all[i].Target + distance, length * sizeof(float)));
+                    owner.Piece(target, length * width).CopyTo(arena.Stream, ((DeviceArena)all[i].Arena).Piece(all[i].Target + distance, length * width));
                 }
             }
 
@@ -124,13 +141,14 @@ internal static class DeviceTransfers
 
         using HostBlock host = HostBlock.Of(arena);
         var total = new float[Math.Min(length, Block / sizeof(float))];
+        var terms = new float[typeof(T) == typeof(float) ? 0 : total.Length];
         for (long done = 0; done < length; done += total.Length)
         {
             int n = (int)Math.Min(total.Length, length - done);
             Span<float> sum = total.AsSpan(0, n);
             for (int i = 0; i < all.Length; i++)
             {
-                ReadOnlySpan<float> term = MemoryMarshal.Cast<byte, float>(host.Fetch((DeviceArena)all[i].Arena, all[i].Source + distance + done * sizeof(float), (long)n * sizeof(float)));
+                ReadOnlySpan<float> term = Floats<T>(host.Fetch((DeviceArena)all[i].Arena, all[i].Source + distance + done * width, (long)n * width), terms);
                 if (i == 0)
                 {
                     term.CopyTo(sum);
@@ -145,17 +163,38 @@ internal static class DeviceTransfers
                 }
             }
 
-            sum.CopyTo(MemoryMarshal.Cast<byte, float>(host.Span));
+            if (typeof(T) == typeof(float))
+            {
+                sum.CopyTo(MemoryMarshal.Cast<byte, float>(host.Span));
+            }
+            else
+            {
+                BFloat16.Narrow(sum, MemoryMarshal.Cast<byte, BFloat16>(host.Span));
+            }
+
             if (!toAll)
             {
-                host.Send(owner, target + done * sizeof(float), (long)n * sizeof(float));
+                host.Send(owner, target + done * width, (long)n * width);
                 continue;
             }
 
             foreach (Transfer other in all)
             {
-                host.Send((DeviceArena)other.Arena, other.Target + distance + done * sizeof(float), (long)n * sizeof(float));
+                host.Send((DeviceArena)other.Arena, other.Target + distance + done * width, (long)n * width);
             }
         }
+    }
+
+    /// <summary>What was fetched as floats: itself, or widened into a buffer.</summary>
+    private static ReadOnlySpan<float> Floats<T>(ReadOnlySpan<byte> fetched, float[] buffer)
+    {
+        if (typeof(T) == typeof(float))
+        {
+            return MemoryMarshal.Cast<byte, float>(fetched);
+        }
+
+        ReadOnlySpan<BFloat16> narrow = MemoryMarshal.Cast<byte, BFloat16>(fetched);
+        BFloat16.Widen(narrow, buffer);
+        return buffer.AsSpan(0, narrow.Length);
     }
 }

@@ -1,4 +1,5 @@
 using ILGPU;
+using Shardwright.Execution;
 
 namespace Shardwright.Gpu;
 
@@ -31,4 +32,7 @@ public interface IMatrixProduct : IDisposable
 
     /// <summary>Queues a product, or a batch.</summary>
     void Run(in ColumnMajorProduct product, ArrayView<float> a, ArrayView<float> b, ArrayView<float> c);
+
+    /// <summary>Queues a product of bf16, or a batch: summed in fp32, rounded once.</summary>
+    void Run(in ColumnMajorProduct product, ArrayView<BFloat16> a, ArrayView<BFloat16> b, ArrayView<BFloat16> c);
 }

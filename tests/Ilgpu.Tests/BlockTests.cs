@@ -109,7 +109,7 @@ public sealed class BlockTests
         Slice<int> gt = b.Put(targets);
         Blocks.CrossEntropy.LocalMax(b.Arena, Rows, Classes, gx, gMax);
         Blocks.CrossEntropy.LocalSums(b.Arena, Rows, Classes, gx, gMax, gt, Offset, gPacked);
-        Blocks.CrossEntropy.Finish(b.Arena, Rows, 20, gPacked, gMax, gt, null, -1, gSum, gWeight, gLse);
+        Blocks.CrossEntropy.Finish<float>(b.Arena, Rows, 20, gPacked, gMax, gt, null, -1, gSum, gWeight, gLse);
         b.AssertClose(max, gMax);
         b.AssertClose(packed, gPacked);
         b.AssertClose(lse, gLse);

@@ -66,14 +66,14 @@ public sealed class GoldenTests
     }
 
     /// <summary>Inputs of a case, by the names of Loss's parameters.</summary>
-    private static object[] Arguments(Type model, JsonElement golden) => [.. model.GetMethod("Loss")!.GetParameters().Select(p =>
+    internal static object[] Arguments(Type model, JsonElement golden) => [.. model.GetMethod("Loss")!.GetParameters().Select(p =>
     {
         JsonElement input = golden.GetProperty("inputs").GetProperty(p.Name!), values = input.GetProperty("values");
         int[] shape = [.. input.GetProperty("shape").EnumerateArray().Select(v => v.GetInt32())];
         return p.ParameterType == typeof(TokenTensor) ? (object)TokenTensor.Of([.. values.EnumerateArray().Select(v => v.GetInt32())], shape) : Tensor.Of(Numbers(values), shape);
     })];
 
-    private static void Load(RankBase rank, JsonElement golden)
+    internal static void Load(RankBase rank, JsonElement golden)
     {
         foreach (JsonProperty p in golden.GetProperty("parameters").EnumerateObject())
         {
@@ -103,5 +103,5 @@ public sealed class GoldenTests
         }
     }
 
-    private static float[] Numbers(JsonElement array) => [.. array.EnumerateArray().Select(v => v.GetSingle())];
+    internal static float[] Numbers(JsonElement array) => [.. array.EnumerateArray().Select(v => v.GetSingle())];
 }

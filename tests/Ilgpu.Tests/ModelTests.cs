@@ -154,17 +154,22 @@ public sealed class ModelTests
         Assert.Contains("give WorldOptions a GpuBackend", Assert.Throws<RankFailedException>(() => host.Run(r => new DropoutModel.Sgd.IlgpuRank(r, 1).Dispose())).Message, StringComparison.Ordinal);
     }
 
-    private sealed class Library(DeviceArena arena, Action called) : IMatrixProduct
+    internal sealed class Library(DeviceArena arena, Action called) : IMatrixProduct
     {
         public string Description => "tiles";
 
-        public void Run(in ColumnMajorProduct p, ILGPU.ArrayView<float> a, ILGPU.ArrayView<float> b, ILGPU.ArrayView<float> c)
+        public void Run(in ColumnMajorProduct p, ILGPU.ArrayView<float> a, ILGPU.ArrayView<float> b, ILGPU.ArrayView<float> c) => Run<float>(p, a, b, c);
+
+        public void Run(in ColumnMajorProduct p, ILGPU.ArrayView<BFloat16> a, ILGPU.ArrayView<BFloat16> b, ILGPU.ArrayView<BFloat16> c) => Run<BFloat16>(p, a, b, c);
+
+        private void Run<T>(in ColumnMajorProduct p, ILGPU.ArrayView<T> a, ILGPU.ArrayView<T> b, ILGPU.ArrayView<T> c)
+            where T : unmanaged
         {
             // Column-major C = op(A)·op(B) is row-major Cᵀ = op(B)ᵀ·op(A)ᵀ.
             called();
-            arena.Launch(Gpu.Kernels.ProductKernels.Tile<Gpu.Kernels.SmallTile, Gpu.Kernels.PlainEpilogue>, new ILGPU.KernelConfig(new ILGPU.Index3D((p.Rows + 15) / 16, (p.Columns + 15) / 16, p.Batch), new ILGPU.Index3D(16, 1, 1)), new Gpu.Kernels.ProductArguments<Gpu.Kernels.PlainEpilogue>
+            arena.Launch(Gpu.Kernels.ProductKernels.Tile<Gpu.Kernels.SmallTile, T, Gpu.Kernels.PlainEpilogue<T>>, new ILGPU.KernelConfig(new ILGPU.Index3D((p.Rows + 15) / 16, (p.Columns + 15) / 16, p.Batch), new ILGPU.Index3D(16, 1, 1)), new Gpu.Kernels.ProductArguments<T, Gpu.Kernels.PlainEpilogue<T>>
             {
-                A = b, B = a, C = c, M = p.Columns, N = p.Rows, K = p.Depth, TransposeA = p.TransposeB ? 1 : 0, TransposeB = p.TransposeA ? 1 : 0, Accumulate = p.Accumulate ? 1 : 0, Epilogue = new Gpu.Kernels.PlainEpilogue { C = c, N = p.Rows },
+                A = b, B = a, C = c, M = p.Columns, N = p.Rows, K = p.Depth, TransposeA = p.TransposeB ? 1 : 0, TransposeB = p.TransposeA ? 1 : 0, Accumulate = p.Accumulate ? 1 : 0, Epilogue = new Gpu.Kernels.PlainEpilogue<T> { C = c, N = p.Rows },
             });
         }
 

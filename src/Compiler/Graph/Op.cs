@@ -41,8 +41,11 @@ public abstract record Op
     /// <summary>Floating-point operations, 2 for a multiply-add, on given (local) types.</summary>
     public virtual long Flops(OperandTypes types) => types.Outputs.Aggregate(0L, (sum, t) => sum + t.Count);
 
-    /// <summary>Names of its outputs, for the reader of emitted code; the first is named after the op itself.</summary>
+    /// <summary>Names of its outputs, for the reader of emitted code; the first is named after the op itself, others are statistics.</summary>
     public virtual ImmutableArray<string> OutputNames => ImmutableArray<string>.Empty;
+
+    /// <summary>Whether an output is a statistic that the op leaves for its gradient beside its result: it keeps its digits in every precision.</summary>
+    public virtual bool IsStatistic(int output) => output > 0 && output < OutputNames.Length;
 
     /// <summary>Whether its cost is that of matrix products, so that running it on every rank of an axis is worth avoiding.</summary>
     public virtual bool IsHeavy => false;

@@ -79,7 +79,7 @@ internal sealed partial class EntryBuilder
 
     private void Copy(LocalTensor source, Piece piece, Storage storage, SlotIndex slot, int layers, long at = 0)
     {
-        var target = new LocalTensor(_graph.Tensors.Count, source.Name, source.Local, source.Logical, source.Start, source.Layout, piece.Id, piece.Stack?.Id ?? -1);
+        var target = new LocalTensor(_graph.Tensors.Count, source.Name, source.Local with { Element = storage.Type.Element }, source.Logical, source.Start, source.Layout, piece.Id, piece.Stack?.Id ?? -1);
         _graph.Tensors.Add(target);
         piece.Steps.Add(new FusedStep(new LocalStep.Compute(null, new CopyOp(), ImmutableArray.Create(source), ImmutableArray.Create(target))));
         _homes[target] = new Home(storage, slot, layers, at);

@@ -37,7 +37,7 @@ internal sealed partial class EntryBuilder
         LocalTensor root = gradient.Root;
 
         // The sum over ranks overwrites the window: what is read again afterwards, or by others, has memory of its own.
-        bool own = root.Region == piece.Id && root.Stack == parameter.Stack && !_homes.ContainsKey(root) && !_fixed.ContainsKey(root) && !_gathered.ContainsKey(root)
+        bool own = root.Local.Element == window.Type.Element && root.Region == piece.Id && root.Stack == parameter.Stack && !_homes.ContainsKey(root) && !_fixed.ContainsKey(root) && !_gathered.ContainsKey(root)
             && IsWhole(gradient) && _writes.ContainsKey(root) && !_departures.Contains(root) && _uses[root].All(u => u.Region == piece.Id);
         if (own)
         {

@@ -21,12 +21,13 @@ public sealed partial class Planner
         : IsHalf && !(_on.Mesh.Device.Bf16TFlops > 0) ? $"Precision = {_on.Precision} of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}': its device '{_on.Mesh.Device.Name}' does not compute in bf16 (its Bf16TFlops is 0); use Precision.Float32, or a device with a bf16 peak, such as Devices.H100"
         : null;
 
-    /// <summary>In bf16 every tensor is, but for what must not lose digits: numbers without dims, such as sums of losses, and statistics that an op leaves for its gradient beside its result.</summary>
+    /// <summary>In bf16 every tensor is, but for what must not lose digits: numbers without dims, such as sums of losses (parameters among them are narrow like all others), and statistics that an op leaves
+    /// for its gradient beside its result.</summary>
     private void Narrow(ModelGraph graph)
     {
         foreach (Value value in IsHalf ? graph.Values : Enumerable.Empty<Value>())
         {
-            if (value.Type is { Element: DType.Float32, Rank: > 0 } && value.ProducerOutput == 0)
+            if (value.Type.Element == DType.Float32 && (value.Type.Rank > 0 || value.Kind == ValueKind.Parameter) && value.Producer?.Op.IsStatistic(value.ProducerOutput) != true)
             {
                 value.Type = value.Type with { Element = DType.BFloat16 };
             }

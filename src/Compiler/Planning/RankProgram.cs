@@ -380,11 +380,17 @@ public sealed record RankProgram(
     int MaxThreads,
     PipelinePlan? Pipeline)
 {
-    /// <summary>Element types of a step: Float32, or one that no rank on the host runs.</summary>
+    /// <summary>Element types of a step: Float32, or one that ranks on accelerators run.</summary>
     public string Precision { get; init; } = "Float32";
 
-    /// <summary>Whether it can be emitted for the backends there are.</summary>
-    public bool Runs => Precision == "Float32";
+    /// <summary>Whether the host has kernels for it; accelerators have them for every precision.</summary>
+    public bool RunsOnHost => Precision == Planner.Single;
+
+    /// <summary>Element type of parameters as kernels read them.</summary>
+    public DType ParameterElement => ModelState.Elements(Optimizer, Precision)[0];
+
+    /// <summary>Element type in which gradients of parameters are summed.</summary>
+    public DType GradientElement => ModelState.Elements(Optimizer, Precision)[1];
 
     /// <summary>Whether memory is filled with NaN where it dies, when the world asks for that: for debugging this compiler.</summary>
     public bool PoisonsMemory { get; init; }

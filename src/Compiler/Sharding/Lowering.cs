@@ -108,7 +108,15 @@ public sealed class Lowering
         var communicating = Enumerable.Range(0, Axes.Length).Where(a => _sharded.SignatureOf(node, a).Communicates).ToList();
         if (node.Op is ReshapeOp || node.Op is ElementwiseOp { Function: "Reshard" })
         {
-            outputs[0].AliasOf = inputs[0];
+            if (inputs[0].Local.Element == outputs[0].Local.Element)
+            {
+                outputs[0].AliasOf = inputs[0];
+            }
+            else
+            {
+                // A number without dims keeps digits that a tensor of one element does not.
+                Add(new LocalStep.Compute(node, new CopyOp(), inputs, outputs));
+            }
         }
         else if (node.Op is CrossEntropyOp crossEntropy && communicating.Count > 0)
         {

@@ -102,7 +102,7 @@ internal static class CpuKernelPrinter
     private static void Common(IndentedWriter w, RankProgram program)
     {
         w.Line("/// <inheritdoc/>");
-        w.Open("public void Accumulate(Slice<float> contribution, Slice<float> gradient, int microBatch)");
+        w.Open("public " + KernelInterfacePrinter.Accumulates(program).Single());
         w.Line(Span("Accumulate"));
         w.Line("Blocks.Fill.Accumulate(team, contribution.Length, microBatch == 0, ref arena.Ref(contribution), ref arena.Ref(gradient));");
         w.Close();

@@ -14,7 +14,7 @@ internal static class IlgpuAttentionPrinter
     /// <summary>Rows of threads, and columns of scores for each thread, from large to small.</summary>
     private static readonly (int Stride, int Columns)[] s_tiles = { (16, 4), (16, 2), (8, 4), (8, 2), (4, 2), (4, 1), (2, 1) };
 
-    private sealed record Shape(long Batch, long Heads, long KeyHeads, long PerKey, long Queries, long Keys, long Width, bool Causal, float Scale, bool Segments)
+    private sealed record Shape(DType Element, long Batch, long Heads, long KeyHeads, long PerKey, long Queries, long Keys, long Width, bool Causal, float Scale, bool Segments)
     {
         public long Quads => (Width + 3) / 4;
 
@@ -41,7 +41,7 @@ internal static class IlgpuAttentionPrinter
         int outputs = k.InputCount;
         string segments = s.Segments ? $", Segments = arena.View({R(backward ? 6 : 3)})" : "";
         string vector = s.Width % 4 == 0 ? $"(({string.Join(" | ", k.Tensors.Where(t => t.Element != DType.Int32).Select(t => t.Name + ".Offset"))}) & 15) == 0 ? 1 : 0" : "0";
-        w.Line("var _arguments = new AttentionArguments");
+        w.Line($"var _arguments = new AttentionArguments<{Text.Element(q.Element)}>");
         w.Line("{");
         w.Line(backward
             ? $"    Q = arena.View({R(0)}), K = arena.View({R(1)}), V = arena.View({R(2)}), O = arena.View({R(3)}), LogSumExp = arena.View({R(4)}), DO = arena.View({R(5)}), DQ = arena.View({R(outputs)}), DK = arena.View({R(outputs + 1)}), DV = arena.View({R(outputs + 2)}){segments},"
@@ -50,11 +50,11 @@ internal static class IlgpuAttentionPrinter
         w.Line("};");
         if (!backward)
         {
-            w.Line($"AttentionLaunches.Run(arena, {Forms(k.Name, "Forward", tile.Stride)}, {tile.Stride}, {s.Queries}, {s.Heads}, {s.Batch}, _arguments);");
+            w.Line($"AttentionLaunches.Run(arena, {Forms(k, "Forward", tile.Stride)}, {tile.Stride}, {s.Queries}, {s.Heads}, {s.Batch}, _arguments);");
             return;
         }
 
-        w.Line($"AttentionLaunches.Backward(arena, IlgpuDevice.{k.Name}Delta, {Forms(k.Name, "Keys", tile.Stride)}, {Forms(k.Name, "Queries", tile.Stride)}, {tile.Stride}, {s.Queries}, {s.Keys}, {s.Heads}, {s.KeyHeads}, {s.Batch}, _arguments);");
+        w.Line($"AttentionLaunches.Backward(arena, IlgpuDevice.{k.Name}Delta, {Forms(k, "Keys", tile.Stride)}, {Forms(k, "Queries", tile.Stride)}, {tile.Stride}, {s.Queries}, {s.Keys}, {s.Heads}, {s.KeyHeads}, {s.Batch}, _arguments);");
     }
 
     public static void Device(IndentedWriter w, OpKernel k)
@@ -82,7 +82,7 @@ internal static class IlgpuAttentionPrinter
     {
         KernelTensor q = k.Tensors[0], key = k.Tensors[1];
         (bool causal, float scale, bool segments) = k.Op is AttentionOp f ? (f.Causal, f.Scale, f.HasSegments) : k.Op is AttentionGradientOp b ? (b.Causal, b.Scale, b.HasSegments) : throw new InvalidOperationException(k.Op.Name);
-        return new Shape(q.Local[0], q.Local[1], key.Local[1], q.Logical[1] / key.Logical[1], q.Local[2], key.Local[2], q.Local[3], causal, scale, segments);
+        return new Shape(q.Element, q.Local[0], q.Local[1], key.Local[1], q.Logical[1] / key.Logical[1], q.Local[2], key.Local[2], q.Local[3], causal, scale, segments);
     }
 
     private static (int Stride, int Columns)? Tile(Shape s, bool backward)
@@ -100,12 +100,12 @@ internal static class IlgpuAttentionPrinter
     }
 
     /// <summary>The forms of a kernel, in the order of <c>Launches.Pick</c>.</summary>
-    private static string Forms(string name, string kind, int stride) =>
-        $"Launches.Pick<AttentionArguments>(arena, IlgpuDevice.{name}{kind}<Rows{stride}, WarpLanes>, IlgpuDevice.{name}{kind}<Rows{stride}, SharedLanes>, IlgpuDevice.{name}{kind}<Rows2, SharedLanes>)";
+    private static string Forms(OpKernel k, string kind, int stride) =>
+        $"Launches.Pick<AttentionArguments<{Text.Element(k.Tensors[0].Element)}>>(arena, IlgpuDevice.{k.Name}{kind}<Rows{stride}, WarpLanes>, IlgpuDevice.{k.Name}{kind}<Rows{stride}, SharedLanes>, IlgpuDevice.{k.Name}{kind}<Rows2, SharedLanes>)";
 
-    private static void Head(IndentedWriter w, string name)
+    private static void Head(IndentedWriter w, Shape s, string name)
     {
-        w.Line($"public static void {name}<TRows, TLanes>(AttentionArguments a)");
+        w.Line($"public static void {name}<TRows, TLanes>(AttentionArguments<{Text.Element(s.Element)}> a)");
         w.Line("    where TRows : struct, IRows");
         w.Line("    where TLanes : struct, ILanes");
         w.Open();
@@ -195,7 +195,7 @@ internal static class IlgpuAttentionPrinter
     {
         int keys = 8 * columns, pitch = 2 * columns + 1;
         w.Line($"// {s.Queries} queries and {s.Keys} keys of width {s.Width}; a group takes 4 x TRows.Stride queries of a head and walks the keys, {keys} at a time; grid (tiles, heads, batches).");
-        Head(w, name + "Forward");
+        Head(w, s, name + "Forward");
         w.Line(Shared("sq", $"4 * TRows.Stride * {s.Pitch}"));
         w.Line(Shared("sk", $"{keys * s.Pitch}"));
         w.Line(Shared("sv", $"{keys * s.Pitch}"));
@@ -298,12 +298,12 @@ internal static class IlgpuAttentionPrinter
     private static void Delta(IndentedWriter w, string name, Shape s)
     {
         w.Line("// delta = <o, dO> of each query of the batches of this launch.");
-        w.Open($"public static void {name}Delta(AttentionArguments a)");
+        w.Open($"public static void {name}Delta(AttentionArguments<{Text.Element(s.Element)}> a)");
         w.Open("for (long row = DeviceMath.Thread(); row < a.Delta.Length; row += DeviceMath.Threads())");
         w.Line($"long at = ((long)a.Batch0 * {s.Heads * s.Queries} + row) * {s.Width};");
         w.Line("float sum = 0f;");
         w.Open($"for (int d = 0; d < {s.Width}; d++)");
-        w.Line("sum += a.O[at + d] * a.DO[at + d];");
+        w.Line($"sum += {IlgpuElementwisePrinter.LoadElement(s.Element, "a.O", "at + d")} * {IlgpuElementwisePrinter.LoadElement(s.Element, "a.DO", "at + d")};");
         w.Close();
         w.Line("a.Delta[row] = sum;");
         w.Close();
@@ -319,7 +319,7 @@ internal static class IlgpuAttentionPrinter
         w.Line(keys
             ? $"// dk and dv: a group takes 4 x TRows.Stride keys and walks the queries of the heads that share them, {width} at a time, in order; grid (tiles, key heads, batches)."
             : $"// dq: a group takes 4 x TRows.Stride queries and walks the keys, {width} at a time; grid (tiles, heads, batches).");
-        Head(w, name + (keys ? "Keys" : "Queries"));
+        Head(w, s, name + (keys ? "Keys" : "Queries"));
         w.Line(Shared("rows", $"4 * TRows.Stride * {s.Pitch}"));
         w.Line(Shared("rowGradients", $"4 * TRows.Stride * {s.Pitch}"));
         w.Line(Shared("cols", $"{width * s.Pitch}"));

@@ -26,6 +26,12 @@ internal static class IlgpuElementwisePrinter
         Loops(w, kernel.Name, kernel.Tensors, kernel.Body, 0);
     }
 
+    /// <summary>An element as a float.</summary>
+    public static string LoadElement(DType element, string view, string at) => element != DType.BFloat16 ? $"{view}[{at}]" : $"Element.Load({view}, {at})";
+
+    /// <summary>The statement that stores a float.</summary>
+    public static string StoreElement(DType element, string view, string at, string value) => element != DType.BFloat16 ? $"{view}[{at}] = {value};" : $"Element.Store({view}, {at}, {value});";
+
     /// <summary>The struct of a kernel's arguments: a view for each tensor.</summary>
     public static void Arguments(IndentedWriter w, string name, EquatableArray<KernelTensor> tensors, params string[] more)
     {
@@ -67,7 +73,9 @@ internal static class IlgpuElementwisePrinter
     /// <param name="tile">Position of the tensor that −1 stands for.</param>
     public static void Loops(IndentedWriter w, string name, EquatableArray<KernelTensor> tensors, FusedBody body, int tile)
     {
-        string View(int tensor) => "a.@" + tensors[tensor < 0 ? tile : tensor].Name;
+        KernelTensor Tensor(int tensor) => tensors[tensor < 0 ? tile : tensor];
+        string View(int tensor) => "a.@" + Tensor(tensor).Name;
+        string Load(FusedInput input) => LoadElement(Tensor(input.Tensor).Element, View(input.Tensor), Offset(body, input));
         long count = Count(body.Dims);
         string integer = count < int.MaxValue ? "int" : "long";
         w.Open($"public static void {name}({name}Arguments a)");
@@ -80,8 +88,9 @@ internal static class IlgpuElementwisePrinter
             {
                 FusedInput input = body.Inputs[i];
                 w.Line(Last(input) == 0
-                    ? $"float s{i} = {View(input.Tensor)}[{Offset(body, input)}];"
-                    : $"Float4 q{i} = {View(input.Tensor)}.Cast<Float4>()[({Offset(body, input)}) >> 2];");
+                    ? $"float s{i} = {Load(input)};"
+                    : Tensor(input.Tensor).Element != DType.BFloat16 ? $"Float4 q{i} = {View(input.Tensor)}.Cast<Float4>()[({Offset(body, input)}) >> 2];"
+                    : $"Float4 q{i} = Element.LoadQuad({View(input.Tensor)}, ({Offset(body, input)}) >> 2);");
             }
 
             w.Line("Float4 " + string.Join(", ", body.Outputs.Select((_, o) => "z" + o)) + ";");
@@ -92,7 +101,7 @@ internal static class IlgpuElementwisePrinter
 
             for (int o = 0; o < body.Outputs.Count; o++)
             {
-                w.Line($"{View(body.Outputs[o].Tensor)}.Cast<Float4>()[q] = z{o};");
+                w.Line(Tensor(body.Outputs[o].Tensor).Element != DType.BFloat16 ? $"{View(body.Outputs[o].Tensor)}.Cast<Float4>()[q] = z{o};" : $"Element.StoreQuad({View(body.Outputs[o].Tensor)}, q, z{o});");
             }
 
             w.Close();
@@ -102,10 +111,10 @@ internal static class IlgpuElementwisePrinter
         w.Open($"for (long e = a.Quads * 4 + DeviceMath.Thread(); e < {count}; e += DeviceMath.Threads())");
         w.Line($"{integer} i = ({integer})e;");
         Decompose(w, integer, body.Dims);
-        w.Line($"{name}Step({string.Join(", ", body.Inputs.Select(input => $"{View(input.Tensor)}[{Offset(body, input)}]"))}{string.Concat(body.Outputs.Select((_, o) => $", out float z{o}"))});");
+        w.Line($"{name}Step({string.Join(", ", body.Inputs.Select(Load))}{string.Concat(body.Outputs.Select((_, o) => $", out float z{o}"))});");
         for (int o = 0; o < body.Outputs.Count; o++)
         {
-            w.Line($"{View(body.Outputs[o].Tensor)}[i] = z{o};");
+            w.Line(StoreElement(Tensor(body.Outputs[o].Tensor).Element, View(body.Outputs[o].Tensor), "i", "z" + o));
         }
 
         w.Close();

@@ -32,28 +32,29 @@ internal static class IlgpuGemmPrinter
             return;
         }
 
+        string Store(KernelTensor tensor, string value) => IlgpuElementwisePrinter.StoreElement(tensor.Element, "@" + tensor.Name, $"row * {g.N} + column", value);
         IlgpuElementwisePrinter.Step(w, g.Name, body);
         w.Summary("Works on a finished element of the product while it is in a register.");
         w.Open($"internal struct {g.Name}Epilogue : IProductEpilogue");
         foreach (KernelTensor t in g.Tensors)
         {
-            w.Line($"public ArrayView<float> @{t.Name};");
+            w.Line($"public ArrayView<{Text.Element(t.Element)}> @{t.Name};");
         }
 
         w.Line();
         w.Line("[MethodImpl(MethodImplOptions.AggressiveInlining)]");
         w.Open("public readonly void Store(long row, int column, float value)");
-        string inputs = string.Join(", ", body.Inputs.Select(input => input.Tensor < 0 || input.Tensor == g.C ? "value" : $"@{g.Tensors[input.Tensor].Name}[{At(input.Strides, g.N)}]"));
+        string inputs = string.Join(", ", body.Inputs.Select(input => input.Tensor < 0 || input.Tensor == g.C ? "value" : IlgpuElementwisePrinter.LoadElement(g.Tensors[input.Tensor].Element, "@" + g.Tensors[input.Tensor].Name, At(input.Strides, g.N))));
         w.Line($"{g.Name}Step({inputs}{string.Concat(body.Outputs.Select((_, o) => $", out float y{o}"))});");
         if (body.Outputs.All(o => o.Tensor >= 0 && o.Tensor != g.C))
         {
-            w.Line($"@{g.Tensors[g.C].Name}[row * {g.N} + column] = value;");
+            w.Line(Store(g.Tensors[g.C], "value"));
         }
 
         for (int o = 0; o < body.Outputs.Count; o++)
         {
             int tensor = body.Outputs[o].Tensor;
-            w.Line($"@{g.Tensors[tensor < 0 ? g.C : tensor].Name}[row * {g.N} + column] = y{o};");
+            w.Line(Store(g.Tensors[tensor < 0 ? g.C : tensor], "y" + o));
         }
 
         w.Close();

@@ -95,21 +95,25 @@ internal static class IlgpuKernelPrinter
 
     private static void Common(IndentedWriter w, RankProgram program)
     {
-        w.Line("/// <inheritdoc/>");
-        w.Open("public void Accumulate(Slice<float> contribution, Slice<float> gradient, int microBatch)");
-        w.Line(CpuKernelPrinter.Span("Accumulate"));
-        w.Line("Blocks.Fill.Accumulate(arena, microBatch == 0, contribution, gradient);");
-        w.Close();
-        w.Line();
+        foreach (string accumulate in KernelInterfacePrinter.Accumulates(program))
+        {
+            w.Line("/// <inheritdoc/>");
+            w.Open("public " + accumulate);
+            w.Line(CpuKernelPrinter.Span("Accumulate"));
+            w.Line("Blocks.Fill.Accumulate(arena, microBatch == 0, contribution, gradient);");
+            w.Close();
+            w.Line();
+        }
+
         if (KernelInterfacePrinter.Clears(program))
         {
             w.Line("/// <inheritdoc/>");
-            w.Line("public void Clear(Slice<float> elements) => Blocks.Fill.Value(arena, elements, 0);");
+            w.Line($"public {KernelInterfacePrinter.Clear(program)} => Blocks.Fill.Value(arena, elements, 0);");
             w.Line();
         }
 
         w.Line("/// <inheritdoc/>");
-        w.Open("public WideSum SumOfSquares(Slice<float> gradient)");
+        w.Open("public " + KernelInterfacePrinter.SumOfSquares(program));
         w.Line(CpuKernelPrinter.Span("SumOfSquares"));
         w.Line("return Blocks.Reduce.SumOfSquares(arena, gradient);");
         w.Close();
@@ -117,11 +121,12 @@ internal static class IlgpuKernelPrinter
         w.Line("/// <inheritdoc/>");
         w.Open($"public {KernelInterfacePrinter.Optimizer(program)}");
         w.Line(CpuKernelPrinter.Span(program.Optimizer));
+        string updated = program.RunsOnHost ? "parameters" : "master", copy = program.RunsOnHost ? "" : ", parameters";
         w.Line(program.Optimizer switch
         {
-            "AdamW" => "Blocks.Optimizers.AdamW(arena, parameters, gradients, first, second, scale, settings.LearningRate, settings.Beta1, settings.Beta2, settings.Epsilon, decay, step);",
-            "Momentum" => "Blocks.Optimizers.Momentum(arena, parameters, gradients, velocity, scale, settings.LearningRate, settings.Momentum, settings.Nesterov, decay);",
-            _ => "Blocks.Optimizers.Sgd(arena, parameters, gradients, scale, settings.LearningRate, decay);",
+            "AdamW" => $"Blocks.Optimizers.AdamW(arena, {updated}, gradients, first, second, scale, settings.LearningRate, settings.Beta1, settings.Beta2, settings.Epsilon, decay, step{copy});",
+            "Momentum" => $"Blocks.Optimizers.Momentum(arena, {updated}, gradients, velocity, scale, settings.LearningRate, settings.Momentum, settings.Nesterov, decay{copy});",
+            _ => $"Blocks.Optimizers.Sgd(arena, {updated}, gradients, scale, settings.LearningRate, decay{copy});",
         });
         w.Close();
     }

@@ -56,7 +56,7 @@ internal static class IlgpuOpPrinter
                 w.Line($"Blocks.CrossEntropy.LocalSums(arena, {rows}, {n}, {R(0)}, {R(1)}, {R(2)}, {Last(0)}, {R(3)});");
                 break;
             case CrossEntropyFinishOp op:
-                w.Line($"Blocks.CrossEntropy.Finish(arena, {Count(T(1).Local)}, {op.Classes}, {R(0)}, {R(1)}, {R(2)}, {(op.HasWeights ? R(3) : "null")}, {Text.Number(op.IgnoreIndex)}, {R(outputs)}, {R(outputs + 1)}, {R(outputs + 2)});");
+                w.Line($"Blocks.CrossEntropy.Finish<{(op.HasWeights ? Text.Element(T(3).Element) : "float")}>(arena, {Count(T(1).Local)}, {op.Classes}, {R(0)}, {R(1)}, {R(2)}, {(op.HasWeights ? R(3) : "null")}, {Text.Number(op.IgnoreIndex)}, {R(outputs)}, {R(outputs + 1)}, {R(outputs + 2)});");
                 break;
             case AttentionOp or AttentionGradientOp:
                 IlgpuAttentionPrinter.Call(w, k);
@@ -77,6 +77,9 @@ internal static class IlgpuOpPrinter
                 break;
             case CastOp when T(0).Element == DType.Int32:
                 w.Line($"Blocks.Fill.FromInt(arena, {R(0)}, {R(1)});");
+                break;
+            case CastOp or CopyOp when T(0).Element != T(1).Element:
+                w.Line($"Blocks.Fill.Convert(arena, {R(0)}, {R(1)});");
                 break;
             case CastOp or CopyOp:
                 w.Line($"Blocks.Fill.Copy(arena, {R(0)}, {R(1)});");
@@ -130,9 +133,9 @@ internal static class IlgpuOpPrinter
         }
         else if (k.Op is PermuteOp or BroadcastOp or SliceOp or LocalSliceOp or LocalPadOp or PadOp or ConcatOp)
         {
-            string element = Text.Element(k.Tensors[0].Element);
+            DType from = k.Tensors[0].Element, to = k.Tensors[k.InputCount].Element;
             w.Open($"internal struct {k.Name}Arguments");
-            w.Line($"public ArrayView<{element}> Source, Target;");
+            w.Line(from == to ? $"public ArrayView<{Text.Element(from)}> Source, Target;" : $"public ArrayView<{Text.Element(from)}> Source; public ArrayView<{Text.Element(to)}> Target;");
             w.Line("public long From, To;");
             w.Close();
             w.Line();
@@ -145,7 +148,8 @@ internal static class IlgpuOpPrinter
                 w.Open($"for (long e = DeviceMath.Thread(); e < {count}; e += DeviceMath.Threads())");
                 w.Line($"{integer} i = ({integer})e;");
                 Decompose(w, integer, move.Sizes);
-                w.Line($"a.Target[a.To + {Offset(move.Steps)}] = a.Source[a.From + {Offset(move.Strides)}];");
+                string source = "a.From + " + Offset(move.Strides), target = "a.To + " + Offset(move.Steps);
+                w.Line(from == to ? $"a.Target[{target}] = a.Source[{source}];" : StoreElement(to, "a.Target", target, LoadElement(from, "a.Source", source)));
                 w.Close();
                 w.Close();
                 w.Line();
@@ -203,7 +207,7 @@ internal static class IlgpuOpPrinter
         long count = Count(y.Local);
         string integer = count < int.MaxValue ? "int" : "long";
         w.Open($"internal struct {k.Name}Arguments");
-        w.Line("public ArrayView<float> X, Y;");
+        w.Line($"public ArrayView<{Text.Element(y.Element)}> X, Y;");
         w.Line("public DropoutKey Key;");
         w.Line("public long Start;");
         w.Close();
@@ -213,7 +217,7 @@ internal static class IlgpuOpPrinter
         w.Line($"{integer} i = ({integer})e;");
         Decompose(w, integer, y.Local.Count == 0 ? new long[] { 1 } : y.Local.ToArray());
         string index = y.Local.Count == 0 ? "0" : Offset(Strides(y.Logical));
-        w.Line($"a.Y[i] = a.Key.Draw((ulong)(a.Start + {index})) >= {(uint)(op.Probability * 4294967296.0)}u ? a.X[i] * {Text.Float(1 / (1 - op.Probability))} : 0f;");
+        w.Line(StoreElement(y.Element, "a.Y", "i", $"a.Key.Draw((ulong)(a.Start + {index})) >= {(uint)(op.Probability * 4294967296.0)}u ? {LoadElement(y.Element, "a.X", "i")} * {Text.Float(1 / (1 - op.Probability))} : 0f"));
         w.Close();
         w.Close();
         w.Line();

@@ -1,4 +1,5 @@
 using Shardwright.Compiler.Fusion;
+using Shardwright.Compiler.Graph;
 using Shardwright.Compiler.Planning;
 
 namespace Shardwright.Generators.Printing;
@@ -24,20 +25,24 @@ internal static class KernelInterfacePrinter
             w.Line();
         }
 
-        w.Summary("Overwrites a gradient at the first micro-batch, adds to it afterwards.");
-        w.Line("void Accumulate(Slice<float> contribution, Slice<float> gradient, int microBatch);");
-        w.Line();
+        foreach (string accumulate in Accumulates(program))
+        {
+            w.Summary("Overwrites a gradient at the first micro-batch, adds to it afterwards.");
+            w.Line(accumulate + ";");
+            w.Line();
+        }
+
         if (Clears(program))
         {
             w.Summary("Sets elements to zero.");
-            w.Line("void Clear(Slice<float> elements);");
+            w.Line(Clear(program) + ";");
             w.Line();
         }
 
         w.Summary("Squared norm, with more digits than a double has: the same bits however the gradients are cut.");
-        w.Line("WideSum SumOfSquares(Slice<float> gradient);");
+        w.Line(SumOfSquares(program) + ";");
         w.Line();
-        w.Summary("One pass of the optimizer over parameters that lie side by side; the gradient is scaled on the way.");
+        w.Summary("One pass of the optimizer over parameters that lie side by side; the gradient is scaled on the way." + (program.RunsOnHost ? "" : " It updates the fp32 parameters, and leaves their rounding for the kernels."));
         w.Line(Optimizer(program) + ";");
         w.Close();
         w.Close();
@@ -48,12 +53,34 @@ internal static class KernelInterfacePrinter
     /// <summary>Whether the program clears memory: gaps between gradients that are summed into shards.</summary>
     public static bool Clears(RankProgram program) => program.Stages.SelectMany(s => s.Groups).Any(g => g.Shards is { Gaps.Count: > 0 });
 
-    public static string Optimizer(RankProgram program) => program.Optimizer switch
+    /// <summary>A method for each pair of elements that a contribution and its gradient have.</summary>
+    public static IEnumerable<string> Accumulates(RankProgram program)
     {
-        "AdamW" => "void AdamW(Slice<float> parameters, Slice<float> gradients, Slice<float> first, Slice<float> second, float scale, AdamWSettings settings, float decay, int step)",
-        "Momentum" => "void Momentum(Slice<float> parameters, Slice<float> gradients, Slice<float> velocity, float scale, MomentumSettings settings, float decay)",
-        _ => "void Sgd(Slice<float> parameters, Slice<float> gradients, float scale, SgdSettings settings, float decay)",
-    };
+        var pairs = new List<(DType, DType)>();
+        foreach (StageProgram stage in program.Stages)
+        {
+            DType Of(OperandPlan operand) => stage.Buffers[operand.Buffer].Element;
+            pairs.AddRange(stage.Entries.SelectMany(e => e.Main.Concat(e.Methods.SelectMany(m => m.Statements))).OfType<ProgramStatement.Accumulate>().Select(a => (Of(a.Contribution), Of(a.Gradient))));
+        }
+
+        return pairs.DefaultIfEmpty((program.ParameterElement, program.GradientElement)).Distinct().OrderBy(p => p).Select(p => $"void Accumulate(Slice<{Text.Element(p.Item1)}> contribution, Slice<{Text.Element(p.Item2)}> gradient, int microBatch)");
+    }
+
+    /// <summary>What is cleared are windows that gradients are made in, which lie like parameters.</summary>
+    public static string Clear(RankProgram program) => $"void Clear(Slice<{Text.Element(program.ParameterElement)}> elements)";
+
+    public static string SumOfSquares(RankProgram program) => $"WideSum SumOfSquares(Slice<{Text.Element(program.GradientElement)}> gradient)";
+
+    public static string Optimizer(RankProgram program)
+    {
+        string parameters = $"Slice<{Text.Element(program.ParameterElement)}> parameters, Slice<{Text.Element(program.GradientElement)}> gradients{(program.RunsOnHost ? "" : ", Slice<float> master")}";
+        return program.Optimizer switch
+        {
+            "AdamW" => $"void AdamW({parameters}, Slice<float> first, Slice<float> second, float scale, AdamWSettings settings, float decay, int step)",
+            "Momentum" => $"void Momentum({parameters}, Slice<float> velocity, float scale, MomentumSettings settings, float decay)",
+            _ => $"void Sgd({parameters}, float scale, SgdSettings settings, float decay)",
+        };
+    }
 
     public static string Parameters(KernelPlan kernel)
     {

@@ -122,7 +122,7 @@ internal static class PipelinePrinter
         w.Line("WideSum SquaredNorm(int set);");
         w.Line();
         w.Summary("Gradient of the stage's copy of a parameter that several stages hold.");
-        w.Line("Slice<float> TiedGradient(int tied);");
+        w.Line($"Slice<{Text.Element(program.GradientElement)}> TiedGradient(int tied);");
         w.Line();
         w.Summary("The optimizer.");
         w.Line($"void Update(float scale, {program.Optimizer}Settings settings, int step);");

@@ -24,7 +24,7 @@ internal static class PipelineRankPrinter
         for (int i = 0; i < pipeline.Tied.Count; i++)
         {
             w.Line($"private readonly ProcessGroup? tiedGroup{i};");
-            w.Line($"private readonly Slice<float>[] tiedGradients{i};");
+            w.Line($"private readonly Slice<{Text.Element(program.GradientElement)}>[] tiedGradients{i};");
         }
 
         GroupFields(w, program);
@@ -190,8 +190,9 @@ internal static class PipelineRankPrinter
         int rank = pipeline.RankOfStage[pipeline.ResultStage];
         int chunk = program.Ranks[rank].Chunks.ToList().FindIndex(c => c.Stage == pipeline.ResultStage);
         StageProgram stage = program.Stages[program.Ranks[rank].Chunks[chunk].Program];
-        long count = pipeline.ResultBytes / 4;
-        w.Line($"Slice<float> rows = pipelineIndex == {rank} ? (({stage.Name}<{KernelsType(gpu)}>)stages[{chunk}]).{entry.Name}Result : new(stepAt[pipelineIndex], {count});");
+        DType element = stage.Buffers[stage.Entries.First(e => e.Name == entry.Name).Result!.Buffer].Element;
+        long count = pipeline.ResultBytes / BufferPlan.Width(element);
+        w.Line($"Slice<{Text.Element(element)}> rows = pipelineIndex == {rank} ? (({stage.Name}<{KernelsType(gpu)}>)stages[{chunk}]).{entry.Name}Result : new(stepAt[pipelineIndex], {count});");
         w.Line($"pipelineGroup.Wait(pipelineGroup.StartBroadcast(Arena, rows, {rank}));");
         return "rows";
     }

@@ -53,7 +53,7 @@ internal static class RankPrinter
         w.Line();
         shell.Open(w);
         w.Open($"public static partial class {program.NestedName}");
-        if (program.Pipeline is not null && !gpu)
+        if (program.Pipeline is not null && (!gpu || !program.RunsOnHost))
         {
             PipelinePrinter.Shared(w, program);
         }
@@ -176,14 +176,16 @@ internal static class RankPrinter
             string Stack(int id)
             {
                 BufferPlan b = stage.Buffers[id];
-                return $"at.State<float>({b.Offset}, {b.Length}, {b.Stride}, {b.Slots})";
+                return $"at.State<{Text.Element(b.Element)}>({b.Offset}, {b.Length}, {b.Stride}, {b.Slots})";
             }
 
             string Items(string type, IEnumerable<string> items) => items.Any() ? $"new {type}[] {{ {string.Join(", ", items)} }}" : $"Array.Empty<{type}>()";
             string Longs(IEnumerable<string> items) => Items("long", items);
-            string States(ParameterPlan parameter) => Items("StateSlot", parameter.States.Select(s => $"new({Text.String(s.Name)}, {Stack(s.Buffer)})"));
+            // In bf16 the value is what the optimizer keeps, and what kernels read is its rounding.
+            bool narrow = !program.RunsOnHost, narrowGradient = program.GradientElement != DType.Float32;
+            string States(ParameterPlan parameter) => Items("StateSlot", parameter.States.Skip(narrow ? 1 : 0).Select(s => $"new({Text.String(s.Name)}, {Stack(s.Buffer)})"));
             string Replicas(ParameterPlan parameter) => Items("string", parameter.Placements.Where(x => x.Placement.IsBroadcast).Select(x => Text.String(x.Axis)));
-            w.Line($"    new({Text.String(p.Path)}, {Stack(p.Value)}, {Stack(p.Gradient)}, {States(p)}, {Replicas(p)}, {Longs(p.Logical.Select(Text.Number))}, {Longs(p.Local.Select(Text.Number))}, {Longs(p.Start.Select(Text.Offset))}, \"{p.Init.Kind}\", {Text.Float(p.Init.A)}, {Text.Float(p.Init.B)}{FirstLayer(stage, p)}{Shard(stage, p)}),");
+            w.Line($"    new({Text.String(p.Path)}, {Stack(narrow ? p.States[0].Buffer : p.Value)}, {(narrowGradient ? "default" : Stack(p.Gradient))}, {States(p)}, {Replicas(p)}, {Longs(p.Logical.Select(Text.Number))}, {Longs(p.Local.Select(Text.Number))}, {Longs(p.Start.Select(Text.Offset))}, \"{p.Init.Kind}\", {Text.Float(p.Init.A)}, {Text.Float(p.Init.B)}{FirstLayer(stage, p)}{Shard(program, stage, p)}{(narrow ? $", Narrow: new({Stack(p.Value)}, {(narrowGradient ? Stack(p.Gradient) : "null")}, {Text.Bool(stage.Groups[p.Group].Shards is { Stage: > 2 })})" : "")}),");
         }
 
         w.Line("};");
@@ -197,8 +199,8 @@ internal static class RankPrinter
         return stack < 0 ? "" : $", at.FirstLayer({stack})";
     }
 
-    private static string Shard(StageProgram stage, ParameterPlan parameter) => stage.Groups[parameter.Group].Shards is { } shards
-        ? $", Shard: new({Text.String(shards.Axis)}, {Text.Index(shards.Axis)}, {shards.Share}, {parameter.At}, {parameter.LayerStep}, {Text.Bool(shards.Stage > 1)}, {Text.Bool(shards.Stage > 2)})"
+    private static string Shard(RankProgram program, StageProgram stage, ParameterPlan parameter) => stage.Groups[parameter.Group].Shards is { } shards
+        ? $", Shard: new({Text.String(shards.Axis)}, {Text.Index(shards.Axis)}, {shards.Share}, {parameter.At}, {parameter.LayerStep}, {Text.Bool(shards.Stage > 1)}, {Text.Bool(shards.Stage > 2 || !program.RunsOnHost)})"
         : "";
 
     private static void Loop(IndentedWriter w, RankProgram program, EntryPlan entry)

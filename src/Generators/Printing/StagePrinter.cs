@@ -124,7 +124,7 @@ internal static class StagePrinter
         if (entry.Result is { } result)
         {
             w.Summary($"The result: [{string.Join(", ", entry.ResultDims)}].");
-            w.Line($"public Slice<float> {entry.Name}Result => {Operand(stage, result)};");
+            w.Line($"public Slice<{Element(stage, result)}> {entry.Name}Result => {Operand(stage, result)};");
             w.Line();
         }
     }
@@ -261,6 +261,9 @@ internal static class StagePrinter
             _ => $"{group}.StartAllToAll(arena, {source}, {Operand(stage, start.Target!)})",
         };
     }
+
+    /// <summary>Element of an operand, as emitted text names it.</summary>
+    public static string Element(StageProgram stage, OperandPlan operand) => Text.Element(stage.Buffers[operand.Buffer].Element);
 
     public static string Operand(StageProgram stage, OperandPlan operand)
     {

@@ -38,7 +38,13 @@ internal static class Text
             : f.ToString("R", CultureInfo.InvariantCulture) + "f";
     }
 
-    public static string Element(DType type) => type == DType.Int32 ? "int" : "float";
+    public static string Element(DType type) => type switch
+    {
+        DType.Int32 => "int",
+        DType.Float32 => "float",
+        DType.BFloat16 => "BFloat16",
+        _ => throw new InvalidOperationException($"no backend has elements of type {type}"),
+    };
 
     public static string Bool(bool value) => value ? "true" : "false";
 

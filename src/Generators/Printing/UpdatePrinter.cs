@@ -14,7 +14,7 @@ internal static class UpdatePrinter
         SquaresApart(w, stage);
         if (program.Pipeline is { } pipeline)
         {
-            Tied(w, pipeline, stage);
+            Tied(w, program, pipeline, stage);
         }
 
         Update(w, program, stage);
@@ -140,7 +140,7 @@ internal static class UpdatePrinter
         }
     }
 
-    private static void Tied(IndentedWriter w, PipelinePlan pipeline, StageProgram stage)
+    private static void Tied(IndentedWriter w, RankProgram program, PipelinePlan pipeline, StageProgram stage)
     {
         w.Summary("Gradient of this stage's copy of a parameter that several stages hold.");
         if (pipeline.Tied.Count > 0)
@@ -148,7 +148,7 @@ internal static class UpdatePrinter
             w.Line("/// <param name=\"tied\">" + string.Join("; ", pipeline.Tied.Select((t, i) => $"{i}: {t.Path}, on the stages {string.Join(", ", t.Stages)}")) + ".</param>");
         }
 
-        w.Line("public Slice<float> TiedGradient(int tied) => tied switch");
+        w.Line($"public Slice<{Text.Element(program.GradientElement)}> TiedGradient(int tied) => tied switch");
         w.Line("{");
         for (int i = 0; i < pipeline.Tied.Count; i++)
         {
@@ -178,7 +178,7 @@ internal static class UpdatePrinter
             bool gathers = Gathers(group), loops = gathers && group.Buckets > 1;
             string Piece(OperandPlan operand) => loops ? Operand(stage, operand) : All(stage, operand);
             string decay = group.NoDecay ? "0" : "settings.WeightDecay", p = Piece(group.Updated), g = Piece(group.Gradients);
-            string[] s = group.States.Select(Piece).ToArray();
+            string s = string.Concat(group.States.Select(state => ", " + Piece(state)));
             if (loops)
             {
                 w.Open($"for (int layer = 0; layer < {group.Buckets}; layer++)");
@@ -186,9 +186,9 @@ internal static class UpdatePrinter
 
             w.Line(program.Optimizer switch
             {
-                "AdamW" => $"kernels.AdamW({p}, {g}, {s[0]}, {s[1]}, scale, settings, {decay}, step); // {group.Name}",
-                "Momentum" => $"kernels.Momentum({p}, {g}, {s[0]}, scale, settings, {decay}); // {group.Name}",
-                _ => $"kernels.Sgd({p}, {g}, scale, settings, {decay}); // {group.Name}",
+                "AdamW" => $"kernels.AdamW({p}, {g}{s}, scale, settings, {decay}, step); // {group.Name}",
+                "Momentum" => $"kernels.Momentum({p}, {g}{s}, scale, settings, {decay}); // {group.Name}",
+                _ => $"kernels.Sgd({p}, {g}{s}, scale, settings, {decay}); // {group.Name}",
             });
             if (gathers)
             {

@@ -146,7 +146,8 @@ public static class AttentionTiles
 
     /// <summary>Loads rows first … first + rows of x [limit, width] from start on; zeros beyond the limit and the width.</summary>
     [MethodImpl(Inline)]
-    public static void Load(ArrayView<Float4> tile, ArrayView<float> x, long start, int first, int rows, int limit, int width, int quads, int threads, int vector)
+    public static void Load<T>(ArrayView<Float4> tile, ArrayView<T> x, long start, int first, int rows, int limit, int width, int quads, int threads, int vector)
+        where T : unmanaged
     {
         for (int u = Group.IdxX; u < rows * quads; u += threads)
         {
@@ -157,24 +158,24 @@ public static class AttentionTiles
                 long at = start + (long)(first + row) * width + quad * 4;
                 if (vector != 0)
                 {
-                    value = x.Cast<Float4>()[at >> 2];
+                    value = Element.LoadQuad(x, at >> 2);
                 }
                 else
                 {
-                    value.X = x[at];
+                    value.X = Element.Load(x, at);
                     if (quad * 4 + 1 < width)
                     {
-                        value.Y = x[at + 1];
+                        value.Y = Element.Load(x, at + 1);
                     }
 
                     if (quad * 4 + 2 < width)
                     {
-                        value.Z = x[at + 2];
+                        value.Z = Element.Load(x, at + 2);
                     }
 
                     if (quad * 4 + 3 < width)
                     {
-                        value.W = x[at + 3];
+                        value.W = Element.Load(x, at + 3);
                     }
                 }
             }
@@ -185,7 +186,8 @@ public static class AttentionTiles
 
     /// <summary>Stores a quad of a row, times a factor.</summary>
     [MethodImpl(Inline)]
-    public static void Store(ArrayView<float> x, long start, int row, int quad, int width, int vector, float factor, Float4 value)
+    public static void Store<T>(ArrayView<T> x, long start, int row, int quad, int width, int vector, float factor, Float4 value)
+        where T : unmanaged
     {
         if (quad * 4 < width)
         {
@@ -196,24 +198,24 @@ public static class AttentionTiles
             value.W *= factor;
             if (vector != 0)
             {
-                x.Cast<Float4>()[at >> 2] = value;
+                Element.StoreQuad(x, at >> 2, value);
             }
             else
             {
-                x[at] = value.X;
+                Element.Store(x, at, value.X);
                 if (quad * 4 + 1 < width)
                 {
-                    x[at + 1] = value.Y;
+                    Element.Store(x, at + 1, value.Y);
                 }
 
                 if (quad * 4 + 2 < width)
                 {
-                    x[at + 2] = value.Z;
+                    Element.Store(x, at + 2, value.Z);
                 }
 
                 if (quad * 4 + 3 < width)
                 {
-                    x[at + 3] = value.W;
+                    Element.Store(x, at + 3, value.W);
                 }
             }
         }
@@ -251,10 +253,15 @@ public static class AttentionTiles
 }
 
 /// <summary>Arguments of an attention, forward and backward.</summary>
-public struct AttentionArguments
+/// <typeparam name="T">Element of its tensors; what it keeps of each query is in floats.</typeparam>
+public struct AttentionArguments<T>
+    where T : unmanaged
 {
-    /// <summary>q, o, dO, dq [batch, heads, queries, width]; k, v, dk, dv [batch, keyHeads, keys, width]; logSumExp [batch, heads, queries]; delta like it, of the batches of this launch.</summary>
-    public ArrayView<float> Q, K, V, O, LogSumExp, DO, DQ, DK, DV, Delta;
+    /// <summary>q, o, dO, dq [batch, heads, queries, width]; k, v, dk, dv [batch, keyHeads, keys, width].</summary>
+    public ArrayView<T> Q, K, V, O, DO, DQ, DK, DV;
+
+    /// <summary>logSumExp [batch, heads, queries]; delta like it, of the batches of this launch.</summary>
+    public ArrayView<float> LogSumExp, Delta;
 
     /// <summary>Segment of each position; empty without.</summary>
     public ArrayView<int> Segments;

@@ -6,7 +6,8 @@ namespace Shardwright.Gpu.Kernels;
 public static class AttentionLaunches
 {
     /// <summary>A kernel over tiles of rows, heads and batches.</summary>
-    public static void Run(DeviceArena arena, Action<AttentionArguments> kernel, int stride, int rows, int heads, int batches, AttentionArguments arguments)
+    public static void Run<T>(DeviceArena arena, Action<AttentionArguments<T>> kernel, int stride, int rows, int heads, int batches, AttentionArguments<T> arguments)
+        where T : unmanaged
     {
         stride = arena.Device.Form == GroupForm.Small ? 2 : stride;
         arena.Launch(kernel, new KernelConfig(new Index3D((rows + 4 * stride - 1) / (4 * stride), heads, batches), new Index3D(8 * stride, 1, 1)), arguments);
@@ -14,7 +15,8 @@ public static class AttentionLaunches
 
     /// <summary>Delta into scratch, then keys and values, then queries; as many batches at a time as scratch holds.</summary>
     /// <exception cref="GpuException">Scratch does not hold one batch.</exception>
-    public static void Backward(DeviceArena arena, Action<AttentionArguments> delta, Action<AttentionArguments> keysKernel, Action<AttentionArguments> queriesKernel, int stride, int queries, int keys, int heads, int keyHeads, int batches, AttentionArguments arguments)
+    public static void Backward<T>(DeviceArena arena, Action<AttentionArguments<T>> delta, Action<AttentionArguments<T>> keysKernel, Action<AttentionArguments<T>> queriesKernel, int stride, int queries, int keys, int heads, int keyHeads, int batches, AttentionArguments<T> arguments)
+        where T : unmanaged
     {
         long rows = (long)heads * queries, most = arena.Scratch.Length / sizeof(float) / rows;
         if (most == 0)

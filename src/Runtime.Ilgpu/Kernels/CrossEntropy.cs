@@ -4,10 +4,15 @@ using Shardwright.Execution;
 namespace Shardwright.Gpu.Kernels;
 
 /// <summary>Arguments of cross-entropy.</summary>
-public struct CrossEntropyArguments
+/// <typeparam name="T">Element of logits and weights; what is kept of each row is in floats.</typeparam>
+public struct CrossEntropyArguments<T>
+    where T : unmanaged
 {
-    /// <summary>logits and their gradient [rows, classes]; weights, logSumExp, max [rows]; packed [2, rows].</summary>
-    public ArrayView<float> Logits, DLogits, Weights, LogSumExp, Max, Packed;
+    /// <summary>logits and their gradient [rows, classes]; weights [rows].</summary>
+    public ArrayView<T> Logits, DLogits, Weights;
+
+    /// <summary>logSumExp, max [rows]; packed [2, rows].</summary>
+    public ArrayView<float> LogSumExp, Max, Packed;
 
     /// <summary>Sum and weight of the loss, gradient of the sum: one number each.</summary>
     public ArrayView<float> Sum, Weight, DSum;
@@ -29,11 +34,12 @@ public struct CrossEntropyArguments
 public static class CrossEntropyKernels
 {
     /// <summary>logSumExp of each row.</summary>
-    public static void LogSumExp<TGroup>(CrossEntropyArguments a)
+    public static void LogSumExp<TGroup, T>(CrossEntropyArguments<T> a)
         where TGroup : struct, IGroup
+        where T : unmanaged
     {
         ArrayView<float> shared = SharedMemory.Allocate<float>(TGroup.Scratch);
-        float sum = SoftmaxKernels.LogSum<TGroup>(a.Logits.SubView((long)Grid.IdxX * a.Classes, a.Classes), a.Classes, a.Quads, shared, out float max);
+        float sum = SoftmaxKernels.LogSum<TGroup, T>(a.Logits.SubView((long)Grid.IdxX * a.Classes, a.Classes), a.Classes, a.Quads, shared, out float max);
         if (Group.IdxX == 0)
         {
             a.LogSumExp[Grid.IdxX] = max + MathF.Log(sum);
@@ -41,14 +47,16 @@ public static class CrossEntropyKernels
     }
 
     /// <summary>The largest logit of each row here.</summary>
-    public static void LocalMax<TGroup>(CrossEntropyArguments a)
+    public static void LocalMax<TGroup, T>(CrossEntropyArguments<T> a)
         where TGroup : struct, IGroup
+        where T : unmanaged
     {
-        ArrayView<float> shared = SharedMemory.Allocate<float>(TGroup.Scratch), x = a.Logits.SubView((long)Grid.IdxX * a.Classes, a.Classes);
+        ArrayView<float> shared = SharedMemory.Allocate<float>(TGroup.Scratch);
+        ArrayView<T> x = a.Logits.SubView((long)Grid.IdxX * a.Classes, a.Classes);
         float max = float.MinValue;
         for (int i = Group.IdxX; i < a.Classes; i += TGroup.Threads)
         {
-            max = MathF.Max(max, x[i]);
+            max = MathF.Max(max, Element.Load(x, i));
         }
 
         max = TGroup.Max(max, shared);
@@ -59,15 +67,17 @@ public static class CrossEntropyKernels
     }
 
     /// <summary>Σ exp(x − max) of each row here, and the target's logit where it lies here.</summary>
-    public static void LocalSums<TGroup>(CrossEntropyArguments a)
+    public static void LocalSums<TGroup, T>(CrossEntropyArguments<T> a)
         where TGroup : struct, IGroup
+        where T : unmanaged
     {
         int row = Grid.IdxX;
-        ArrayView<float> shared = SharedMemory.Allocate<float>(TGroup.Scratch), x = a.Logits.SubView((long)row * a.Classes, a.Classes);
+        ArrayView<float> shared = SharedMemory.Allocate<float>(TGroup.Scratch);
+        ArrayView<T> x = a.Logits.SubView((long)row * a.Classes, a.Classes);
         float max = a.Max[row], sum = 0;
         for (int i = Group.IdxX; i < a.Classes; i += TGroup.Threads)
         {
-            sum += MathF.Exp(x[i] - max);
+            sum += MathF.Exp(Element.Load(x, i) - max);
         }
 
         sum = TGroup.Sum(sum, shared);
@@ -77,7 +87,7 @@ public static class CrossEntropyKernels
             float logit = 0;
             if (own >= 0 & own < a.Classes)
             {
-                logit = x[own];
+                logit = Element.Load(x, own);
             }
 
             a.Packed[row] = sum;
@@ -86,7 +96,8 @@ public static class CrossEntropyKernels
     }
 
     /// <summary>logSumExp from the sums over ranks.</summary>
-    public static void Join(CrossEntropyArguments a)
+    public static void Join<T>(CrossEntropyArguments<T> a)
+        where T : unmanaged
     {
         for (long row = DeviceMath.Thread(); row < a.Rows; row += DeviceMath.Threads())
         {
@@ -95,8 +106,9 @@ public static class CrossEntropyKernels
     }
 
     /// <summary>Sum and weight over all rows, one group, in double precision and a fixed order; bad targets are noted.</summary>
-    public static void Total<TGroup>(CrossEntropyArguments a)
+    public static void Total<TGroup, T>(CrossEntropyArguments<T> a)
         where TGroup : struct, IGroup
+        where T : unmanaged
     {
         ArrayView<double> shared = SharedMemory.Allocate<double>(2 * TGroup.Threads);
         int t = Group.IdxX;
@@ -120,7 +132,7 @@ public static class CrossEntropyKernels
                     float own = 1, logit = 0;
                     if (a.HasWeights != 0)
                     {
-                        own = a.Weights[row];
+                        own = Element.Load(a.Weights, row);
                     }
 
                     if (a.IsPacked != 0)
@@ -129,7 +141,7 @@ public static class CrossEntropyKernels
                     }
                     else
                     {
-                        logit = a.Logits[(long)row * a.Classes + target];
+                        logit = Element.Load(a.Logits, (long)row * a.Classes + target);
                     }
 
                     sum += (double)own * (a.LogSumExp[row] - logit);
@@ -155,16 +167,16 @@ public static class CrossEntropyKernels
     }
 
     /// <summary>dLogits = dSum·w·(softmax − 1 at the target), 0 for ignored rows; a group for each row.</summary>
-    public static void Backward(CrossEntropyArguments a)
+    public static void Backward<T>(CrossEntropyArguments<T> a)
+        where T : unmanaged
     {
         int row = Grid.IdxX, t = Group.IdxX;
-        ArrayView<float> x = a.Logits.SubView((long)row * a.Classes, a.Classes), dx = a.DLogits.SubView((long)row * a.Classes, a.Classes);
-        ArrayView<Float4> x4 = x.Cast<Float4>(), dx4 = dx.Cast<Float4>();
+        ArrayView<T> x = a.Logits.SubView((long)row * a.Classes, a.Classes), dx = a.DLogits.SubView((long)row * a.Classes, a.Classes);
         int target = a.Targets[row];
         float lse = a.LogSumExp[row], factor = a.DSum[0];
         if (a.HasWeights != 0)
         {
-            factor *= a.Weights[row];
+            factor *= Element.Load(a.Weights, row);
         }
 
         if (target == a.Ignore)
@@ -175,18 +187,18 @@ public static class CrossEntropyKernels
         long own = (long)target - a.Offset;
         for (int q = t; q < a.Quads; q += Group.DimX)
         {
-            Float4 v = x4[q];
+            Float4 v = Element.LoadQuad(x, q);
             long at = own - q * 4L;
             v.X = (MathF.Exp(v.X - lse) - (at == 0 ? 1f : 0f)) * factor;
             v.Y = (MathF.Exp(v.Y - lse) - (at == 1 ? 1f : 0f)) * factor;
             v.Z = (MathF.Exp(v.Z - lse) - (at == 2 ? 1f : 0f)) * factor;
             v.W = (MathF.Exp(v.W - lse) - (at == 3 ? 1f : 0f)) * factor;
-            dx4[q] = v;
+            Element.StoreQuad(dx, q, v);
         }
 
         for (int i = a.Quads * 4 + t; i < a.Classes; i += Group.DimX)
         {
-            dx[i] = (MathF.Exp(x[i] - lse) - (i == own ? 1f : 0f)) * factor;
+            Element.Store(dx, i, (MathF.Exp(Element.Load(x, i) - lse) - (i == own ? 1f : 0f)) * factor);
         }
     }
 }
@@ -195,49 +207,55 @@ public static class CrossEntropyKernels
 public static class CrossEntropy
 {
     /// <summary>sum = Σ w·(logΣexp − logit of the target), weight = Σ w, over rows whose target is not ignored.</summary>
-    public static void Forward(DeviceArena arena, int rows, int classes, Slice<float> logits, Slice<int> targets, Slice<float>? weights, int ignore, Slice<float> sum, Slice<float> weight, Slice<float> logSumExp)
+    public static void Forward<T>(DeviceArena arena, int rows, int classes, Slice<T> logits, Slice<int> targets, Slice<T>? weights, int ignore, Slice<float> sum, Slice<float> weight, Slice<float> logSumExp)
+        where T : unmanaged
     {
-        var arguments = new CrossEntropyArguments
+        var arguments = new CrossEntropyArguments<T>
         {
             Logits = arena.View(logits), Targets = arena.View(targets), Weights = arena.View(weights ?? logits), HasWeights = weights is null ? 0 : 1, LogSumExp = arena.View(logSumExp), Sum = arena.View(sum), Weight = arena.View(weight),
             Packed = arena.View(logSumExp), Status = arena.View(arena.Status), Rows = rows, Classes = classes, AllClasses = classes, Ignore = ignore, Quads = Launches.Quads(classes, logits.Offset),
         };
-        arena.Launch(Launches.Pick<CrossEntropyArguments>(arena, CrossEntropyKernels.LogSumExp<WarpGroup>, CrossEntropyKernels.LogSumExp<SharedGroup>, CrossEntropyKernels.LogSumExp<SmallGroup>), Launches.Groups(arena, rows), arguments);
+        arena.Launch(Launches.Pick<CrossEntropyArguments<T>>(arena, CrossEntropyKernels.LogSumExp<WarpGroup, T>, CrossEntropyKernels.LogSumExp<SharedGroup, T>, CrossEntropyKernels.LogSumExp<SmallGroup, T>), Launches.Groups(arena, rows), arguments);
         Total(arena, arguments);
     }
 
     /// <summary>dLogits for the classes from offset on.</summary>
-    public static void Backward(DeviceArena arena, int rows, int classes, Slice<float> logits, Slice<int> targets, Slice<float>? weights, int ignore, int offset, Slice<float> logSumExp, Slice<float> dSum, Slice<float> dLogits) =>
-        arena.Launch(CrossEntropyKernels.Backward, Launches.Groups(arena, rows), new CrossEntropyArguments
+    public static void Backward<T>(DeviceArena arena, int rows, int classes, Slice<T> logits, Slice<int> targets, Slice<T>? weights, int ignore, int offset, Slice<float> logSumExp, Slice<float> dSum, Slice<T> dLogits)
+        where T : unmanaged =>
+        arena.Launch(CrossEntropyKernels.Backward<T>, Launches.Groups(arena, rows), new CrossEntropyArguments<T>
         {
             Logits = arena.View(logits), DLogits = arena.View(dLogits), Targets = arena.View(targets), Weights = arena.View(weights ?? logits), HasWeights = weights is null ? 0 : 1, LogSumExp = arena.View(logSumExp), DSum = arena.View(dSum),
             Rows = rows, Classes = classes, Offset = offset, Ignore = ignore, Quads = Launches.Quads(classes, logits.Offset | dLogits.Offset),
         });
 
     /// <summary>Split classes, first part: the largest logit of each row here.</summary>
-    public static void LocalMax(DeviceArena arena, int rows, int classes, Slice<float> logits, Slice<float> max) =>
+    public static void LocalMax<T>(DeviceArena arena, int rows, int classes, Slice<T> logits, Slice<float> max)
+        where T : unmanaged =>
         arena.Launch(
-            Launches.Pick<CrossEntropyArguments>(arena, CrossEntropyKernels.LocalMax<WarpGroup>, CrossEntropyKernels.LocalMax<SharedGroup>, CrossEntropyKernels.LocalMax<SmallGroup>), Launches.Groups(arena, rows),
-            new CrossEntropyArguments { Logits = arena.View(logits), Max = arena.View(max), Classes = classes });
+            Launches.Pick<CrossEntropyArguments<T>>(arena, CrossEntropyKernels.LocalMax<WarpGroup, T>, CrossEntropyKernels.LocalMax<SharedGroup, T>, CrossEntropyKernels.LocalMax<SmallGroup, T>), Launches.Groups(arena, rows),
+            new CrossEntropyArguments<T> { Logits = arena.View(logits), Max = arena.View(max), Classes = classes });
 
     /// <summary>Split classes, second part: packed [2, rows].</summary>
-    public static void LocalSums(DeviceArena arena, int rows, int classes, Slice<float> logits, Slice<float> max, Slice<int> targets, int offset, Slice<float> packed) =>
+    public static void LocalSums<T>(DeviceArena arena, int rows, int classes, Slice<T> logits, Slice<float> max, Slice<int> targets, int offset, Slice<float> packed)
+        where T : unmanaged =>
         arena.Launch(
-            Launches.Pick<CrossEntropyArguments>(arena, CrossEntropyKernels.LocalSums<WarpGroup>, CrossEntropyKernels.LocalSums<SharedGroup>, CrossEntropyKernels.LocalSums<SmallGroup>), Launches.Groups(arena, rows),
-            new CrossEntropyArguments { Logits = arena.View(logits), Max = arena.View(max), Targets = arena.View(targets), Packed = arena.View(packed), Rows = rows, Classes = classes, Offset = offset });
+            Launches.Pick<CrossEntropyArguments<T>>(arena, CrossEntropyKernels.LocalSums<WarpGroup, T>, CrossEntropyKernels.LocalSums<SharedGroup, T>, CrossEntropyKernels.LocalSums<SmallGroup, T>), Launches.Groups(arena, rows),
+            new CrossEntropyArguments<T> { Logits = arena.View(logits), Max = arena.View(max), Targets = arena.View(targets), Packed = arena.View(packed), Rows = rows, Classes = classes, Offset = offset });
 
     /// <summary>Split classes, last part, after the sums over ranks.</summary>
-    public static void Finish(DeviceArena arena, int rows, int classes, Slice<float> packed, Slice<float> max, Slice<int> targets, Slice<float>? weights, int ignore, Slice<float> sum, Slice<float> weight, Slice<float> logSumExp)
+    public static void Finish<T>(DeviceArena arena, int rows, int classes, Slice<float> packed, Slice<float> max, Slice<int> targets, Slice<T>? weights, int ignore, Slice<float> sum, Slice<float> weight, Slice<float> logSumExp)
+        where T : unmanaged
     {
-        var arguments = new CrossEntropyArguments
+        var arguments = new CrossEntropyArguments<T>
         {
-            Packed = arena.View(packed), Max = arena.View(max), Targets = arena.View(targets), Weights = arena.View(weights ?? packed), HasWeights = weights is null ? 0 : 1, Logits = arena.View(packed), IsPacked = 1,
+            Packed = arena.View(packed), Max = arena.View(max), Targets = arena.View(targets), Weights = weights is { } given ? arena.View(given) : arena.View(packed).Cast<T>(), HasWeights = weights is null ? 0 : 1, Logits = arena.View(packed).Cast<T>(), IsPacked = 1,
             LogSumExp = arena.View(logSumExp), Sum = arena.View(sum), Weight = arena.View(weight), Status = arena.View(arena.Status), Rows = rows, AllClasses = classes, Ignore = ignore,
         };
-        arena.Launch(CrossEntropyKernels.Join, Launches.Flat(arena, rows), arguments);
+        arena.Launch(CrossEntropyKernels.Join<T>, Launches.Flat(arena, rows), arguments);
         Total(arena, arguments);
     }
 
-    private static void Total(DeviceArena arena, CrossEntropyArguments arguments) =>
-        arena.Launch(Launches.Pick<CrossEntropyArguments>(arena, CrossEntropyKernels.Total<WarpGroup>, CrossEntropyKernels.Total<SharedGroup>, CrossEntropyKernels.Total<SmallGroup>), Launches.Groups(arena, 1), arguments);
+    private static void Total<T>(DeviceArena arena, CrossEntropyArguments<T> arguments)
+        where T : unmanaged =>
+        arena.Launch(Launches.Pick<CrossEntropyArguments<T>>(arena, CrossEntropyKernels.Total<WarpGroup, T>, CrossEntropyKernels.Total<SharedGroup, T>, CrossEntropyKernels.Total<SmallGroup, T>), Launches.Groups(arena, 1), arguments);
 }

@@ -4,10 +4,12 @@ using Shardwright.Execution;
 namespace Shardwright.Gpu.Kernels;
 
 /// <summary>Arguments of embeddings.</summary>
-public struct EmbeddingArguments
+/// <typeparam name="T">Element of table and rows.</typeparam>
+public struct EmbeddingArguments<T>
+    where T : unmanaged
 {
     /// <summary>table [count, n], y or dy [rows, n].</summary>
-    public ArrayView<float> Table, Y;
+    public ArrayView<T> Table, Y;
 
     /// <summary>Ids [rows]; the place of each among the sorted ones and back; where bad ids are noted.</summary>
     public ArrayView<int> Ids, Order, Status;
@@ -20,7 +22,8 @@ public struct EmbeddingArguments
 public static class EmbeddingKernels
 {
     /// <summary>y = table[ids − offset], zeros for ids that lie on other ranks.</summary>
-    public static void Gather(EmbeddingArguments a)
+    public static void Gather<T>(EmbeddingArguments<T> a)
+        where T : unmanaged
     {
         int row = Grid.IdxX, id = a.Ids[row], own = id - a.Offset;
         if (id < 0 | id >= a.All)
@@ -36,8 +39,7 @@ public static class EmbeddingKernels
             }
         }
 
-        ArrayView<float> y = a.Y.SubView((long)row * a.N, a.N);
-        ArrayView<Float4> y4 = y.Cast<Float4>();
+        ArrayView<T> y = a.Y.SubView((long)row * a.N, a.N);
         int here = 0;
         if (own >= 0 & own < a.Count)
         {
@@ -45,28 +47,28 @@ public static class EmbeddingKernels
         }
 
         long source = (long)(here != 0 ? own : 0) * a.N;
-        ArrayView<float> table = a.Table.SubView(source, a.N);
-        ArrayView<Float4> table4 = table.Cast<Float4>();
+        ArrayView<T> table = a.Table.SubView(source, a.N);
         for (int q = Group.IdxX; q < a.Quads; q += Group.DimX)
         {
             Float4 value = default;
             if (here != 0)
             {
-                value = table4[q];
+                value = Element.LoadQuad(table, q);
             }
 
-            y4[q] = value;
+            Element.StoreQuad(y, q, value);
         }
 
         for (int i = a.Quads * 4 + Group.IdxX; i < a.N; i += Group.DimX)
         {
-            y[i] = here != 0 ? table[i] : 0f;
+            Element.Store(y, i, here != 0 ? Element.Load(table, i) : 0f);
         }
     }
 
     /// <summary>order[place of t] = t, by counting smaller ids and equal ones before it; ids pass through shared memory.</summary>
-    public static void Rank<TGroup>(EmbeddingArguments a)
+    public static void Rank<TGroup, T>(EmbeddingArguments<T> a)
         where TGroup : struct, IGroup
+        where T : unmanaged
     {
         ArrayView<int> tile = SharedMemory.Allocate<int>(TGroup.Threads);
         int t = Grid.IdxX * TGroup.Threads + Group.IdxX, id = int.MaxValue, place = 0;
@@ -100,7 +102,8 @@ public static class EmbeddingKernels
     }
 
     /// <summary>table[id − offset] += Σ dy over the run of equal ids that begins at this group's place.</summary>
-    public static void Scatter(EmbeddingArguments a)
+    public static void Scatter<T>(EmbeddingArguments<T> a)
+        where T : unmanaged
     {
         int place = Grid.IdxX, id = a.Ids[a.Order[place]], own = id - a.Offset, first = 1;
         if (place > 0)
@@ -127,13 +130,13 @@ public static class EmbeddingKernels
             long target = (long)own * a.N;
             for (int i = Group.IdxX; i < a.N; i += Group.DimX)
             {
-                float sum = a.Table[target + i];
+                float sum = Element.Load(a.Table, target + i);
                 for (int p = place; p < end; p++)
                 {
-                    sum += a.Y[(long)a.Order[p] * a.N + i];
+                    sum += Element.Load(a.Y, (long)a.Order[p] * a.N + i);
                 }
 
-                a.Table[target + i] = sum;
+                Element.Store(a.Table, target + i, sum);
             }
         }
     }
@@ -143,14 +146,16 @@ public static class EmbeddingKernels
 public static class Embedding
 {
     /// <summary>y [rows, n] = table[ids − offset]; zeros for ids on other ranks.</summary>
-    public static void Forward(DeviceArena arena, int rows, int n, int offset, int count, int total, Slice<int> ids, Slice<float> table, Slice<float> y) =>
-        arena.Launch(EmbeddingKernels.Gather, Launches.Groups(arena, rows), new EmbeddingArguments
+    public static void Forward<T>(DeviceArena arena, int rows, int n, int offset, int count, int total, Slice<int> ids, Slice<T> table, Slice<T> y)
+        where T : unmanaged =>
+        arena.Launch(EmbeddingKernels.Gather<T>, Launches.Groups(arena, rows), new EmbeddingArguments<T>
         {
             Ids = arena.View(ids), Table = arena.View(table), Y = arena.View(y), Status = arena.View(arena.Status), Rows = rows, N = n, Quads = Launches.Quads(n, table.Offset | y.Offset), Offset = offset, Count = count, All = total,
         });
 
     /// <summary>dTable [count, n], overwritten; rows that share an id are added in rising order.</summary>
-    public static void Backward(DeviceArena arena, int rows, int n, int offset, int count, Slice<int> ids, Slice<float> dy, Slice<float> dTable)
+    public static void Backward<T>(DeviceArena arena, int rows, int n, int offset, int count, Slice<int> ids, Slice<T> dy, Slice<T> dTable)
+        where T : unmanaged
     {
         arena.Clear(dTable);
 
@@ -159,12 +164,12 @@ public static class Embedding
         for (int from = 0; from < rows; from += most)
         {
             int own = Math.Min(most, rows - from), threads = Launches.GroupThreads(arena);
-            var arguments = new EmbeddingArguments
+            var arguments = new EmbeddingArguments<T>
             {
                 Ids = arena.View(ids.Part(from, own)), Y = arena.View(dy.Part((long)from * n, (long)own * n)), Table = arena.View(dTable), Order = Launches.Scratch<int>(arena, own), Rows = own, N = n, Offset = offset, Count = count,
             };
-            arena.Launch(Launches.Pick<EmbeddingArguments>(arena, EmbeddingKernels.Rank<WarpGroup>, EmbeddingKernels.Rank<SharedGroup>, EmbeddingKernels.Rank<SmallGroup>), Launches.Groups(arena, (own + threads - 1) / threads), arguments);
-            arena.Launch(EmbeddingKernels.Scatter, Launches.Groups(arena, own), arguments);
+            arena.Launch(Launches.Pick<EmbeddingArguments<T>>(arena, EmbeddingKernels.Rank<WarpGroup, T>, EmbeddingKernels.Rank<SharedGroup, T>, EmbeddingKernels.Rank<SmallGroup, T>), Launches.Groups(arena, (own + threads - 1) / threads), arguments);
+            arena.Launch(EmbeddingKernels.Scatter<T>, Launches.Groups(arena, own), arguments);
         }
     }
 }

@@ -3,14 +3,18 @@ using Shardwright.Execution;
 
 namespace Shardwright.Gpu.Kernels;
 
-/// <summary>Arguments of <see cref="FillKernels.Value"/> and <see cref="FillKernels.Add"/>.</summary>
-public struct FillArguments
+/// <summary>Arguments of <see cref="FillKernels"/>.</summary>
+/// <typeparam name="TSource">Element of the source.</typeparam>
+/// <typeparam name="TTarget">Element of the target.</typeparam>
+public struct FillArguments<TSource, TTarget>
+    where TSource : unmanaged
+    where TTarget : unmanaged
 {
-    /// <summary>Source and target.</summary>
-    public ArrayView<float> Source, Target;
+    /// <summary>Source.</summary>
+    public ArrayView<TSource> Source;
 
-    /// <summary>Source of integers, and their target.</summary>
-    public ArrayView<int> Integers;
+    /// <summary>Target.</summary>
+    public ArrayView<TTarget> Target;
 
     /// <summary>Elements.</summary>
     public long Count;
@@ -29,50 +33,64 @@ public struct FillArguments
 public static class FillKernels
 {
     /// <summary>target = number.</summary>
-    public static void Value(FillArguments a)
+    public static void Value<T>(FillArguments<T, T> a)
+        where T : unmanaged
     {
         for (long i = DeviceMath.Thread(); i < a.Count; i += DeviceMath.Threads())
         {
-            a.Target[i] = a.Number;
+            Element.Store(a.Target, i, a.Number);
         }
     }
 
     /// <summary>start, start + 1, …</summary>
-    public static void Range(FillArguments a)
+    public static void Range(FillArguments<int, int> a)
     {
         for (long i = DeviceMath.Thread(); i < a.Count; i += DeviceMath.Threads())
         {
-            a.Integers[i] = a.Start + (int)i;
+            a.Target[i] = a.Start + (int)i;
         }
     }
 
     /// <summary>Integers as floats.</summary>
-    public static void FromInt(FillArguments a)
+    public static void FromInt<T>(FillArguments<int, T> a)
+        where T : unmanaged
     {
         for (long i = DeviceMath.Thread(); i < a.Count; i += DeviceMath.Threads())
         {
-            a.Target[i] = a.Integers[i];
+            Element.Store(a.Target, i, a.Source[i]);
+        }
+    }
+
+    /// <summary>target = source, as another element.</summary>
+    public static void Convert<TSource, TTarget>(FillArguments<TSource, TTarget> a)
+        where TSource : unmanaged
+        where TTarget : unmanaged
+    {
+        for (long i = DeviceMath.Thread(); i < a.Count; i += DeviceMath.Threads())
+        {
+            Element.Store(a.Target, i, Element.Load(a.Source, i));
         }
     }
 
     /// <summary>target += source, four at a time.</summary>
-    public static void Add(FillArguments a)
+    public static void Add<TSource, TTarget>(FillArguments<TSource, TTarget> a)
+        where TSource : unmanaged
+        where TTarget : unmanaged
     {
         long first = DeviceMath.Thread(), step = DeviceMath.Threads();
-        ArrayView<Float4> source = a.Source.Cast<Float4>(), target = a.Target.Cast<Float4>();
         for (long q = first; q < a.Quads; q += step)
         {
-            Float4 x = source[q], y = target[q];
+            Float4 x = Element.LoadQuad(a.Source, q), y = Element.LoadQuad(a.Target, q);
             y.X += x.X;
             y.Y += x.Y;
             y.Z += x.Z;
             y.W += x.W;
-            target[q] = y;
+            Element.StoreQuad(a.Target, q, y);
         }
 
         for (long i = a.Quads * 4 + first; i < a.Count; i += step)
         {
-            a.Target[i] += a.Source[i];
+            Element.Store(a.Target, i, Element.Load(a.Target, i) + Element.Load(a.Source, i));
         }
     }
 }
@@ -81,31 +99,47 @@ public static class FillKernels
 public static class Fill
 {
     /// <summary>All elements get one number.</summary>
-    public static void Value(DeviceArena arena, Slice<float> target, float number) =>
-        arena.Launch(FillKernels.Value, Launches.Flat(arena, target.Length), new FillArguments { Target = arena.View(target), Count = target.Length, Number = number });
+    public static void Value<T>(DeviceArena arena, Slice<T> target, float number)
+        where T : unmanaged =>
+        arena.Launch(FillKernels.Value<T>, Launches.Flat(arena, target.Length), new FillArguments<T, T> { Target = arena.View(target), Count = target.Length, Number = number });
 
     /// <summary>start, start + 1, …</summary>
     public static void Range(DeviceArena arena, Slice<int> target, int start) =>
-        arena.Launch(FillKernels.Range, Launches.Flat(arena, target.Length), new FillArguments { Integers = arena.View(target), Count = target.Length, Start = start });
+        arena.Launch(FillKernels.Range, Launches.Flat(arena, target.Length), new FillArguments<int, int> { Target = arena.View(target), Count = target.Length, Start = start });
 
     /// <summary>Integers as floats.</summary>
-    public static void FromInt(DeviceArena arena, Slice<int> source, Slice<float> target) =>
-        arena.Launch(FillKernels.FromInt, Launches.Flat(arena, target.Length), new FillArguments { Integers = arena.View(source), Target = arena.View(target), Count = target.Length });
+    public static void FromInt<T>(DeviceArena arena, Slice<int> source, Slice<T> target)
+        where T : unmanaged =>
+        arena.Launch(FillKernels.FromInt<T>, Launches.Flat(arena, target.Length), new FillArguments<int, T> { Source = arena.View(source), Target = arena.View(target), Count = target.Length });
 
     /// <summary>Copies.</summary>
     public static void Copy<T>(DeviceArena arena, Slice<T> source, Slice<T> target)
         where T : unmanaged => arena.Copy(source, target);
 
+    /// <summary>Copies as another element.</summary>
+    public static void Convert<TSource, TTarget>(DeviceArena arena, Slice<TSource> source, Slice<TTarget> target)
+        where TSource : unmanaged
+        where TTarget : unmanaged =>
+        arena.Launch(FillKernels.Convert<TSource, TTarget>, Launches.Flat(arena, target.Length), new FillArguments<TSource, TTarget> { Source = arena.View(source), Target = arena.View(target), Count = target.Length });
+
     /// <summary>target = source for the first contribution, target += source for later ones.</summary>
-    public static void Accumulate(DeviceArena arena, bool first, Slice<float> source, Slice<float> target)
+    public static void Accumulate<TSource, TTarget>(DeviceArena arena, bool first, Slice<TSource> source, Slice<TTarget> target)
+        where TSource : unmanaged
+        where TTarget : unmanaged
     {
+        if (first && typeof(TSource) == typeof(TTarget))
+        {
+            arena.Copy(source, new Slice<TSource>(target.Offset, target.Length));
+            return;
+        }
+
         if (first)
         {
-            arena.Copy(source, target);
+            Convert(arena, source, target);
             return;
         }
 
         long quads = ((source.Offset | target.Offset) & 15) == 0 ? source.Length / 4 : 0;
-        arena.Launch(FillKernels.Add, Launches.Flat(arena, Math.Max(quads, source.Length - 4 * quads)), new FillArguments { Source = arena.View(source), Target = arena.View(target), Count = source.Length, Quads = quads });
+        arena.Launch(FillKernels.Add<TSource, TTarget>, Launches.Flat(arena, Math.Max(quads, source.Length - 4 * quads)), new FillArguments<TSource, TTarget> { Source = arena.View(source), Target = arena.View(target), Count = source.Length, Quads = quads });
     }
 }

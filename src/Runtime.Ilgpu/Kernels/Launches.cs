@@ -32,6 +32,16 @@ public static class Launches
     /// <param name="offsets">All offsets of the slices, combined with |.</param>
     public static int Quads(long n, long offsets) => n % 4 == 0 && (offsets & 15) == 0 ? (int)(n / 4) : 0;
 
+    /// <summary>Fails where scratch is too small for what cannot be done in pieces.</summary>
+    /// <exception cref="GpuException">It is.</exception>
+    public static void RequireScratch(DeviceArena arena, long bytes, string what)
+    {
+        if (bytes > arena.Scratch.Length)
+        {
+            throw new GpuException($"{what} needs {bytes:N0} bytes of scratch; the plan has {arena.Scratch.Length:N0}. Raise MaxThreads of the mesh's device, which plans 2 MiB of scratch each.");
+        }
+    }
+
     /// <summary>Scratch of a kernel, from its start.</summary>
     public static ArrayView<T> Scratch<T>(DeviceArena arena, long count, long from = 0)
         where T : unmanaged => arena.View(new Slice<T>(arena.Scratch.Offset + from, count));

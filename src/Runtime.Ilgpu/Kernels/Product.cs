@@ -33,12 +33,14 @@ public readonly struct SmallTile : ITile
 }
 
 /// <summary>Arguments of a product of row-major matrices.</summary>
+/// <typeparam name="T">Element of factors and product.</typeparam>
 /// <typeparam name="TEpilogue">Work on each element.</typeparam>
-public struct ProductArguments<TEpilogue>
+public struct ProductArguments<T, TEpilogue>
+    where T : unmanaged
     where TEpilogue : unmanaged, IProductEpilogue
 {
     /// <summary>Factors and product; C is read only where it is added to.</summary>
-    public ArrayView<float> A, B, C;
+    public ArrayView<T> A, B, C;
 
     /// <summary>Sizes.</summary>
     public int M, N, K;
@@ -57,17 +59,19 @@ public struct ProductArguments<TEpilogue>
 }
 
 /// <summary>Stores elements in C as they are.</summary>
-public struct PlainEpilogue : IProductEpilogue
+/// <typeparam name="T">Their element.</typeparam>
+public struct PlainEpilogue<T> : IProductEpilogue
+    where T : unmanaged
 {
     /// <summary>The product, row-major.</summary>
-    public ArrayView<float> C;
+    public ArrayView<T> C;
 
     /// <summary>Columns.</summary>
     public int N;
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public readonly void Store(long row, int column, float value) => C[row * N + column] = value;
+    public readonly void Store(long row, int column, float value) => Element.Store(C, row * N + column, value);
 }
 
 /// <summary>Device code of matrix products: tiles in shared memory, two of them in turn, so that the next is loaded while one is used. The order of sums along k is fixed.</summary>
@@ -76,14 +80,15 @@ public static class ProductKernels
     private const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
 
     /// <summary>C tile of group (x, y) of batch z. Rows of tiles are padded by one quad.</summary>
-    public static void Tile<TTile, TEpilogue>(ProductArguments<TEpilogue> a)
+    public static void Tile<TTile, T, TEpilogue>(ProductArguments<T, TEpilogue> a)
         where TTile : struct, ITile
+        where T : unmanaged
         where TEpilogue : unmanaged, IProductEpilogue
     {
         ArrayView<Float4> sa = SharedMemory.Allocate<Float4>(2 * (TTile.Side / 4) * (TTile.Side / 4 + 1)), sb = SharedMemory.Allocate<Float4>(2 * (TTile.Side / 4) * (TTile.Side / 4 + 1));
         ArrayView<float> fa = sa.Cast<float>(), fb = sb.Cast<float>();
         int depth = TTile.Side / 4, pitch = depth + 1, t = Group.IdxX, tx = t % depth, ty = t / depth, m0 = Grid.IdxY * TTile.Side, n0 = Grid.IdxX * TTile.Side;
-        ArrayView<float> ga = a.A.SubView((long)Grid.IdxZ * a.M * a.K, (long)a.M * a.K), gb = a.B.SubView((long)Grid.IdxZ * a.K * a.N, (long)a.K * a.N);
+        ArrayView<T> ga = a.A.SubView((long)Grid.IdxZ * a.M * a.K, (long)a.M * a.K), gb = a.B.SubView((long)Grid.IdxZ * a.K * a.N, (long)a.K * a.N);
 
         // One quad of A and of B for each thread: along the stored rows. A tile holds [depth, side].
         int quads = depth / 4, la = t / quads, ka = t % quads * 4, kt = t / depth, lt = t % depth * 4;
@@ -143,7 +148,8 @@ public static class ProductKernels
 
     /// <summary>Four elements of a factor: along the lanes where it is stored [depth, lanes], else along the depth; zeros beyond its borders.</summary>
     [MethodImpl(Inline)]
-    private static void Load(ArrayView<float> g, int alongLanes, int vector, int lane0, int lanes, int depth, int k0, int la, int ka, int kt, int lt, out Float4 quad)
+    private static void Load<T>(ArrayView<T> g, int alongLanes, int vector, int lane0, int lanes, int depth, int k0, int la, int ka, int kt, int lt, out Float4 quad)
+        where T : unmanaged
     {
         quad = default;
         int outer = k0 + kt, outers = depth, inner = lane0 + lt, inners = lanes;
@@ -160,24 +166,24 @@ public static class ProductKernels
             long at = (long)outer * inners + inner;
             if (vector != 0)
             {
-                quad = g.Cast<Float4>()[at >> 2];
+                quad = Element.LoadQuad(g, at >> 2);
             }
             else
             {
-                quad.X = g[at];
+                quad.X = Element.Load(g, at);
                 if (inner + 1 < inners)
                 {
-                    quad.Y = g[at + 1];
+                    quad.Y = Element.Load(g, at + 1);
                 }
 
                 if (inner + 2 < inners)
                 {
-                    quad.Z = g[at + 2];
+                    quad.Z = Element.Load(g, at + 2);
                 }
 
                 if (inner + 3 < inners)
                 {
-                    quad.W = g[at + 3];
+                    quad.W = Element.Load(g, at + 3);
                 }
             }
         }
@@ -211,27 +217,29 @@ public static class ProductKernels
     }
 
     [MethodImpl(Inline)]
-    private static void Row<TEpilogue>(in ProductArguments<TEpilogue> a, long batch, int row, int column, Float4 value)
+    private static void Row<T, TEpilogue>(in ProductArguments<T, TEpilogue> a, long batch, int row, int column, Float4 value)
+        where T : unmanaged
         where TEpilogue : unmanaged, IProductEpilogue
     {
         if (row < a.M)
         {
-            Element(a, batch + row, column, value.X);
-            Element(a, batch + row, column + 1, value.Y);
-            Element(a, batch + row, column + 2, value.Z);
-            Element(a, batch + row, column + 3, value.W);
+            Finish(a, batch + row, column, value.X);
+            Finish(a, batch + row, column + 1, value.Y);
+            Finish(a, batch + row, column + 2, value.Z);
+            Finish(a, batch + row, column + 3, value.W);
         }
     }
 
     [MethodImpl(Inline)]
-    private static void Element<TEpilogue>(in ProductArguments<TEpilogue> a, long row, int column, float value)
+    private static void Finish<T, TEpilogue>(in ProductArguments<T, TEpilogue> a, long row, int column, float value)
+        where T : unmanaged
         where TEpilogue : unmanaged, IProductEpilogue
     {
         if (column < a.N)
         {
             if (a.Accumulate != 0)
             {
-                value += a.C[row * a.N + column];
+                value += Element.Load(a.C, row * a.N + column);
             }
 
             a.Epilogue.Store(row, column, value);
@@ -243,39 +251,51 @@ public static class ProductKernels
 public static class Product
 {
     /// <summary>C [batch, m, n] = A [batch, m, k] · B [batch, k, n], or C +=: the library's product where there is one.</summary>
-    public static void Run(DeviceArena arena, int batch, int m, int n, int k, bool transposeA, bool transposeB, bool accumulate, Slice<float> a, Slice<float> b, Slice<float> c)
+    public static void Run<T>(DeviceArena arena, int batch, int m, int n, int k, bool transposeA, bool transposeB, bool accumulate, Slice<T> a, Slice<T> b, Slice<T> c)
+        where T : unmanaged
     {
         if (!TryLibrary(arena, batch, m, n, k, transposeA, transposeB, accumulate, a, b, c))
         {
-            Run(arena, batch, m, n, k, transposeA, transposeB, accumulate, a, b, c, new PlainEpilogue { C = arena.View(c), N = n });
+            Run(arena, batch, m, n, k, transposeA, transposeB, accumulate, a, b, c, new PlainEpilogue<T> { C = arena.View(c), N = n });
         }
     }
 
     /// <summary>The library's product; false where there is none.</summary>
-    public static bool TryLibrary(DeviceArena arena, int batch, int m, int n, int k, bool transposeA, bool transposeB, bool accumulate, Slice<float> a, Slice<float> b, Slice<float> c)
+    public static bool TryLibrary<T>(DeviceArena arena, int batch, int m, int n, int k, bool transposeA, bool transposeB, bool accumulate, Slice<T> a, Slice<T> b, Slice<T> c)
+        where T : unmanaged
     {
         if (arena.Product is not { } library)
         {
             return false;
         }
 
-        library.Run(ColumnMajorProduct.FromRowMajor(batch, m, n, k, transposeA, transposeB, accumulate), arena.View(b), arena.View(a), arena.View(c));
+        ColumnMajorProduct product = ColumnMajorProduct.FromRowMajor(batch, m, n, k, transposeA, transposeB, accumulate);
+        if (typeof(T) == typeof(BFloat16))
+        {
+            library.Run(product, arena.View(b).Cast<BFloat16>(), arena.View(a).Cast<BFloat16>(), arena.View(c).Cast<BFloat16>());
+        }
+        else
+        {
+            library.Run(product, arena.View(b).Cast<float>(), arena.View(a).Cast<float>(), arena.View(c).Cast<float>());
+        }
+
         arena.Queued();
         return true;
     }
 
     /// <summary>The tiled product with work on each element.</summary>
-    public static void Run<TEpilogue>(DeviceArena arena, int batch, int m, int n, int k, bool transposeA, bool transposeB, bool accumulate, Slice<float> a, Slice<float> b, Slice<float> c, TEpilogue epilogue)
+    public static void Run<T, TEpilogue>(DeviceArena arena, int batch, int m, int n, int k, bool transposeA, bool transposeB, bool accumulate, Slice<T> a, Slice<T> b, Slice<T> c, TEpilogue epilogue)
+        where T : unmanaged
         where TEpilogue : unmanaged, IProductEpilogue
     {
         bool small = arena.Device.Form == GroupForm.Small;
         int side = small ? SmallTile.Side : LargeTile.Side, threads = side / 4 * (side / 4);
-        var arguments = new ProductArguments<TEpilogue>
+        var arguments = new ProductArguments<T, TEpilogue>
         {
             A = arena.View(a), B = arena.View(b), C = arena.View(c), M = m, N = n, K = k, TransposeA = transposeA ? 1 : 0, TransposeB = transposeB ? 1 : 0, Accumulate = accumulate ? 1 : 0, Epilogue = epilogue,
             VectorA = (transposeA ? m : k) % 4 == 0 && (a.Offset & 15) == 0 ? 1 : 0, VectorB = (transposeB ? k : n) % 4 == 0 && (b.Offset & 15) == 0 ? 1 : 0,
         };
-        Action<ProductArguments<TEpilogue>> kernel = small ? ProductKernels.Tile<SmallTile, TEpilogue> : ProductKernels.Tile<LargeTile, TEpilogue>;
+        Action<ProductArguments<T, TEpilogue>> kernel = small ? ProductKernels.Tile<SmallTile, T, TEpilogue> : ProductKernels.Tile<LargeTile, T, TEpilogue>;
         arena.Launch(kernel, new KernelConfig(new Index3D((n + side - 1) / side, (m + side - 1) / side, batch), new Index3D(threads, 1, 1)), arguments);
     }
 }

@@ -4,10 +4,17 @@ using Shardwright.Execution;
 namespace Shardwright.Gpu.Kernels;
 
 /// <summary>Arguments of reductions of the middle of [outer, count, inner].</summary>
-public struct ReduceArguments
+/// <typeparam name="TX">Element of what is reduced.</typeparam>
+/// <typeparam name="TY">Element of results.</typeparam>
+public struct ReduceArguments<TX, TY>
+    where TX : unmanaged
+    where TY : unmanaged
 {
-    /// <summary>Source and target; for gradients y, dy and dx.</summary>
-    public ArrayView<float> X, Y, Dy, Dx;
+    /// <summary>Source, and its gradient.</summary>
+    public ArrayView<TX> X, Dx;
+
+    /// <summary>Target, and its gradient.</summary>
+    public ArrayView<TY> Y, Dy;
 
     /// <summary>Partial sums in double precision.</summary>
     public ArrayView<double> Partial;
@@ -29,26 +36,30 @@ public struct ReduceArguments
 public static class ReduceKernels
 {
     /// <summary>Rows: y [outer, chunks] from x [outer, count]; a group for each chunk.</summary>
-    public static void Rows<TGroup>(ReduceArguments a)
+    public static void Rows<TGroup, TX, TY>(ReduceArguments<TX, TY> a)
         where TGroup : struct, IGroup
+        where TX : unmanaged
+        where TY : unmanaged
     {
         ArrayView<float> shared = SharedMemory.Allocate<float>(TGroup.Scratch);
         long outer = Grid.IdxX / a.Chunks, from = Grid.IdxX % a.Chunks * a.ChunkCount, to = Math.Min(from + a.ChunkCount, a.Count), start = outer * a.Count;
         float sum = 0;
         for (long i = from + Group.IdxX; i < to; i += TGroup.Threads)
         {
-            sum += a.X[start + i];
+            sum += Element.Load(a.X, start + i);
         }
 
         sum = TGroup.Sum(sum, shared);
         if (Group.IdxX == 0)
         {
-            a.Y[Grid.IdxX] = sum;
+            Element.Store(a.Y, Grid.IdxX, sum);
         }
     }
 
     /// <summary>Columns: y [outer, chunks, inner] from x [outer, count, inner]; a thread for each column of a chunk.</summary>
-    public static void Columns(ReduceArguments a)
+    public static void Columns<TX, TY>(ReduceArguments<TX, TY> a)
+        where TX : unmanaged
+        where TY : unmanaged
     {
         long items = a.Outer * a.Chunks * a.Inner;
         for (long item = DeviceMath.Thread(); item < items; item += DeviceMath.Threads())
@@ -58,46 +69,50 @@ public static class ReduceKernels
             float sum = 0;
             for (long n = from; n < to; n++)
             {
-                sum += a.X[at];
+                sum += Element.Load(a.X, at);
                 at += a.Inner;
             }
 
-            a.Y[item] = sum;
+            Element.Store(a.Y, item, sum);
         }
     }
 
     /// <summary>The largest or smallest of a column.</summary>
-    public static void Extreme(ReduceArguments a)
+    public static void Extreme<TX, TY>(ReduceArguments<TX, TY> a)
+        where TX : unmanaged
+        where TY : unmanaged
     {
         for (long item = DeviceMath.Thread(); item < a.Outer * a.Inner; item += DeviceMath.Threads())
         {
             long at = item / a.Inner * a.Count * a.Inner + item % a.Inner;
-            float best = a.X[at];
+            float best = Element.Load(a.X, at);
             for (long n = 1; n < a.Count; n++)
             {
                 at += a.Inner;
-                float value = a.X[at];
+                float value = Element.Load(a.X, at);
                 if (a.IsMax != 0 ? value > best : value < best)
                 {
                     best = value;
                 }
             }
 
-            a.Y[item] = best;
+            Element.Store(a.Y, item, best);
         }
     }
 
     /// <summary>Its gradient, shared by equal elements.</summary>
-    public static void ExtremeGradient(ReduceArguments a)
+    public static void ExtremeGradient<TX, TY>(ReduceArguments<TX, TY> a)
+        where TX : unmanaged
+        where TY : unmanaged
     {
         for (long item = DeviceMath.Thread(); item < a.Outer * a.Inner; item += DeviceMath.Threads())
         {
             long start = item / a.Inner * a.Count * a.Inner + item % a.Inner, at = start;
-            float best = a.Y[item], gradient = a.Dy[item];
+            float best = Element.Load(a.Y, item), gradient = Element.Load(a.Dy, item);
             int ties = 0;
             for (long n = 0; n < a.Count; n++)
             {
-                if (a.X[at] == best)
+                if (Element.Load(a.X, at) == best)
                 {
                     ties++;
                 }
@@ -108,19 +123,20 @@ public static class ReduceKernels
             at = start;
             for (long n = 0; n < a.Count; n++)
             {
-                a.Dx[at] = a.X[at] == best ? gradient / ties : 0f;
+                Element.Store(a.Dx, at, Element.Load(a.X, at) == best ? gradient / ties : 0f);
                 at += a.Inner;
             }
         }
     }
 
     /// <summary>Σ x² of each thread's elements, in double precision.</summary>
-    public static void Squares(ReduceArguments a)
+    public static void Squares<T>(ReduceArguments<T, T> a)
+        where T : unmanaged
     {
         double sum = 0;
         for (long i = DeviceMath.Thread(); i < a.Count; i += DeviceMath.Threads())
         {
-            double x = a.X[i];
+            double x = Element.Load(a.X, i);
             sum += x * x;
         }
 
@@ -128,7 +144,7 @@ public static class ReduceKernels
     }
 
     /// <summary>Adds what the threads have left, one group, in order; the sum goes to the front.</summary>
-    public static void FoldSquares<TGroup>(ReduceArguments a)
+    public static void FoldSquares<TGroup>(ReduceArguments<float, float> a)
         where TGroup : struct, IGroup
     {
         ArrayView<double> shared = SharedMemory.Allocate<double>(TGroup.Threads);
@@ -167,8 +183,9 @@ internal static class ColumnFold
     }
 
     /// <summary>target [outer, inner] = Σ over count of source [outer, count, inner].</summary>
-    public static void Run(DeviceArena arena, long outer, long count, long inner, ArrayView<float> source, ArrayView<float> target) =>
-        arena.Launch(ReduceKernels.Columns, Launches.Flat(arena, outer * inner), new ReduceArguments { X = source, Y = target, Outer = outer, Count = count, Inner = inner, ChunkCount = count, Chunks = 1 });
+    public static void Run<T>(DeviceArena arena, long outer, long count, long inner, ArrayView<float> source, ArrayView<T> target)
+        where T : unmanaged =>
+        arena.Launch(ReduceKernels.Columns<float, T>, Launches.Flat(arena, outer * inner), new ReduceArguments<float, T> { X = source, Y = target, Outer = outer, Count = count, Inner = inner, ChunkCount = count, Chunks = 1 });
 }
 
 /// <summary>Launches of <see cref="ReduceKernels"/>.</summary>
@@ -177,47 +194,68 @@ public static class Reduce
     private const int RowChunk = 8192;
 
     /// <summary>y [outer, inner] = Σ over count of x [outer, count, inner].</summary>
-    public static void Sum(DeviceArena arena, long outer, long count, long inner, Slice<float> x, Slice<float> y)
+    public static void Sum<TX, TY>(DeviceArena arena, long outer, long count, long inner, Slice<TX> x, Slice<TY> y)
+        where TX : unmanaged
+        where TY : unmanaged
     {
-        var arguments = new ReduceArguments { X = arena.View(x), Y = arena.View(y), Outer = outer, Count = count, Inner = inner };
         if (inner == 1)
         {
             // Long rows are cut so that one row fills the device; a row's chunks must fit into scratch.
             long most = Math.Max(1, arena.Scratch.Length / sizeof(float) / outer), chunk = Math.Max(RowChunk, (count + most - 1) / most);
-            arguments.Chunks = checked((int)((count + chunk - 1) / chunk));
-            arguments.ChunkCount = chunk;
-            arguments.Y = arguments.Chunks == 1 ? arguments.Y : Launches.Scratch<float>(arena, outer * arguments.Chunks);
-            arena.Launch(Launches.Pick<ReduceArguments>(arena, ReduceKernels.Rows<WarpGroup>, ReduceKernels.Rows<SharedGroup>, ReduceKernels.Rows<SmallGroup>), Launches.Groups(arena, outer * arguments.Chunks), arguments);
-            if (arguments.Chunks > 1)
+            int parts = checked((int)((count + chunk - 1) / chunk));
+            if (parts == 1)
             {
-                var fold = new ReduceArguments { X = arguments.Y, Y = arena.View(y), Outer = outer, Count = arguments.Chunks, Inner = 1, ChunkCount = arguments.Chunks, Chunks = 1 };
-                arena.Launch(Launches.Pick<ReduceArguments>(arena, ReduceKernels.Rows<WarpGroup>, ReduceKernels.Rows<SharedGroup>, ReduceKernels.Rows<SmallGroup>), Launches.Groups(arena, outer), fold);
+                Rows(arena, outer, count, chunk, parts, arena.View(x), arena.View(y));
+                return;
             }
 
+            ArrayView<float> sums = Launches.Scratch<float>(arena, outer * parts);
+            Rows(arena, outer, count, chunk, parts, arena.View(x), sums);
+            Rows(arena, outer, parts, parts, 1, sums, arena.View(y));
             return;
         }
 
         int chunks = outer * inner >= 1 << 16 ? 1 : ColumnFold.Chunks(arena, count, outer * inner, out _);
-        arguments.ChunkCount = (count + chunks - 1) / chunks;
-        arguments.Chunks = (int)((count + arguments.ChunkCount - 1) / arguments.ChunkCount);
-        arguments.Y = arguments.Chunks == 1 ? arguments.Y : Launches.Scratch<float>(arena, outer * arguments.Chunks * inner);
-        arena.Launch(ReduceKernels.Columns, Launches.Flat(arena, outer * arguments.Chunks * inner), arguments);
-        if (arguments.Chunks > 1)
+        long chunkCount = (count + chunks - 1) / chunks;
+        chunks = (int)((count + chunkCount - 1) / chunkCount);
+        if (chunks == 1)
         {
-            ColumnFold.Run(arena, outer, arguments.Chunks, inner, arguments.Y, arena.View(y));
+            Columns(arena, outer, count, inner, chunkCount, chunks, arena.View(x), arena.View(y));
+            return;
         }
+
+        ArrayView<float> partial = Launches.Scratch<float>(arena, outer * chunks * inner);
+        Columns(arena, outer, count, inner, chunkCount, chunks, arena.View(x), partial);
+        ColumnFold.Run(arena, outer, chunks, inner, partial, arena.View(y));
     }
 
+    private static void Rows<TX, TY>(DeviceArena arena, long outer, long count, long chunk, int chunks, ArrayView<TX> x, ArrayView<TY> y)
+        where TX : unmanaged
+        where TY : unmanaged =>
+        arena.Launch(
+            Launches.Pick<ReduceArguments<TX, TY>>(arena, ReduceKernels.Rows<WarpGroup, TX, TY>, ReduceKernels.Rows<SharedGroup, TX, TY>, ReduceKernels.Rows<SmallGroup, TX, TY>), Launches.Groups(arena, outer * chunks),
+            new ReduceArguments<TX, TY> { X = x, Y = y, Outer = outer, Count = count, Inner = 1, ChunkCount = chunk, Chunks = chunks });
+
+    private static void Columns<TX, TY>(DeviceArena arena, long outer, long count, long inner, long chunk, int chunks, ArrayView<TX> x, ArrayView<TY> y)
+        where TX : unmanaged
+        where TY : unmanaged =>
+        arena.Launch(ReduceKernels.Columns<TX, TY>, Launches.Flat(arena, outer * chunks * inner), new ReduceArguments<TX, TY> { X = x, Y = y, Outer = outer, Count = count, Inner = inner, ChunkCount = chunk, Chunks = chunks });
+
     /// <summary>y [outer, inner] = largest or smallest over count of x [outer, count, inner].</summary>
-    public static void Extreme(DeviceArena arena, long outer, long count, long inner, bool isMax, Slice<float> x, Slice<float> y) =>
-        arena.Launch(ReduceKernels.Extreme, Launches.Flat(arena, outer * inner), new ReduceArguments { X = arena.View(x), Y = arena.View(y), Outer = outer, Count = count, Inner = inner, IsMax = isMax ? 1 : 0 });
+    public static void Extreme<TX, TY>(DeviceArena arena, long outer, long count, long inner, bool isMax, Slice<TX> x, Slice<TY> y)
+        where TX : unmanaged
+        where TY : unmanaged =>
+        arena.Launch(ReduceKernels.Extreme<TX, TY>, Launches.Flat(arena, outer * inner), new ReduceArguments<TX, TY> { X = arena.View(x), Y = arena.View(y), Outer = outer, Count = count, Inner = inner, IsMax = isMax ? 1 : 0 });
 
     /// <summary>dx from x, y and dy; equal elements share it.</summary>
-    public static void ExtremeBackward(DeviceArena arena, long outer, long count, long inner, Slice<float> x, Slice<float> y, Slice<float> dy, Slice<float> dx) =>
-        arena.Launch(ReduceKernels.ExtremeGradient, Launches.Flat(arena, outer * inner), new ReduceArguments { X = arena.View(x), Y = arena.View(y), Dy = arena.View(dy), Dx = arena.View(dx), Outer = outer, Count = count, Inner = inner });
+    public static void ExtremeBackward<TX, TY>(DeviceArena arena, long outer, long count, long inner, Slice<TX> x, Slice<TY> y, Slice<TY> dy, Slice<TX> dx)
+        where TX : unmanaged
+        where TY : unmanaged =>
+        arena.Launch(ReduceKernels.ExtremeGradient<TX, TY>, Launches.Flat(arena, outer * inner), new ReduceArguments<TX, TY> { X = arena.View(x), Y = arena.View(y), Dy = arena.View(dy), Dx = arena.View(dx), Outer = outer, Count = count, Inner = inner });
 
     /// <summary>Σ x² in double precision, for the host.</summary>
-    public static double SumOfSquares(DeviceArena arena, Slice<float> x)
+    public static double SumOfSquares<T>(DeviceArena arena, Slice<T> x)
+        where T : unmanaged
     {
         KernelConfig config = Launches.Flat(arena, (x.Length + 63) / 64);
         long threads = config.GridDim.LongSize * config.GroupDim.LongSize, fit = arena.Scratch.Length / sizeof(double) - 1;
@@ -228,8 +266,8 @@ public static class Reduce
         }
 
         ArrayView<double> partial = Launches.Scratch<double>(arena, threads + 1);
-        arena.Launch(ReduceKernels.Squares, config, new ReduceArguments { X = arena.View(x), Partial = partial, Count = x.Length });
-        arena.Launch(Launches.Pick<ReduceArguments>(arena, ReduceKernels.FoldSquares<WarpGroup>, ReduceKernels.FoldSquares<SharedGroup>, ReduceKernels.FoldSquares<SmallGroup>), Launches.Groups(arena, 1), new ReduceArguments { Partial = partial, Count = threads });
+        arena.Launch(ReduceKernels.Squares<T>, config, new ReduceArguments<T, T> { X = arena.View(x), Partial = partial, Count = x.Length });
+        arena.Launch(Launches.Pick<ReduceArguments<float, float>>(arena, ReduceKernels.FoldSquares<WarpGroup>, ReduceKernels.FoldSquares<SharedGroup>, ReduceKernels.FoldSquares<SmallGroup>), Launches.Groups(arena, 1), new ReduceArguments<float, float> { Partial = partial, Count = threads });
         return arena.Read(new Slice<double>(arena.Scratch.Offset, 1))[0];
     }
 }

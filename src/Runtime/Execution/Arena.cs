@@ -76,10 +76,18 @@ public unsafe partial class Arena : IDisposable
 
     /// <summary>target += source, after all work started before; the slices do not overlap.</summary>
     /// <exception cref="ArgumentException">They differ in length.</exception>
-    public void Add(Slice<float> source, Slice<float> target)
+    public void Add<T>(Slice<T> source, Slice<T> target)
+        where T : unmanaged
     {
         RequireSameLength(source, target);
-        AddElements(source, target);
+        if (RequireElement<T>() == typeof(float))
+        {
+            AddElements(new Slice<float>(source.Offset, source.Length), new Slice<float>(target.Offset, target.Length));
+        }
+        else
+        {
+            AddElements(new Slice<BFloat16>(source.Offset, source.Length), new Slice<BFloat16>(target.Offset, target.Length));
+        }
     }
 
     /// <summary>Copies bytes within the arena.</summary>
@@ -90,6 +98,16 @@ public unsafe partial class Arena : IDisposable
     {
         Span<float> sum = Span(target);
         System.Numerics.Tensors.TensorPrimitives.Add(sum, Span(source), sum);
+    }
+
+    /// <summary>Adds elements of the arena to others; each sum is rounded once.</summary>
+    protected virtual void AddElements(Slice<BFloat16> source, Slice<BFloat16> target)
+    {
+        Span<BFloat16> terms = Span(source), sum = Span(target);
+        for (int i = 0; i < sum.Length; i++)
+        {
+            sum[i] = (BFloat16)(sum[i] + terms[i]);
+        }
     }
 
     /// <summary>Host memory that stands for a piece of the arena.</summary>
@@ -153,6 +171,10 @@ public unsafe partial class Arena : IDisposable
         Dispose(disposing: true);
         GC.SuppressFinalize(this);
     }
+
+    /// <summary>The type of elements that can be added: float or bf16.</summary>
+    /// <exception cref="ArgumentException">It is another.</exception>
+    internal static Type RequireElement<T>() => typeof(T) == typeof(float) || typeof(T) == typeof(BFloat16) ? typeof(T) : throw new ArgumentException($"Elements of type {typeof(T).Name} are not added: float and {nameof(BFloat16)} are.");
 
     private static void RequireSameLength<T>(Slice<T> source, Slice<T> target)
         where T : unmanaged

@@ -20,6 +20,13 @@ public sealed record StateSlot(string Name, SliceStack<float> Value);
 [EditorBrowsable(EditorBrowsableState.Never)]
 public sealed record ParameterShard(string Axis, int Index, long Length, long At, long LayerStep, bool Gradients, bool Values);
 
+/// <summary>A parameter in bf16, as emitted code describes it: kernels read a rounding of what the optimizer keeps.</summary>
+/// <param name="Value">Slots of the rounding, one for each layer; those of the shards, where only they are kept.</param>
+/// <param name="Gradient">Those of the gradient, where that is in bf16 too.</param>
+/// <param name="IsCut">Whether only a part of the rounding is kept.</param>
+[EditorBrowsable(EditorBrowsableState.Never)]
+public sealed record NarrowSlot(SliceStack<BFloat16> Value, SliceStack<BFloat16>? Gradient, bool IsCut);
+
 /// <summary>A parameter as emitted code describes it.</summary>
 /// <param name="Path">Logical path, {0} for the layer.</param>
 /// <param name="Value">Its slots, one for each layer; those of the shards, where only they are kept.</param>
@@ -34,17 +41,19 @@ public sealed record ParameterShard(string Axis, int Index, long Length, long At
 /// <param name="B">Deviation or upper bound.</param>
 /// <param name="FirstLayer">Number of the layer of the first slot.</param>
 /// <param name="Shard">How it is cut into shards; null where this rank keeps all of its piece.</param>
+/// <param name="Narrow">What kernels read, where that is not the value itself.</param>
 [EditorBrowsable(EditorBrowsableState.Never)]
 public sealed record ParameterSlot(
     string Path, SliceStack<float> Value, SliceStack<float> Gradient, StateSlot[] States, string[] Replicas,
-    long[] Logical, long[] Local, long[] Start, string Init, float A, float B, int FirstLayer = 0, ParameterShard? Shard = null);
+    long[] Logical, long[] Local, long[] Start, string Init, float A, float B, int FirstLayer = 0, ParameterShard? Shard = null, NarrowSlot? Narrow = null);
 
 /// <summary>Neighbouring elements of a rank's piece of a tensor, in row-major order.</summary>
 /// <param name="Start">The first.</param>
 /// <param name="Length">How many; 0 for none.</param>
 public readonly record struct ElementRange(long Start, long Length);
 
-/// <summary>A parameter of a rank: its piece of the logical tensor, and where that piece lies. With ZeRO ranks that have the same piece keep a range of it each.</summary>
+/// <summary>A parameter of a rank: its piece of the logical tensor, and where that piece lies. With ZeRO ranks that have the same piece keep a range of it each.
+/// Where kernels compute in bf16, it is the fp32 parameter that the optimizer keeps; the rounding that kernels read follows whatever is set here.</summary>
 public sealed class ParameterView
 {
     private readonly Arena _arena;
@@ -69,6 +78,7 @@ public sealed class ParameterView
         }
 
         ValueRange = slot.Shard is { Values: true } ? StateRange : new ElementRange(0, Map.Count);
+        NarrowRange = slot.Narrow is null ? default : slot.Narrow.IsCut ? StateRange : new ElementRange(0, Map.Count);
     }
 
     /// <summary>Logical path: <c>blocks.3.attention.query</c>.</summary>
@@ -92,7 +102,7 @@ public sealed class ParameterView
     /// <summary>Logical index of each element of the piece.</summary>
     public IndexMap Map { get; }
 
-    /// <summary>What <see cref="Value"/> holds of the piece: all, but for ZeRO 3.</summary>
+    /// <summary>What <see cref="Value"/> holds of the piece: all, but for ZeRO 3, and for every stage of ZeRO in bf16, which cuts what the optimizer keeps.</summary>
     public ElementRange ValueRange { get; }
 
     /// <summary>What <see cref="Gradient"/> and the optimizer's states hold of the piece: all, but for ZeRO.</summary>
@@ -103,18 +113,34 @@ public sealed class ParameterView
     public Span<float> Value => _arena.IsHost ? _arena.Span(ValueSlice) : throw new NotSupportedException($"Parameter '{Path}' is not in host memory: Read copies it, Write sets it.");
 
     /// <summary>Gradient of the elements of <see cref="StateRange"/>: of the loss sum, as the last step left it, reduced over ranks.</summary>
-    /// <remarks>A copy, where the rank's memory is not the host's.</remarks>
+    /// <remarks>A copy, where the rank's memory is not the host's or gradients are in bf16.</remarks>
     public ReadOnlySpan<float> Gradient
     {
         get
         {
+            if (_slot.Narrow is { Gradient: { } narrow })
+            {
+                Slice<BFloat16> elements = _slot.Shard is null or { Gradients: true } ? Kept(narrow) : narrow[_layer].Part(StateRange.Start, StateRange.Length);
+                var copy = new float[elements.Length];
+                BFloat16.Widen(elements.Length == 0 ? [] : _arena.Read(elements), copy);
+                return copy;
+            }
+
             Slice<float> slice = _slot.Shard is null or { Gradients: true } ? Kept(_slot.Gradient) : _slot.Gradient[_layer].Part(StateRange.Start, StateRange.Length);
             return slice.Length == 0 ? [] : _arena.IsHost ? _arena.Span(slice) : _arena.Read(slice).ToArray();
         }
     }
 
+    /// <summary>What kernels read of the piece in bf16: nothing where they read the value itself.</summary>
+    internal ElementRange NarrowRange { get; }
+
+    /// <summary>Whether the rounding covers more than the value: with ZeRO 1 and 2 it is whole, and the value this rank's range.</summary>
+    internal bool NarrowIsWider => NarrowRange.Length > 0 && NarrowRange != ValueRange;
+
     /// <summary>Whether ranks along <see cref="ShardAxis"/> keep a range of the parameter each, rather than all of it.</summary>
     internal bool ValuesAreCut => _slot.Shard is { Values: true };
+
+    private Slice<BFloat16> NarrowSlice => _slot.Narrow!.IsCut ? Kept(_slot.Narrow.Value) : _slot.Narrow.Value[_layer];
 
     private Slice<float> ValueSlice => _slot.Shard is { Values: true } ? Kept(_slot.Value) : _slot.Value[_layer];
 
@@ -123,21 +149,65 @@ public sealed class ParameterView
 
     /// <summary>Sets this rank's elements.</summary>
     /// <exception cref="ArgumentException">The number of elements is wrong.</exception>
+    /// <exception cref="NotSupportedException">In bf16 with ZeRO 1 or 2: other ranks have a rounding of these elements.</exception>
     public void Write(ReadOnlySpan<float> elements)
     {
+        if (NarrowIsWider)
+        {
+            throw new NotSupportedException($"Every rank has a bf16 rounding of all of '{Path}', and this one sets a part: RankBase.LoadParameter sets it from all elements, on every rank.");
+        }
+
         Slice<float> value = ValueSlice;
         if (elements.Length != value.Length)
         {
             throw new ArgumentException($"Parameter '{Path}' has {value.Length} elements on this rank, not {elements.Length}.");
         }
 
-        Send(_arena, value, elements);
+        WriteSome(0, elements);
+    }
+
+    /// <summary>Sets this rank's elements, and those of the rounding, from all logical elements.</summary>
+    internal void WriteFrom(ReadOnlySpan<float> logical)
+    {
+        var elements = new float[Map.Count];
+        for (int i = 0; i < elements.Length; i++)
+        {
+            elements[i] = logical[(int)Map[i]];
+        }
+
+        WriteSome(0, elements.AsSpan((int)ValueRange.Start, (int)ValueRange.Length));
+        if (NarrowIsWider)
+        {
+            WriteNarrow(0, elements.AsSpan((int)NarrowRange.Start, (int)NarrowRange.Length));
+        }
     }
 
     /// <summary>Sets some of this rank's elements.</summary>
     /// <param name="at">The first, counted from the start of <see cref="ValueRange"/>.</param>
     /// <param name="elements">Their values.</param>
-    internal void WriteSome(long at, ReadOnlySpan<float> elements) => Send(_arena, ValueSlice.Part(at, elements.Length), elements);
+    internal void WriteSome(long at, ReadOnlySpan<float> elements)
+    {
+        if (elements.Length == 0)
+        {
+            return;
+        }
+
+        Send(_arena, ValueSlice.Part(at, elements.Length), elements);
+        if (NarrowRange == ValueRange)
+        {
+            WriteNarrow(at, elements);
+        }
+    }
+
+    /// <summary>Sets some elements of the rounding.</summary>
+    /// <param name="at">The first, counted from the start of <see cref="NarrowRange"/>.</param>
+    /// <param name="elements">Their values.</param>
+    internal void WriteNarrow(long at, ReadOnlySpan<float> elements)
+    {
+        Slice<BFloat16> target = NarrowSlice.Part(at, elements.Length);
+        BFloat16.Narrow(elements, _arena.BeginWrite(target));
+        _arena.EndWrite(target);
+    }
 
     /// <summary>Sets some elements of a state.</summary>
     /// <param name="name">The state.</param>
@@ -178,6 +248,15 @@ public sealed class ParameterView
             Kernels.Initialize.Fill(ref _arena.BeginWrite(value)[0], Map, seed, Path, _slot.Init, _slot.A, _slot.B, ValueRange.Start, ValueRange.Length);
             _arena.EndWrite(value);
         }
+
+        const int Most = 1 << 16;
+        var elements = new float[Math.Min(Most, NarrowRange.Length)];
+        for (long at = 0; at < NarrowRange.Length; at += Most)
+        {
+            int count = (int)Math.Min(Most, NarrowRange.Length - at);
+            Kernels.Initialize.Fill(ref elements[0], Map, seed, Path, _slot.Init, _slot.A, _slot.B, NarrowRange.Start + at, count);
+            WriteNarrow(at, elements.AsSpan(0, count));
+        }
     }
 
     private static void Send(Arena arena, Slice<float> slice, ReadOnlySpan<float> elements)
@@ -190,5 +269,6 @@ public sealed class ParameterView
     }
 
     /// <summary>The elements of this parameter within what is kept of it: all, or its part of this rank's shard of the layer's bucket.</summary>
-    private Slice<float> Kept(SliceStack<float> slots) => _slot.Shard is null ? slots[_layer] : slots[_layer].Part(_shardAt, StateRange.Length);
+    private Slice<T> Kept<T>(SliceStack<T> slots)
+        where T : unmanaged => _slot.Shard is null ? slots[_layer] : slots[_layer].Part(_shardAt, StateRange.Length);
 }

@@ -121,15 +121,9 @@ public abstract partial class RankBase : IDisposable
             throw new ArgumentException($"Parameter '{path}' has {count} elements, not {logical.Length}.");
         }
 
-        var value = new float[view.ValueRange.Length];
-        for (int i = 0; i < value.Length; i++)
-        {
-            value[i] = logical[(int)view.Map[view.ValueRange.Start + i]];
-        }
-
         foreach (ParameterView copy in copies)
         {
-            copy.Write(value);
+            copy.WriteFrom(logical);
         }
     }
 
@@ -176,6 +170,19 @@ public abstract partial class RankBase : IDisposable
         CheckShape(input.Shape, name, logical);
         CopyPiece(input.Data, logical, local, start, Arena.BeginWrite(target));
         Arena.EndWrite(target);
+    }
+
+    /// <summary>Copies this rank's piece of a model input into the arena, rounded to bf16. For emitted code.</summary>
+    [EditorBrowsable(EditorBrowsableState.Never)]
+    public void Load(Tensor input, string name, long[] logical, ReadOnlySpan<long> local, ReadOnlySpan<long> start, Slice<BFloat16> target)
+    {
+        CheckShape(input.Shape, name, logical);
+        float[] piece = System.Buffers.ArrayPool<float>.Shared.Rent(checked((int)target.Length));
+        Span<float> elements = piece.AsSpan(0, (int)target.Length);
+        CopyPiece(input.Data, logical, local, start, elements);
+        BFloat16.Narrow(elements, Arena.BeginWrite(target));
+        Arena.EndWrite(target);
+        System.Buffers.ArrayPool<float>.Shared.Return(piece);
     }
 
     /// <summary>Fills memory that holds nothing with NaN, where the world asks for it. For emitted code.</summary>
@@ -244,8 +251,10 @@ public abstract partial class RankBase : IDisposable
     /// <summary>Sums the gradients of a parameter that several stages hold: over this rank's copies, then over the ranks that hold one; all copies get the sum.</summary>
     /// <param name="copies">Gradients of this rank's copies.</param>
     /// <param name="group">Ranks that hold a copy; null where this is the only one.</param>
-    protected void SumTied(ReadOnlySpan<Slice<float>> copies, ProcessGroup? group)
+    protected void SumTied<T>(Slice<T>[] copies, ProcessGroup? group)
+        where T : unmanaged
     {
+        ArgumentNullException.ThrowIfNull(copies);
         for (int i = 1; i < copies.Length; i++)
         {
             Arena.Add(copies[i], copies[0]);
@@ -299,6 +308,10 @@ public abstract partial class RankBase : IDisposable
     /// <param name="result">The result of the whole batch.</param>
     /// <param name="microBatch">Number of the micro-batch.</param>
     protected void Read(Slice<float> rows, float[] result, int microBatch) => Arena.Read(rows).CopyTo(result.AsSpan(checked((int)(microBatch * rows.Length))));
+
+    /// <summary>Copies the result of a micro-batch to its rows of the whole result, as floats.</summary>
+    /// <inheritdoc cref="Read(Slice{float}, float[], int)"/>
+    protected void Read(Slice<BFloat16> rows, float[] result, int microBatch) => BFloat16.Widen(Arena.Read(rows), result.AsSpan(checked((int)(microBatch * rows.Length))));
 
     /// <summary>SW3001 at run time, for those who lower its severity.</summary>
     private string DoesNotFit(RankContext context, long arenaBytes, long usableBytes)

@@ -217,7 +217,7 @@ public enum Precision
     /// <summary>fp32 throughout.</summary>
     Float32,
 
-    /// <summary>bf16 with fp32 master weights and optimizer state: planned for devices that compute in it; no backend runs it yet.</summary>
+    /// <summary>bf16 with fp32 master weights and optimizer state, for devices that compute in it: accelerators run it. With several micro-batches the sum of a gradient is rounded at each.</summary>
     BFloat16Mixed,
 
     /// <summary>The same, with gradients summed in fp32.</summary>

@@ -63,14 +63,18 @@ internal sealed class InProcessGroup : ProcessGroup
     public override string Name => _shared.Name;
 
     /// <inheritdoc/>
-    public override Ticket StartAllReduce(Arena arena, Slice<float> buffer, ReduceKind kind = ReduceKind.Sum) =>
-        Start(new Transfer(kind == ReduceKind.Sum ? TransferKind.AllReduce : TransferKind.AllReduceMax, arena, buffer.Offset, buffer.Offset, buffer.Length, sizeof(float), 0));
+    public override Ticket StartAllReduce<T>(Arena arena, Slice<T> buffer, ReduceKind kind = ReduceKind.Sum)
+    {
+        Arena.RequireElement<T>();
+        return Start(new Transfer(kind == ReduceKind.Sum ? TransferKind.AllReduce : TransferKind.AllReduceMax, arena, buffer.Offset, buffer.Offset, buffer.Length, Unsafe.SizeOf<T>(), 0));
+    }
 
     /// <inheritdoc/>
-    public override Ticket StartReduceScatter(Arena arena, Slice<float> source, Slice<float> target)
+    public override Ticket StartReduceScatter<T>(Arena arena, Slice<T> source, Slice<T> target)
     {
+        Arena.RequireElement<T>();
         CheckParts("ReduceScatter", source.Length, target.Length);
-        return Start(new Transfer(TransferKind.ReduceScatter, arena, source.Offset, target.Offset, target.Length, sizeof(float), 0));
+        return Start(new Transfer(TransferKind.ReduceScatter, arena, source.Offset, target.Offset, target.Length, Unsafe.SizeOf<T>(), 0));
     }
 
     /// <inheritdoc/>

@@ -30,11 +30,13 @@ public abstract class ProcessGroup
     /// <summary>Axes of the group, for messages.</summary>
     public abstract string Name { get; }
 
-    /// <summary>Combines a buffer of all ranks in place.</summary>
-    public abstract Ticket StartAllReduce(Arena arena, Slice<float> buffer, ReduceKind kind = ReduceKind.Sum);
+    /// <summary>Combines a buffer of all ranks in place: of floats, or of bf16, whose terms are combined as floats and rounded once.</summary>
+    public abstract Ticket StartAllReduce<T>(Arena arena, Slice<T> buffer, ReduceKind kind = ReduceKind.Sum)
+        where T : unmanaged;
 
-    /// <summary>Sums the source of all ranks; each keeps its own of Size equal parts, in the target.</summary>
-    public abstract Ticket StartReduceScatter(Arena arena, Slice<float> source, Slice<float> target);
+    /// <summary>Sums the source of all ranks; each keeps its own of Size equal parts, in the target. Elements as for <see cref="StartAllReduce{T}"/>.</summary>
+    public abstract Ticket StartReduceScatter<T>(Arena arena, Slice<T> source, Slice<T> target)
+        where T : unmanaged;
 
     /// <summary>Gathers the sources of all ranks, in rank order.</summary>
     public abstract Ticket StartAllGather<T>(Arena arena, Slice<T> source, Slice<T> target)

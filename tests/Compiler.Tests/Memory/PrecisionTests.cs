@@ -1,11 +1,14 @@
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
+using Shardwright.Compiler.Fusion;
+using Shardwright.Compiler.Graph;
+using Shardwright.Compiler.Graph.Ops;
 using Shardwright.Compiler.Machine;
 using Shardwright.Compiler.Planning;
 
 namespace Shardwright.Compiler.Tests.Memory;
 
-/// <summary>bf16 is planned and accounted, refused where the device has none, and never run by mistake.</summary>
+/// <summary>bf16 is planned and accounted, refused where the device has none, emitted for accelerators, and never run by mistake on the host.</summary>
 public sealed class PrecisionTests
 {
     private static readonly DeviceDefinition s_large = new("Large", 1L << 50, 1L << 50, 0, 3350, 67, 989.5, 4, 1);
@@ -100,6 +103,37 @@ public sealed class PrecisionTests
         Assert.Contains(result.GeneratedSources, s => s.SourceText.ToString().Contains($"\"precision\": \"{precision}\"", StringComparison.Ordinal));
         Assert.Equal(!runs, result.GeneratedSources.Any(s => s.SourceText.ToString().Contains("Net.OnBox does not run: Precision.BFloat16Mixed is planned", StringComparison.Ordinal)));
         Assert.Equal(runs, result.GeneratedSources.Any(s => s.SourceText.ToString().Contains("kernels.AdamW(", StringComparison.Ordinal)));
+    }
+
+    /// <summary>Kernels for accelerators, and with them the program, where a project sees ILGPU; the rank of the host throws.</summary>
+    [Fact]
+    public void WhereIlgpuIsSeenItIsEmitted()
+    {
+        const string Seen = "namespace ILGPU { public struct Index1D; } namespace Shardwright.Gpu { public sealed class DeviceArena; }";
+        string All(string precision) => string.Join('\n', AnalysisTests.Generate(AnalysisTests.Compile(Clean(Source("H100", precision)), Seen)).Result.GeneratedSources.Select(s => s.SourceText.ToString()));
+        string mixed = All("BFloat16Mixed"), wide = All("BFloat16MixedFloat32Gradients"), single = All("Float32");
+        Assert.Contains("public sealed class IlgpuRank : RankBase", mixed, StringComparison.Ordinal);
+        Assert.Contains("make an IlgpuRank, which is emitted where a project references Shardwright.Runtime.Ilgpu", mixed, StringComparison.Ordinal);
+        Assert.Contains("void AdamW(Slice<BFloat16> parameters, Slice<BFloat16> gradients, Slice<float> master, Slice<float> first, Slice<float> second,", mixed, StringComparison.Ordinal);
+        Assert.Contains("void AdamW(Slice<BFloat16> parameters, Slice<float> gradients, Slice<float> master,", wide, StringComparison.Ordinal);
+        Assert.Contains("void Accumulate(Slice<BFloat16> contribution, Slice<float> gradient, int microBatch)", wide, StringComparison.Ordinal);
+        Assert.DoesNotContain("CpuKernels", mixed, StringComparison.Ordinal);
+        Assert.Contains("CpuKernels", single, StringComparison.Ordinal);
+        Assert.DoesNotContain("BFloat16 ", single, StringComparison.Ordinal);
+        Assert.DoesNotContain("Element.", single, StringComparison.Ordinal);
+    }
+
+    /// <summary>Results and gradients are narrow, the second and third of an op too; what an op leaves for its gradient beside its result is not, nor are numbers without dims.</summary>
+    [Fact]
+    public void StatisticsKeepTheirDigits()
+    {
+        RankProgram program = Gpt("OnSingle", "BFloat16Mixed", "None");
+        ILookup<DType, BufferPlan> buffers = program.Stages[0].Buffers.Where(b => b.Space != MemorySpace.State && b.Element != DType.Int32).ToLookup(b => b.Element);
+        Assert.All(buffers[DType.Float32], b => Assert.True(b.Length == 1 || b.Name.EndsWith("Mean", StringComparison.Ordinal) || b.Name.EndsWith("ReciprocalDeviation", StringComparison.Ordinal) || b.Name.EndsWith("LogSumExp", StringComparison.Ordinal), b.Name));
+        Assert.Contains(buffers[DType.Float32], b => b.Length > 1);
+        KernelPlan attention = program.Kernels.First(k => k is OpKernel { Op: AttentionGradientOp }), norm = program.Kernels.First(k => k is OpKernel { Op: LayerNormGradientOp });
+        Assert.All(attention.Tensors.Where(t => t.IsOutput), t => Assert.Equal(DType.BFloat16, t.Element));
+        Assert.Equal([DType.BFloat16, DType.BFloat16, DType.BFloat16], norm.Tensors.Where(t => t.IsOutput).Select(t => t.Element));
     }
 
     private static string Clean(string marked) => marked.Replace("«", "", StringComparison.Ordinal).Replace("»", "", StringComparison.Ordinal);

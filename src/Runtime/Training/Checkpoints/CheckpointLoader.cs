@@ -10,7 +10,7 @@ internal static class CheckpointLoader
     {
         checkpoint.RequireModel(rank.Plan);
         var tensors = checkpoint.Index.Tensors.ToDictionary(t => t.Name, StringComparer.Ordinal);
-        SavedTensor[] own = [.. SavedTensor.Of(rank, states: true)];
+        SavedTensor[] own = [.. SavedTensor.ToLoad(rank, states: true)];
         foreach (SavedTensor tensor in own)
         {
             if (!tensors.TryGetValue(tensor.Name, out IndexTensor? saved) || !saved.Logical.AsSpan().SequenceEqual(tensor.Piece.Logical))

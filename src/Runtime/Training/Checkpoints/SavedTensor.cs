@@ -9,13 +9,20 @@ namespace Shardwright.Training;
 /// <param name="State">Name of the state; null for the parameter itself.</param>
 internal sealed record SavedTensor(string Name, TensorPiece Piece, ParameterView View, string? State)
 {
+    /// <summary>Whether it is the bf16 rounding of a parameter, of which this rank has more than of the parameter: it is loaded, and never saved.</summary>
+    public bool IsNarrow { get; init; }
+
     /// <summary>Some of the elements: themselves where the rank's memory is the host's, else a copy that lives until the next one.</summary>
     public ReadOnlySpan<float> Read(long at, int count) => State is null ? View.Peek(at, count) : View.PeekState(State, at, count);
 
     /// <summary>Sets some of the elements.</summary>
     public void Write(long at, ReadOnlySpan<float> values)
     {
-        if (State is null)
+        if (IsNarrow)
+        {
+            View.WriteNarrow(at, values);
+        }
+        else if (State is null)
         {
             View.WriteSome(at, values);
         }
@@ -24,6 +31,10 @@ internal sealed record SavedTensor(string Name, TensorPiece Piece, ParameterView
             View.WriteState(State, at, values);
         }
     }
+
+    /// <summary>All that a rank sets when it loads.</summary>
+    public static IEnumerable<SavedTensor> ToLoad(RankBase rank, bool states) => Of(rank, states)
+        .Concat(rank.Parameters.Where(v => v.NarrowIsWider).Select(v => new SavedTensor(v.Path, PieceOf(v, v.NarrowRange), v, null) { IsNarrow = true }));
 
     /// <summary>All that a rank holds.</summary>
     public static IEnumerable<SavedTensor> Of(RankBase rank, bool states)

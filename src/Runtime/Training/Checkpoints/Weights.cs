@@ -60,7 +60,7 @@ internal static class Weights
         }
 
         rank.Meet();
-        foreach (SavedTensor tensor in SavedTensor.Of(rank, states: false))
+        foreach (SavedTensor tensor in SavedTensor.ToLoad(rank, states: false))
         {
             rank.Context.ThrowIfStopping();
             PieceReader.Read(file, file.Find(tensor.Name)!, tensor.Piece.RunsFrom(TensorPiece.Whole(tensor.Piece.Logical)), tensor.Write);
