@@ -1,4 +1,5 @@
 using Shardwright.Compiler.Pipelining;
+using Shardwright.Compiler.Scheduling;
 
 namespace Shardwright.Compiler.Planning;
 
@@ -30,7 +31,7 @@ internal sealed partial class StepTime
     /// <param name="least">Whether collectives start and are waited for as early and as late as what they carry allows.</param>
     private StepClock Clock(LoweredPipeline? order, bool least)
     {
-        Simulation? pipeline = order is null ? null : Simulator.Run(order.Table, Costs(order.Table, least), Link(order), order.Edges.ToList());
+        Simulation? pipeline = order is null ? null : Pipeline(order, least);
         List<StepEnd> ends = Enumerable.Range(0, _program.Ranks.Count).Select(rank => Reduced(rank, order, pipeline, least)).ToList();
 
         // The norm of the gradients is one of all ranks: the optimizer begins on all at once, and the step ends with the slowest.
@@ -91,11 +92,21 @@ internal sealed partial class StepTime
         return fill;
     }
 
-    /// <summary>Times of the stages' actions for one micro-batch.</summary>
-    private List<StageCost> Costs(ActionTable table, bool least)
+    private Simulation Pipeline(LoweredPipeline order, bool least)
     {
         Dictionary<int, int> programs = _program.Ranks.SelectMany(r => r.Chunks).ToDictionary(c => c.Stage, c => c.Program);
-        double Seconds(int stage, ActionKind kind) => Action(programs[stage], PhasesOf(kind)).Of(least);
+        List<StageCost> costs = Costs(order.Table, s => programs[s], least);
+        LinkCost link = Link(_program.Pipeline!.Axis);
+        return least ? Simulator.Run(order.Table, costs, link, order.Edges.ToList()) : PipelineClock.Run(order, costs, link);
+    }
+
+    /// <summary>Times of the stages' actions for one micro-batch.</summary>
+    /// <param name="table">The order.</param>
+    /// <param name="programOf">For each stage its program.</param>
+    /// <param name="least">Whether collectives start and are waited for as early and as late as what they carry allows.</param>
+    internal List<StageCost> Costs(ActionTable table, Func<int, int> programOf, bool least)
+    {
+        double Seconds(int stage, ActionKind kind) => Action(programOf(stage), PhasesOf(kind)).Of(least);
         return Enumerable.Range(0, table.Stages).Select(s => new StageCost(Seconds(s, ActionKind.Forward), Seconds(s, ActionKind.InputGradient), Seconds(s, ActionKind.WeightGradient))).ToList();
     }
 }

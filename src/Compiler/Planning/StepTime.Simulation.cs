@@ -150,7 +150,7 @@ internal sealed partial class StepTime
     /// <summary>Every message on its channel, as the simulator sends them: a channel carries one at a time, in the order in which they are made.</summary>
     private Dictionary<(int, bool, int), Passing> Messages(LoweredPipeline order, Simulation simulated)
     {
-        LinkCost link = Link(order);
+        LinkCost link = Link(_program.Pipeline!.Axis);
         var channels = new Dictionary<(int, int), double>();
         var messages = new Dictionary<(int, bool, int), Passing>();
         for (int rank = 0; rank < order.Table.Ranks.Count; rank++)

@@ -76,9 +76,10 @@ internal sealed partial class StepTime
             order is not null && order.Table.Ranks.Sum(r => (long)r.Count) <= PlanTiming.MostActions ? order.Table.Ranks.Select(r => OrderText.Write(r.Items)).ToEquatable() : default);
     }
 
-    private LinkCost Link(LoweredPipeline order)
+    /// <summary>Time of messages between stages.</summary>
+    internal LinkCost Link(string axis)
     {
-        LinkDefinition link = LinkOf(_program.Pipeline!.Axis);
+        LinkDefinition link = LinkOf(axis);
         return new LinkCost(link.LatencySeconds, 1 / link.BytesPerSecond);
     }
 
