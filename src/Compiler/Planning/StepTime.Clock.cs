@@ -49,24 +49,24 @@ internal sealed partial class StepTime
 
     private RankClock Rank(int rank, StepEnd end, Simulation? pipeline, bool least)
     {
-        List<ActionTime> stages = _program.Ranks[rank].Chunks.Select(c => Action(c.Program, s_all)).ToList();
+        List<List<Round>> stages = _program.Ranks[rank].Chunks.Select(c => Rounds(c.Program)).ToList();
         IEnumerable<ExposedCollective> within = least
-            ? stages.Select(a => new ExposedCollective("", "", "", _program.MicroBatches * Math.Max(0, a.LeastSeconds - a.Compute) + Outside(a), ""))
-            : stages.SelectMany(a => a.Parts).SelectMany(p => p.Waits.Select(w => w with { Seconds = (double)_program.MicroBatches * p.Times * w.Seconds }));
+            ? stages.Select(s => new ExposedCollective("", "", "", s.Sum(r => r.Times * Math.Max(0, r.Action.LeastSeconds - r.Action.Compute)) + Outside(s[0].Action, s[s.Count - 1].Action), ""))
+            : stages.SelectMany(s => s).SelectMany(r => r.Action.Parts.SelectMany(p => p.Waits.Select(w => w with { Seconds = (double)r.Times * p.Times * w.Seconds })));
         IEnumerable<ExposedCollective> between = pipeline is null ? Enumerable.Empty<ExposedCollective>() : new[] { new ExposedCollective("Send", _program.Pipeline!.Axis, "between stages", pipeline.Exposed[rank], NeededNext) };
         List<ExposedCollective> waits = within.Concat(between).Concat(end.Waits).Where(w => w.Seconds > 0)
             .GroupBy(w => (w.Operation, w.Axis, w.For, w.Why)).Select(g => g.First() with { Seconds = g.Sum(w => w.Seconds) })
             .OrderByDescending(w => w.Seconds).ThenBy(w => w.Operation + w.Axis + w.For, StringComparer.Ordinal).ToList();
         return new RankClock(
-            _program.MicroBatches * stages.Sum(a => a.Compute) + end.Spans.Where(s => s.Kind == SimulatedKind.Kernel).Sum(s => s.Seconds),
-            _program.MicroBatches * stages.Sum(a => a.Communication) + end.Spans.Where(s => s.Kind == SimulatedKind.Communication).Sum(s => s.Seconds), waits, end);
+            stages.SelectMany(s => s).Sum(r => r.Times * r.Action.Compute) + end.Spans.Where(s => s.Kind == SimulatedKind.Kernel).Sum(s => s.Seconds),
+            stages.SelectMany(s => s).Sum(r => r.Times * r.Action.Communication) + end.Spans.Where(s => s.Kind == SimulatedKind.Communication).Sum(s => s.Seconds), waits, end);
     }
 
     /// <summary>What nothing hides of collectives that run beside other layers: those of the first layer, before it, and those of the last, behind it.</summary>
-    private static double Outside(ActionTime action)
+    private static double Outside(ActionTime first, ActionTime last)
     {
         double before = 0, fill = 0;
-        foreach (Part part in action.Parts)
+        foreach (Part part in first.Parts)
         {
             double compute = part.Times * part.Spans.Where(s => s.Kind == SimulatedKind.Kernel).Sum(s => s.Seconds);
             if (part.Least.Fill > 0 || part.Least.Ahead > 0)
@@ -79,7 +79,7 @@ internal sealed partial class StepTime
         }
 
         double behind = 0;
-        foreach (Part part in action.Parts.Reverse())
+        foreach (Part part in last.Parts.Reverse())
         {
             if (part.Least.Drain > 0)
             {

@@ -15,7 +15,7 @@ public sealed class OverlapTests(Xunit.Abstractions.ITestOutputHelper output)
     [MemberData(nameof(Cases))]
     public void Look(string name)
     {
-        int[] percents = [25, 50, 100, 200];
+        int[] percents = [50, 200];
         Replay replay = OverlapModels.Make(OverlapModels.All.Single(c => c.Name == name), percents);
         foreach (int percent in percents)
         {
