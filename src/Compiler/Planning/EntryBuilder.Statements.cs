@@ -67,6 +67,7 @@ internal sealed partial class EntryBuilder
             }
 
             statements.AddRange(DyingSlots(piece));
+            SettleCarried(piece, main);
             StartBefore(piece, main);
             methods.Add(new MethodPlan(unique, summary, piece.Stack is not null, statements.ToEquatable()));
             main.Add(new ProgramStatement.Call(methods.Count - 1, piece.Stack is { } stack ? _graph.Layers[stack.Id] : 0, piece.Region.Region.IsBackward));

@@ -4,7 +4,7 @@ using Shardwright.Compiler.Sharding;
 namespace Shardwright.Compiler.Planning;
 
 /// <summary>Gradients on their way from a window into the shards. In a loop the sums of a layer are under way beside the next one's kernels, and the window of gradients is a ring of two slots;
-/// those of the last layer are under way beside what comes after the loop in its action.</summary>
+/// those of the last layer are under way beside what comes after the loop in its action; and, where micro-batches follow on each other, beside the next one's forward.</summary>
 internal sealed partial class EntryBuilder
 {
     /// <summary>A sum over ranks; several of one window follow on each other.</summary>
@@ -23,6 +23,10 @@ internal sealed partial class EntryBuilder
 
     /// <summary>The loop whose last sums are under way beside a piece.</summary>
     private Piece? LoopBefore(Piece piece) => piece.Id > 0 && _pieces[piece.Id - 1] is { Stack: not null } loop && After(loop) == piece ? loop : null;
+
+    /// <summary>Whether the sums of a loop's last layer are under way beside the next micro-batch.</summary>
+    private bool IsCarried(Piece loop) => _entry == "Train" && _microBatches > 1 && loop.Phase == Phase.Whole && loop.Region.Region.IsBackward
+        && WindowsOf(loop, isGradient: true).Where(w => IsBehind(loop, w.Number)).All(w => w.Group.Shards!.Before.Count == 0);
 
     private Summed Previous(Piece loop) => loop.Region.Region.IsBackward
         ? new Summed(SlotIndex.NextLayer, new LayerGuard(1, _graph.Layers[loop.Stack!.Id])) : new Summed(SlotIndex.PreviousLayer, new LayerGuard(-1, _graph.Layers[loop.Stack!.Id]));
@@ -52,7 +56,7 @@ internal sealed partial class EntryBuilder
     {
         foreach ((Piece loop, Summed summed) in Pending(piece))
         {
-            Settle(loop, summed, result);
+            Settle(loop, summed, result, loop != piece && IsCarried(loop) ? MicroBatchGuard.Last : MicroBatchGuard.All);
         }
 
         foreach ((int number, ParameterGroup group, OperandPlan window) in WindowsOf(piece, isGradient: true))
@@ -131,21 +135,35 @@ internal sealed partial class EntryBuilder
             }
         }
 
-        Settle(loop, Last(loop), main);
+        Settle(loop, Last(loop), main, IsCarried(loop) ? MicroBatchGuard.Last : MicroBatchGuard.All);
+    }
+
+    /// <summary>Right before a loop: its last sums of the micro-batch before.</summary>
+    private void SettleCarried(Piece loop, List<ProgramStatement> main)
+    {
+        if (loop.Stack is not null && IsCarried(loop))
+        {
+            Settle(loop, Last(loop), main, MicroBatchGuard.NotFirst);
+        }
     }
 
     /// <summary>Waits for the last sums of a layer, adds them to the shards, and gives up its slot.</summary>
-    private void Settle(Piece loop, Summed summed, List<ProgramStatement> result)
+    private void Settle(Piece loop, Summed summed, List<ProgramStatement> result, MicroBatchGuard on)
     {
         foreach ((int number, ParameterGroup group, OperandPlan window) in WindowsOf(loop, isGradient: true).Where(w => IsBehind(loop, w.Number)))
         {
-            result.Add(End(number, Sums(group, window).Last(), summed));
+            result.Add(End(number, Sums(group, window).Last(), summed) with { On = on });
             if (!IsDirect(group, window))
             {
-                result.Add(new ProgramStatement.Accumulate(At(loop, group.Gradients, summed), At(loop, PartOf(group, window), summed), group.Shards!.Once, group.Name) { Guard = summed.Guard });
+                result.Add(new ProgramStatement.Accumulate(At(loop, group.Gradients, summed), At(loop, PartOf(group, window), summed), group.Shards!.Once, group.Name)
+                {
+                    Guard = summed.Guard,
+                    On = on,
+                    IsOfPrevious = on == MicroBatchGuard.NotFirst,
+                });
             }
 
-            result.Add(new ProgramStatement.Dies(At(loop, window, summed), 0) { Guard = summed.Guard });
+            result.Add(new ProgramStatement.Dies(At(loop, window, summed), 0) { Guard = summed.Guard, On = on });
         }
     }
 

@@ -5,7 +5,9 @@ namespace Shardwright.Compiler.Planning;
 
 /// <summary>What of ZeRO happens within a micro-batch. Gradients of which only shards are kept are made in a window of one bucket, and summed into the shards when the
 /// region that completes them ends; parameters of which only shards are kept are gathered into a window where a region begins that reads them. Windows live no longer than that.
-/// In a loop over layers the windows are rings of two slots: the next layer's parameters are gathered, and the last layer's gradients summed over ranks, beside the current one's kernels.</summary>
+/// In a loop over layers the windows are rings of two slots: the next layer's parameters are gathered, and the last layer's gradients summed over ranks, beside the current one's kernels.
+/// Where a program runs forward and backward one after another, both loops of a stack share one ring: backward begins with the layers that forward has left there, and forward with those of the
+/// micro-batch before.</summary>
 internal sealed partial class EntryBuilder
 {
     private readonly Dictionary<LocalTensor, ParameterPlan> _gathered = new();
@@ -14,6 +16,11 @@ internal sealed partial class EntryBuilder
 
     private Storage Window(int piece, int group, bool isGradient)
     {
+        if (!isGradient && Shares(_pieces[piece], group) && _windows.FirstOrDefault(w => w.Key.Group == group && !w.Key.IsGradient && _pieces[w.Key.Piece].Stack == _pieces[piece].Stack).Value is { } ring)
+        {
+            _windows[(piece, group, isGradient)] = ring;
+        }
+
         if (!_windows.TryGetValue((piece, group, isGradient), out Storage? window))
         {
             string what = isGradient ? "Gradient" : "Parameter", of = _groups[group].Buckets > 1 ? ", of one layer" : "";
@@ -60,16 +67,33 @@ internal sealed partial class EntryBuilder
                 Storage window = Window(piece.Id, parameter.Value.Group, isGradient: false);
                 Piece? before = IsOfLayers(piece, parameter.Value.Group) ? Before(piece) : null;
                 window.Touch((before ?? piece).Start, window.Slots > 1 ? piece.End : position);
+                if (IsKept && Shares(piece, parameter.Value.Group))
+                {
+                    window.Touch(0, _pieces[_pieces.Count - 1].End);
+                }
             }
         }
     }
 
-    private IEnumerable<Home> GatheredHomes => _windows.Where(w => !w.Key.IsGradient).Select(w => new Home(w.Value, SlotIndex.Layer, 0));
+    private IEnumerable<Home> GatheredHomes => _windows.Where(w => !w.Key.IsGradient && !(IsKept && Shares(_pieces[w.Key.Piece], w.Key.Group))).Select(w => new Home(w.Value, SlotIndex.Layer, 0));
 
     /// <summary>Whether each layer of a loop has its own bucket of a group.</summary>
     private bool IsOfLayers(Piece piece, int group) => piece.Stack is { } stack && _parameters.Values.Any(p => p.Group == group && p.Stack == stack.Id);
 
     private int Slots(Piece piece, int group, bool isGradient) => IsOfLayers(piece, group) && (!isGradient || _groups[group].Shards!.Scatters) ? Math.Min(2, _graph.Layers[piece.Stack!.Id]) : 1;
+
+    /// <summary>Whether a loop shares the ring of a group's parameters with the loop of the other direction.</summary>
+    private bool Shares(Piece piece, int group) => _entry == "Train" && piece.Phase == Phase.Whole && piece.Stack is { } stack && _graph.Layers[stack.Id] > 1 && IsOfLayers(piece, group)
+        && _pieces.Where(p => p.Stack == stack).Select(p => p.Region.Region.IsBackward).SequenceEqual(s_thereAndBack);
+
+    private static readonly bool[] s_thereAndBack = { false, true };
+
+    /// <summary>Where its contents are those of the micro-batch before.</summary>
+    private bool IsKept => _microBatches > 1;
+
+    /// <summary>Micro-batches for which the first layer of a loop is gathered; null where it is in its ring.</summary>
+    private MicroBatchGuard? Gathers(Piece loop, int group) =>
+        !Shares(loop, group) ? MicroBatchGuard.All : loop.Region.Region.IsBackward ? null : IsKept ? MicroBatchGuard.First : MicroBatchGuard.All;
 
     /// <summary>What comes before a loop in its action, and has work for its first gather to be under way beside.</summary>
     private Piece? Before(Piece loop) => loop.Id > 0 && _pieces[loop.Id - 1] is { Stack: null, Steps.Count: > 0 } before && before.Phase == loop.Phase ? before : null;
@@ -83,6 +107,10 @@ internal sealed partial class EntryBuilder
             if (window.Key.IsGradient)
             {
                 window.Value.Touch(piece.End, ((window.Value.Slots > 1 ? After(piece) : null) ?? piece).End);
+                if (IsBehind(piece, window.Key.Group) && IsCarried(piece))
+                {
+                    window.Value.Touch(0, _pieces[_pieces.Count - 1].End);
+                }
             }
         }
     }
@@ -99,7 +127,13 @@ internal sealed partial class EntryBuilder
         {
             if (IsOfLayers(piece, number))
             {
-                result.Add(new ProgramStatement.Wait(Gathered(number), EquatableArray.Of(group.Shards!.Axis)));
+                // In a shared ring backward finds the last two layers, and forward awaits the first one before its loop.
+                bool shares = Shares(piece, number), backward = piece.Region.Region.IsBackward;
+                int layersOf = _graph.Layers[piece.Stack!.Id];
+                if (!shares || !backward || layersOf > 2)
+                {
+                    result.Add(new ProgramStatement.Wait(Gathered(number), EquatableArray.Of(group.Shards!.Axis)) { Guard = !shares ? null : new LayerGuard(backward ? 2 : -1, layersOf) });
+                }
             }
             else
             {
@@ -111,7 +145,9 @@ internal sealed partial class EntryBuilder
         if (layers > 1)
         {
             bool backward = piece.Region.Region.IsBackward;
-            StartGathers(piece, backward ? SlotIndex.PreviousLayer : SlotIndex.NextLayer, new LayerGuard(backward ? -1 : 1, layers), "of the next layer, under way beside this one", result);
+            StartGathers(
+                piece, backward ? SlotIndex.PreviousLayer : SlotIndex.NextLayer, "of the next layer, under way beside this one", result,
+                group => backward && Shares(piece, group) ? (layers > 2 ? new LayerGuard(-1, layers, 1) : null, MicroBatchGuard.All, layers > 2) : (new LayerGuard(backward ? -1 : 1, layers), MicroBatchGuard.All, true));
         }
 
         if (piece.Id + 1 < _pieces.Count && _pieces[piece.Id + 1] is { Stack: not null } loop && Before(loop) == piece)
@@ -120,24 +156,47 @@ internal sealed partial class EntryBuilder
         }
     }
 
-    /// <summary>Right before a loop, where nothing that comes before it in its action can hide its first gather.</summary>
+    /// <summary>Right before a loop: its first gather, where nothing that comes before it in its action can hide it; the wait for it, where only some micro-batches gather it.</summary>
     private void StartBefore(Piece piece, List<ProgramStatement> main)
     {
-        if (piece.Stack is not null && Before(piece) is null)
+        if (piece.Stack is null)
+        {
+            return;
+        }
+
+        if (Before(piece) is null)
         {
             StartFirst(piece, "of the first layer", main);
         }
+
+        foreach ((int number, ParameterGroup group, OperandPlan _) in RingsOf(piece, isGradient: false).Where(r => Shares(piece, r.Number)))
+        {
+            if (Gathers(piece, number) is { } on)
+            {
+                main.Add(new ProgramStatement.Wait(Gathered(number), EquatableArray.Of(group.Shards!.Axis)) { On = on });
+            }
+        }
     }
 
-    private void StartFirst(Piece loop, string beside, List<ProgramStatement> result) => StartGathers(loop, loop.Region.Region.IsBackward ? SlotIndex.FinalLayer : SlotIndex.First, null, beside, result);
+    private void StartFirst(Piece loop, string beside, List<ProgramStatement> result) =>
+        StartGathers(loop, loop.Region.Region.IsBackward ? SlotIndex.FinalLayer : SlotIndex.First, beside, result, group => (null, Gathers(loop, group) ?? MicroBatchGuard.All, Gathers(loop, group) is not null));
 
-    private void StartGathers(Piece loop, SlotIndex slot, LayerGuard? guard, string beside, List<ProgramStatement> result)
+    private void StartGathers(Piece loop, SlotIndex slot, string beside, List<ProgramStatement> result, Func<int, (LayerGuard? Guard, MicroBatchGuard On, bool Is)> when)
     {
         int layers = _graph.Layers[loop.Stack!.Id];
         foreach ((int number, ParameterGroup group, OperandPlan window) in RingsOf(loop, isGradient: false))
         {
             OperandPlan At(OperandPlan operand) => operand with { Slot = slot, Layers = layers };
-            result.Add(new ProgramStatement.Start(Gathered(number), CollectiveKind.AllGather, EquatableArray.Of(group.Shards!.Axis), At(group.Parameters), At(window), group.Shards.GatherBytes, "parameters, " + group.Name) { Guard = guard, Beside = beside });
+            (LayerGuard? guard, MicroBatchGuard on, bool gathers) = when(number);
+            if (gathers)
+            {
+                result.Add(new ProgramStatement.Start(Gathered(number), CollectiveKind.AllGather, EquatableArray.Of(group.Shards!.Axis), At(group.Parameters), At(window), group.Shards.GatherBytes, "parameters, " + group.Name)
+                {
+                    Guard = guard,
+                    On = on,
+                    Beside = beside,
+                });
+            }
         }
     }
 

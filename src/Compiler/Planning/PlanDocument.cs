@@ -146,9 +146,9 @@ public static class PlanDocument
         StageProgram stage = program.Stages[chunk.Program];
         string prefix = program.Pipeline is null ? "" : $"stage {chunk.Stage} ";
         EntryPlan train = stage.Entries[0];
-        foreach ((string where, ProgramStatement.Start start, int times) in train.Collectives)
+        foreach ((string where, ProgramStatement.Start start, long times) in train.Collectives)
         {
-            yield return Row(start.Kind.ToString(), string.Join("+", start.Axes), start.Bytes, (long)train.MicroBatches * times, stage.Buffers[start.Source.Buffer].Name, prefix + where, start.Reason);
+            yield return Row(start.Kind.ToString(), string.Join("+", start.Axes), start.Bytes, times, stage.Buffers[start.Source.Buffer].Name, prefix + where, start.Reason);
         }
 
         foreach (BoundaryPlan sent in train.Boundaries.Where(b => !b.Arrives && (b.IsGradient ? chunk.Previous : chunk.Next) != program.Pipeline!.RankOfStage[chunk.Stage]))

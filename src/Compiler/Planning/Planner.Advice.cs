@@ -115,7 +115,7 @@ public sealed partial class Planner
     {
         StageProgram stage = program.Stages[c.Program];
         EntryPlan train = stage.Entries[0];
-        return (double)train.MicroBatches * train.Collectives.Where(c => c.Start.Axes.Contains(axis)).Sum(c => (double)c.Times * c.Start.Bytes)
+        return train.Collectives.Where(c => c.Start.Axes.Contains(axis)).Sum(c => (double)c.Times * c.Start.Bytes)
             + stage.Groups.Sum(g => g.Reductions.Where(r => r.Axis == axis).Sum(r => (double)r.Bytes * g.Buckets) + (g.Shards is { } shards && shards.Axis == axis ? (double)shards.Buckets * shards.GatherBytes : 0));
     })) is var bytes && bytes < long.MaxValue ? (long)bytes : long.MaxValue;
 
@@ -123,7 +123,7 @@ public sealed partial class Planner
     private static double Messages(RankProgram program, string axis) => program.Ranks.Max(r => r.Chunks.Sum(c =>
     {
         EntryPlan train = program.Stages[c.Program].Entries[0];
-        return (double)train.MicroBatches * train.Collectives.Where(c => c.Start.Axes.Contains(axis)).Sum(c => (double)c.Times);
+        return train.Collectives.Where(c => c.Start.Axes.Contains(axis)).Sum(c => (double)c.Times);
     }));
 
     /// <summary>SW4001.</summary>

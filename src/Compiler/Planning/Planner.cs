@@ -151,11 +151,14 @@ public sealed partial class Planner
         int dot = full.LastIndexOf('.');
         (EquatableArray<RankPlan> ranks, PipelinePlan? pipeline) = (default, null);
         LoweredPipeline? order = null;
+        var program = new RankProgram(
+            full, dot < 0 ? "" : full.Substring(0, dot), _on.NestedName, _on.Mesh.ShortName, _on.Mesh.Axes.Select(a => (a.Name, a.Size)).ToEquatable(),
+            _on.Optimizer, microBatches, stages.Kernels.Kernels.ToEquatable(), stages.Programs.ToEquatable(), default, ScratchBytesPerThread, threads, null);
         if (!pipelined)
         {
             ranks = EquatableArray.Of(arenas.Single());
         }
-        else if (Pipeline(entries, request, stages, programOf, arenas) is (EquatableArray<RankPlan> placed, PipelinePlan proven, LoweredPipeline lowered))
+        else if (Pipeline(entries, request, stages, programOf, arenas, new StepTime(program, _on.Mesh, IsHalf)) is (EquatableArray<RankPlan> placed, PipelinePlan proven, LoweredPipeline lowered))
         {
             (ranks, pipeline, order) = (placed, proven, lowered);
         }
@@ -164,13 +167,11 @@ public sealed partial class Planner
             return null;
         }
 
-        var program = new RankProgram(
-            full, dot < 0 ? "" : full.Substring(0, dot), _on.NestedName, _on.Mesh.ShortName, _on.Mesh.Axes.Select(a => (a.Name, a.Size)).ToEquatable(),
-            _on.Optimizer, microBatches, stages.Kernels.Kernels.ToEquatable(), stages.Programs.ToEquatable(), ranks, ScratchBytesPerThread, threads, pipeline);
+        program = program with { Ranks = ranks, Pipeline = pipeline };
         return program with { Precision = _on.Precision, Order = order, Forecast = StepTime.Of(program, _on.Mesh, IsHalf, order) };
     }
 
-    private (EquatableArray<RankPlan>, PipelinePlan, LoweredPipeline)? Pipeline(IReadOnlyList<TracedEntry> entries, PipelineRequest.Answer request, StagePlanner stages, int[] programOf, ArenaPlanner arenas)
+    private (EquatableArray<RankPlan>, PipelinePlan, LoweredPipeline)? Pipeline(IReadOnlyList<TracedEntry> entries, PipelineRequest.Answer request, StagePlanner stages, int[] programOf, ArenaPlanner arenas, StepTime time)
     {
         ActionTable table = request.Table!;
         var tied = stages.Tied.OrderBy(t => t.Key, StringComparer.Ordinal).Select(t => new TiedPlan(
@@ -202,7 +203,13 @@ public sealed partial class Planner
         var plan = new PipelinePlan(
             request.Axis, table.Name, table.Ranks.Count, table.Stages, table.RankOfStage,
             entries[0].Graph.Stacks.Select(k => (k.Path, Enumerable.Range(0, table.Stages).Select(s => entries[0].Map.Layers(k.Id, s)).ToEquatable())).ToEquatable(), tied, result, bytes);
-        return (arenas.Pipeline(programOf, entries[0].Map, orders, bytes), plan, orders[0].Item2);
+        LoweredPipeline train = orders[0].Item2, ahead = Ahead(train, time, programOf, l => world.Check("Train", l, _cancellation));
+        if (ahead != train && arenas.Pipeline(programOf, entries[0].Map, [("Train", ahead), .. orders.Skip(1)], bytes) is var deeper && deeper.Max(r => r.ArenaBytes) <= Budget)
+        {
+            return (deeper, plan, ahead);
+        }
+
+        return (arenas.Pipeline(programOf, entries[0].Map, orders, bytes), plan, train);
     }
 
     private static long TiedBytes(StageProgram stage, string path) => stage.Groups.Where(g => g.Tied == path).Sum(g => g.Gradients.Length * BufferPlan.Width(stage.Buffers[g.Gradients.Buffer].Element));

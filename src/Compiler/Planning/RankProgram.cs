@@ -44,11 +44,36 @@ public enum SlotIndex
 /// <param name="Layers">Number of layers of the stack that the slot belongs to; 0 for none.</param>
 public sealed record OperandPlan(int Buffer, SlotIndex Slot, Offset? Start, long Length, int Layers);
 
+/// <summary>Micro-batches of a step in which a statement is done.</summary>
+public enum MicroBatchGuard
+{
+    /// <summary>In all.</summary>
+    All,
+
+    /// <summary>In the first alone.</summary>
+    First,
+
+    /// <summary>In all but the first.</summary>
+    NotFirst,
+
+    /// <summary>In the last alone.</summary>
+    Last,
+}
+
 /// <summary>One line of a program.</summary>
 public abstract record ProgramStatement
 {
     /// <summary>Condition under which it is done, within a layer; null for always.</summary>
     public LayerGuard? Guard { get; init; }
+
+    /// <summary>Micro-batches in which it is done; others than all only where one program runs them one after another.</summary>
+    public MicroBatchGuard On { get; init; }
+
+    /// <summary>How often it is done in so many micro-batches.</summary>
+    public int Times(int microBatches) => On switch { MicroBatchGuard.All => microBatches, MicroBatchGuard.NotFirst => microBatches - 1, _ => 1 };
+
+    /// <summary>Whether it is done in one of so many micro-batches.</summary>
+    public bool IsIn(int microBatch, int microBatches) => On switch { MicroBatchGuard.First => microBatch == 0, MicroBatchGuard.NotFirst => microBatch > 0, MicroBatchGuard.Last => microBatch == microBatches - 1, _ => true };
 
     /// <summary>Runs a kernel on the compute lane.</summary>
     /// <param name="Kernel">Position in the program's kernels.</param>
@@ -110,7 +135,11 @@ public abstract record ProgramStatement
     public sealed record Dies(OperandPlan Operand, int Slots) : ProgramStatement;
 
     /// <summary>Adds a contribution to an accumulated gradient: overwrites at micro-batch 0, adds afterwards.</summary>
-    public sealed record Accumulate(OperandPlan Gradient, OperandPlan Contribution, bool OnlyFirstMicroBatch, string Comment) : ProgramStatement;
+    public sealed record Accumulate(OperandPlan Gradient, OperandPlan Contribution, bool OnlyFirstMicroBatch, string Comment) : ProgramStatement
+    {
+        /// <summary>Whether the contribution is that of the micro-batch before.</summary>
+        public bool IsOfPrevious { get; init; }
+    }
 }
 
 /// <summary>A method of the program: a region of the graph.</summary>
@@ -147,18 +176,18 @@ public sealed record EntryPlan(string Name, EquatableArray<InputPlan> Inputs, Eq
     /// <summary>Loads and calls of all phases.</summary>
     public IEnumerable<ProgramStatement> Main => Phases.SelectMany(p => p.Main);
 
-    /// <summary>Collectives of one micro-batch: the method that starts each, and how often.</summary>
-    public IEnumerable<(string Where, ProgramStatement.Start Start, int Times)> Collectives => Phases.SelectMany(p => p.Main.SelectMany(s => Started(p.Phase, s)));
+    /// <summary>Collectives of a step's micro-batches: the method that starts each, and how often.</summary>
+    public IEnumerable<(string Where, ProgramStatement.Start Start, long Times)> Collectives => Phases.SelectMany(p => p.Main.SelectMany(s => Started(p.Phase, s)));
 
-    private IEnumerable<(string, ProgramStatement.Start, int)> Started(Phase phase, ProgramStatement statement)
+    private IEnumerable<(string, ProgramStatement.Start, long)> Started(Phase phase, ProgramStatement statement)
     {
         if (statement is not ProgramStatement.Call call)
         {
-            return statement is ProgramStatement.Start own ? new[] { (phase == Phase.Whole ? Name : Name + phase, own, 1) } : Array.Empty<(string, ProgramStatement.Start, int)>();
+            return statement is ProgramStatement.Start own ? new[] { (phase == Phase.Whole ? Name : Name + phase, own, (long)own.Times(MicroBatches)) } : Array.Empty<(string, ProgramStatement.Start, long)>();
         }
 
         MethodPlan method = Methods[call.Method];
-        return method.Statements.OfType<ProgramStatement.Start>().Select(s => (method.Name, s, s.Guard is null ? Math.Max(1, call.Layers) : call.Layers - 1));
+        return method.Statements.OfType<ProgramStatement.Start>().Select(s => (method.Name, s, (long)s.Times(MicroBatches) * (s.Guard?.Count ?? Math.Max(1, call.Layers))));
     }
 }
 

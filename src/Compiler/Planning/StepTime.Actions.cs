@@ -9,6 +9,7 @@ internal sealed partial class StepTime
     private static readonly Phase[] s_all = (Phase[])Enum.GetValues(typeof(Phase));
 
     private readonly Dictionary<(int Program, string Phases, bool InFew), ActionTime> _actions = new();
+    private readonly Dictionary<int, List<Round>> _rounds = new();
 
     /// <summary>What is done a number of times, one after another: a layer of a loop.</summary>
     /// <param name="Times">How often.</param>
@@ -85,6 +86,38 @@ internal sealed partial class StepTime
         private static double SumOf(EquatableArray<Part> parts, SimulatedKind kind) => parts.Sum(p => p.Times * p.Spans.Where(s => s.Kind == kind).Sum(s => s.Seconds));
     }
 
+    /// <summary>Micro-batches that follow on each other and take the same time.</summary>
+    internal readonly record struct Round(int Times, ActionTime Action);
+
+    /// <summary>The micro-batches of a step of a stage. In a model of one stage one may wait for what the one before has started.</summary>
+    private List<Round> Rounds(int program)
+    {
+        if (_program.Order is not null || _program.Pipeline is not null)
+        {
+            return new List<Round> { new(_program.MicroBatches, Action(program, s_all)) };
+        }
+
+        if (!_rounds.TryGetValue(program, out List<Round>? rounds))
+        {
+            _rounds[program] = rounds = new List<Round>();
+            StageProgram stage = _program.Stages[program];
+            EntryPlan train = stage.Entries[0];
+            List<ProgramStatement> all = train.Main.ToList();
+            bool guarded = all.Concat(train.Methods.SelectMany(m => m.Statements)).Any(s => s.On != MicroBatchGuard.All);
+            var walk = new ActionWalk(this, stage);
+            for (int i = 0; i < _program.MicroBatches;)
+            {
+                int microBatch = i, last = _program.MicroBatches - 1;
+                ActionTime action = walk.Whole(train, all, s => s.IsIn(microBatch, last + 1), ends: !guarded || i == last, out bool settled);
+                int alike = !guarded ? last + 1 : i > 0 && i < last && settled ? last - i : 1;
+                rounds.Add(new Round(alike, action));
+                i += alike;
+            }
+        }
+
+        return rounds;
+    }
+
     private static Phase[] PhasesOf(ActionKind kind) => kind switch
     {
         ActionKind.Forward => new[] { Phase.Forward },
@@ -109,20 +142,7 @@ internal sealed partial class StepTime
         {
             StageProgram stage = _program.Stages[program];
             EntryPlan train = stage.Entries[0];
-            var walk = new ActionWalk(this, stage);
-            foreach (ProgramStatement statement in train.Phases.Where(p => phases.Contains(p.Phase)).SelectMany(p => p.Main))
-            {
-                if (statement is ProgramStatement.Call call)
-                {
-                    walk.Loop(Math.Max(1, call.Layers), call.Reversed, train.Methods[call.Method].Statements);
-                }
-                else
-                {
-                    walk.Loop(1, false, EquatableArray.Of(statement));
-                }
-            }
-
-            action = walk.End();
+            action = new ActionWalk(this, stage).Whole(train, train.Phases.Where(p => phases.Contains(p.Phase)).SelectMany(p => p.Main), _ => true, ends: true, out _);
         }
 
         return _actions[key] = action;

@@ -1,4 +1,5 @@
 using Shardwright.Compiler.Pipelining;
+using Shardwright.Compiler.Scheduling;
 
 namespace Shardwright.Compiler.Planning;
 
@@ -30,7 +31,7 @@ internal sealed partial class StepTime
     /// <param name="least">Whether collectives start and are waited for as early and as late as what they carry allows.</param>
     private StepClock Clock(LoweredPipeline? order, bool least)
     {
-        Simulation? pipeline = order is null ? null : Simulator.Run(order.Table, Costs(order.Table, least), Link(order), order.Edges.ToList());
+        Simulation? pipeline = order is null ? null : Pipeline(order, least);
         List<StepEnd> ends = Enumerable.Range(0, _program.Ranks.Count).Select(rank => Reduced(rank, order, pipeline, least)).ToList();
 
         // The norm of the gradients is one of all ranks: the optimizer begins on all at once, and the step ends with the slowest.
@@ -48,24 +49,24 @@ internal sealed partial class StepTime
 
     private RankClock Rank(int rank, StepEnd end, Simulation? pipeline, bool least)
     {
-        List<ActionTime> stages = _program.Ranks[rank].Chunks.Select(c => Action(c.Program, s_all)).ToList();
+        List<List<Round>> stages = _program.Ranks[rank].Chunks.Select(c => Rounds(c.Program)).ToList();
         IEnumerable<ExposedCollective> within = least
-            ? stages.Select(a => new ExposedCollective("", "", "", _program.MicroBatches * Math.Max(0, a.LeastSeconds - a.Compute) + Outside(a), ""))
-            : stages.SelectMany(a => a.Parts).SelectMany(p => p.Waits.Select(w => w with { Seconds = (double)_program.MicroBatches * p.Times * w.Seconds }));
+            ? stages.Select(s => new ExposedCollective("", "", "", s.Sum(r => r.Times * Math.Max(0, r.Action.LeastSeconds - r.Action.Compute)) + Outside(s[0].Action, s[s.Count - 1].Action), ""))
+            : stages.SelectMany(s => s).SelectMany(r => r.Action.Parts.SelectMany(p => p.Waits.Select(w => w with { Seconds = (double)r.Times * p.Times * w.Seconds })));
         IEnumerable<ExposedCollective> between = pipeline is null ? Enumerable.Empty<ExposedCollective>() : new[] { new ExposedCollective("Send", _program.Pipeline!.Axis, "between stages", pipeline.Exposed[rank], NeededNext) };
         List<ExposedCollective> waits = within.Concat(between).Concat(end.Waits).Where(w => w.Seconds > 0)
             .GroupBy(w => (w.Operation, w.Axis, w.For, w.Why)).Select(g => g.First() with { Seconds = g.Sum(w => w.Seconds) })
             .OrderByDescending(w => w.Seconds).ThenBy(w => w.Operation + w.Axis + w.For, StringComparer.Ordinal).ToList();
         return new RankClock(
-            _program.MicroBatches * stages.Sum(a => a.Compute) + end.Spans.Where(s => s.Kind == SimulatedKind.Kernel).Sum(s => s.Seconds),
-            _program.MicroBatches * stages.Sum(a => a.Communication) + end.Spans.Where(s => s.Kind == SimulatedKind.Communication).Sum(s => s.Seconds), waits, end);
+            stages.SelectMany(s => s).Sum(r => r.Times * r.Action.Compute) + end.Spans.Where(s => s.Kind == SimulatedKind.Kernel).Sum(s => s.Seconds),
+            stages.SelectMany(s => s).Sum(r => r.Times * r.Action.Communication) + end.Spans.Where(s => s.Kind == SimulatedKind.Communication).Sum(s => s.Seconds), waits, end);
     }
 
     /// <summary>What nothing hides of collectives that run beside other layers: those of the first layer, before it, and those of the last, behind it.</summary>
-    private static double Outside(ActionTime action)
+    private static double Outside(ActionTime first, ActionTime last)
     {
         double before = 0, fill = 0;
-        foreach (Part part in action.Parts)
+        foreach (Part part in first.Parts)
         {
             double compute = part.Times * part.Spans.Where(s => s.Kind == SimulatedKind.Kernel).Sum(s => s.Seconds);
             if (part.Least.Fill > 0 || part.Least.Ahead > 0)
@@ -78,7 +79,7 @@ internal sealed partial class StepTime
         }
 
         double behind = 0;
-        foreach (Part part in action.Parts.Reverse())
+        foreach (Part part in last.Parts.Reverse())
         {
             if (part.Least.Drain > 0)
             {
@@ -91,11 +92,21 @@ internal sealed partial class StepTime
         return fill;
     }
 
-    /// <summary>Times of the stages' actions for one micro-batch.</summary>
-    private List<StageCost> Costs(ActionTable table, bool least)
+    private Simulation Pipeline(LoweredPipeline order, bool least)
     {
         Dictionary<int, int> programs = _program.Ranks.SelectMany(r => r.Chunks).ToDictionary(c => c.Stage, c => c.Program);
-        double Seconds(int stage, ActionKind kind) => Action(programs[stage], PhasesOf(kind)).Of(least);
+        List<StageCost> costs = Costs(order.Table, s => programs[s], least);
+        LinkCost link = Link(_program.Pipeline!.Axis);
+        return least ? Simulator.Run(order.Table, costs, link, order.Edges.ToList()) : PipelineClock.Run(order, costs, link);
+    }
+
+    /// <summary>Times of the stages' actions for one micro-batch.</summary>
+    /// <param name="table">The order.</param>
+    /// <param name="programOf">For each stage its program.</param>
+    /// <param name="least">Whether collectives start and are waited for as early and as late as what they carry allows.</param>
+    internal List<StageCost> Costs(ActionTable table, Func<int, int> programOf, bool least)
+    {
+        double Seconds(int stage, ActionKind kind) => Action(programOf(stage), PhasesOf(kind)).Of(least);
         return Enumerable.Range(0, table.Stages).Select(s => new StageCost(Seconds(s, ActionKind.Forward), Seconds(s, ActionKind.InputGradient), Seconds(s, ActionKind.WeightGradient))).ToList();
     }
 }

@@ -79,8 +79,23 @@ internal sealed partial class StepTime
             return Actions(rank, order, Planned.Pipeline!, inFew);
         }
 
-        ActionTime action = Action(_program.Ranks[rank].Chunks[0].Program, s_all, inFew);
-        return Enumerable.Range(0, _program.MicroBatches).SelectMany(i => At(action, i * action.Seconds));
+        return InTurn(Rounds(_program.Ranks[rank].Chunks[0].Program), inFew);
+    }
+
+    private static IEnumerable<SimulatedSpan> InTurn(List<Round> rounds, bool inFew)
+    {
+        double start = 0;
+        foreach (Round round in rounds)
+        {
+            ActionTime action = inFew ? round.Action.InFew() : round.Action;
+            for (int i = 0; i < round.Times; i++, start += action.Seconds)
+            {
+                foreach (SimulatedSpan span in At(action, start))
+                {
+                    yield return span;
+                }
+            }
+        }
     }
 
     private IEnumerable<SimulatedSpan> Actions(int rank, LoweredPipeline order, Simulation simulated, bool inFew)
@@ -150,7 +165,7 @@ internal sealed partial class StepTime
     /// <summary>Every message on its channel, as the simulator sends them: a channel carries one at a time, in the order in which they are made.</summary>
     private Dictionary<(int, bool, int), Passing> Messages(LoweredPipeline order, Simulation simulated)
     {
-        LinkCost link = Link(order);
+        LinkCost link = Link(_program.Pipeline!.Axis);
         var channels = new Dictionary<(int, int), double>();
         var messages = new Dictionary<(int, bool, int), Passing>();
         for (int rank = 0; rank < order.Table.Ranks.Count; rank++)

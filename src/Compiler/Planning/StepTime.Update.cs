@@ -82,7 +82,7 @@ internal sealed partial class StepTime
     /// <param name="least">Whether nothing is waited for before all have started.</param>
     private StepEnd Reduced(int rank, LoweredPipeline? order, Simulation? pipeline, bool least)
     {
-        var end = new StepEnd(pipeline is null ? _program.MicroBatches * Action(_program.Ranks[rank].Chunks[0].Program, s_all).Of(least) : pipeline.Ends[rank].LastOrDefault());
+        var end = new StepEnd(pipeline is null ? Rounds(_program.Ranks[rank].Chunks[0].Program).Sum(r => r.Times * r.Action.Of(least)) : pipeline.Ends[rank].LastOrDefault());
         var started = new Dictionary<(int, int), Queue<Bucket>>();
         foreach ((int stage, int number, double ready) in Completions(rank, order, pipeline, least).OrderBy(c => c.Ready))
         {
@@ -145,28 +145,30 @@ internal sealed partial class StepTime
     /// <summary>When backward has completed each sum that starts within it: in the last micro-batch of a stage.</summary>
     private IEnumerable<(int Stage, int Group, double Ready)> Completions(int rank, LoweredPipeline? order, Simulation? pipeline, bool least)
     {
-        IEnumerable<(int, int, double)> Of(int program, Phase[] phases, double start)
+        IEnumerable<(int, int, double)> Of(int program, ActionTime action, double start)
         {
             StageProgram stage = _program.Stages[program];
-            return stage.Groups.Any(g => g.StartsInBackward) ? Action(program, phases).Sums(least).Select(s => (program, s.Group, start + s.At)) : Enumerable.Empty<(int, int, double)>();
+            return stage.Groups.Any(g => g.StartsInBackward) ? action.Sums(least).Select(s => (program, s.Group, start + s.At)) : Enumerable.Empty<(int, int, double)>();
         }
 
         if (pipeline is null)
         {
             int program = _program.Ranks[rank].Chunks[0].Program;
-            return Of(program, s_all, (_program.MicroBatches - 1) * Action(program, s_all).Of(least));
+            List<Round> rounds = Rounds(program);
+            ActionTime last = rounds[rounds.Count - 1].Action;
+            return Of(program, last, rounds.Sum(r => r.Times * r.Action.Of(least)) - last.Of(least));
         }
 
         // The last action of each stage and kind.
         Dictionary<int, int> programs = _program.Ranks[rank].Chunks.ToDictionary(c => c.Stage, c => c.Program);
-        var last = new Dictionary<(int, ActionKind), int>();
+        var ends = new Dictionary<(int, ActionKind), int>();
         EquatableArray<StageAction> actions = order!.Table.Ranks[rank];
         for (int i = 0; i < actions.Count; i++)
         {
-            last[(actions[i].Stage, actions[i].Kind)] = i;
+            ends[(actions[i].Stage, actions[i].Kind)] = i;
         }
 
-        return last.Where(l => l.Key.Item2 != ActionKind.Forward).OrderBy(l => l.Value).SelectMany(l => Of(programs[l.Key.Item1], PhasesOf(l.Key.Item2), pipeline.Starts[rank][l.Value]));
+        return ends.Where(l => l.Key.Item2 != ActionKind.Forward).OrderBy(l => l.Value).SelectMany(l => Of(programs[l.Key.Item1], Action(programs[l.Key.Item1], PhasesOf(l.Key.Item2)), pipeline.Starts[rank][l.Value]));
     }
 
     /// <summary>The optimizer of a rank's stages, one after another; parameters of which only shards are updated are gathered beside what follows, and each stage waits for its own.</summary>

@@ -22,8 +22,34 @@ internal sealed partial class StepTime
 
         public ActionWalk(StepTime time, StageProgram stage) => (_time, _stage) = (time, stage);
 
+        /// <summary>Walks what an action, or a micro-batch, does.</summary>
+        /// <param name="entry">The entry.</param>
+        /// <param name="main">Its statements.</param>
+        /// <param name="which">Those that are done.</param>
+        /// <param name="ends">Whether what is still under way ends in it.</param>
+        /// <param name="settled">Whether it leaves under way what it has found.</param>
+        public ActionTime Whole(EntryPlan entry, IEnumerable<ProgramStatement> main, Func<ProgramStatement, bool> which, bool ends, out bool settled)
+        {
+            _parts.Clear();
+            (Dictionary<string, UnderWay> under, Dictionary<string, double> free) = (_under, _free);
+            foreach (ProgramStatement statement in main.Where(which))
+            {
+                if (statement is ProgramStatement.Call call)
+                {
+                    Loop(Math.Max(1, call.Layers), call.Reversed, entry.Methods[call.Method].Statements.Where(which).ToEquatable());
+                }
+                else
+                {
+                    Loop(1, _parts.Count > 0 && _parts[_parts.Count - 1].IsBackward, EquatableArray.Of(statement));
+                }
+            }
+
+            settled = Settled(under, free);
+            return ends ? End() : new ActionTime(_parts.ToEquatable());
+        }
+
         /// <summary>Walks the statements of a method, once for each layer.</summary>
-        public void Loop(int layers, bool reversed, EquatableArray<ProgramStatement> statements)
+        private void Loop(int layers, bool reversed, EquatableArray<ProgramStatement> statements)
         {
             bool guarded = statements.Any(s => s.Guard is not null);
             for (int i = 0; i < layers;)
@@ -42,7 +68,7 @@ internal sealed partial class StepTime
         }
 
         /// <summary>The action; what is still under way ends in it.</summary>
-        public ActionTime End()
+        private ActionTime End()
         {
             if (_under.Count > 0)
             {

@@ -53,10 +53,21 @@ internal sealed partial class StepTime
     {
         WorkTime Parts(int program, params Phase[] phases)
         {
-            // A model of one stage has one action, with both directions in it.
-            ActionTime action = Action(program, order is null ? s_all : phases);
-            action = order is null ? new ActionTime(action.Parts.Where(p => p.IsBackward == phases.Contains(Phase.Backward) && !phases.Contains(Phase.WeightGradient)).ToEquatable()) : action;
-            return new WorkTime(action.Compute, action.Seconds - action.Compute);
+            if (order is not null)
+            {
+                ActionTime action = Action(program, phases);
+                return new WorkTime(action.Compute, action.Seconds - action.Compute);
+            }
+
+            // A model of one stage has one action, with both directions in it: the mean of all micro-batches.
+            (double compute, double seconds) = (0, 0);
+            foreach (Round round in Rounds(program))
+            {
+                var part = new ActionTime(round.Action.Parts.Where(p => p.IsBackward == phases.Contains(Phase.Backward) && !phases.Contains(Phase.WeightGradient)).ToEquatable());
+                (compute, seconds) = (compute + round.Times * part.Compute / _program.MicroBatches, seconds + round.Times * part.Seconds / _program.MicroBatches);
+            }
+
+            return new WorkTime(compute, seconds - compute);
         }
 
         // The end of a step is one of all stages of a rank: each has its share by its parameters.
@@ -76,9 +87,10 @@ internal sealed partial class StepTime
             order is not null && order.Table.Ranks.Sum(r => (long)r.Count) <= PlanTiming.MostActions ? order.Table.Ranks.Select(r => OrderText.Write(r.Items)).ToEquatable() : default);
     }
 
-    private LinkCost Link(LoweredPipeline order)
+    /// <summary>Time of messages between stages.</summary>
+    internal LinkCost Link(string axis)
     {
-        LinkDefinition link = LinkOf(_program.Pipeline!.Axis);
+        LinkDefinition link = LinkOf(axis);
         return new LinkCost(link.LatencySeconds, 1 / link.BytesPerSecond);
     }
 

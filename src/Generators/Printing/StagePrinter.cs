@@ -131,27 +131,50 @@ internal static class StagePrinter
 
     private static void Body(IndentedWriter w, RankProgram program, StageProgram stage, EntryPlan entry, MethodPlan method)
     {
-        LayerGuard? guard = null;
+        string guard = "";
         foreach (ProgramStatement statement in method.Statements)
         {
-            if (guard is not null && statement.Guard != guard)
-            {
-                w.Close();
-            }
-
-            if (statement.Guard is not null && statement.Guard != guard)
-            {
-                w.Open($"if ({(statement.Guard.Offset > 0 ? $"layer + {statement.Guard.Offset} < {statement.Guard.Layers}" : $"layer >= {-statement.Guard.Offset}")})");
-            }
-
-            guard = statement.Guard;
+            guard = Guarded(w, guard, Condition(entry, statement));
             Statement(w, program, stage, entry, statement);
         }
 
-        if (guard is not null)
+        Guarded(w, guard, "");
+    }
+
+    /// <summary>Statements that follow on each other under one condition are one block.</summary>
+    private static string Guarded(IndentedWriter w, string before, string now)
+    {
+        if (before.Length > 0 && now != before)
         {
             w.Close();
         }
+
+        if (now.Length > 0 && now != before)
+        {
+            w.Open($"if ({now})");
+        }
+
+        return now;
+    }
+
+    /// <summary>When a statement is done; empty for always.</summary>
+    private static string Condition(EntryPlan entry, ProgramStatement statement)
+    {
+        var parts = new List<string>();
+        foreach (int offset in statement.Guard is { } guard ? new[] { guard.Offset, guard.Second } : Array.Empty<int>())
+        {
+            if (offset != 0)
+            {
+                parts.Add(offset > 0 ? $"layer + {offset} < {statement.Guard!.Layers}" : $"layer >= {-offset}");
+            }
+        }
+
+        if (statement.On != MicroBatchGuard.All)
+        {
+            parts.Add(statement.On switch { MicroBatchGuard.First => "microBatch == 0", MicroBatchGuard.NotFirst => "microBatch > 0", _ => $"microBatch == {entry.MicroBatches - 1}" });
+        }
+
+        return string.Join(" && ", parts);
     }
 
     private static void EntryPhase(IndentedWriter w, RankProgram program, StageProgram stage, EntryPlan entry, PhasePlan phase)
@@ -167,8 +190,10 @@ internal static class StagePrinter
             w.Line($"rank.Load({from}{(pipelined ? "@" + input.Name + "!" : input.Name)}, {Text.String(input.Name)}, {Shape(entry, input)}, [{string.Join(", ", input.Local.Select(Text.Number))}], [{string.Join(", ", input.Start.Select(Text.Offset))}], {Operand(stage, load.Operand)});");
         }
 
-        foreach (ProgramStatement statement in phase.Main)
+        string guard = "";
+        foreach (ProgramStatement statement in phase.Main.Where(s => s is not ProgramStatement.Load))
         {
+            guard = Guarded(w, guard, Condition(entry, statement));
             if (statement is not ProgramStatement.Call call)
             {
                 Statement(w, program, stage, entry, statement);
@@ -187,6 +212,7 @@ internal static class StagePrinter
             w.Close();
         }
 
+        Guarded(w, guard, "");
         w.Close();
         w.Line();
     }
@@ -239,8 +265,8 @@ internal static class StagePrinter
                 w.Close();
                 break;
             case ProgramStatement.Accumulate accumulate:
-                string once = accumulate.OnlyFirstMicroBatch ? "if (microBatch == 0) " : "";
-                w.Line($"{once}kernels.Accumulate({Operand(stage, accumulate.Contribution)}, {Operand(stage, accumulate.Gradient)}, microBatch); // {accumulate.Comment}");
+                string of = accumulate.IsOfPrevious ? "microBatch - 1" : "microBatch", once = accumulate.OnlyFirstMicroBatch ? $"if ({of} == 0) " : "";
+                w.Line($"{once}kernels.Accumulate({Operand(stage, accumulate.Contribution)}, {Operand(stage, accumulate.Gradient)}, {of}); // {accumulate.Comment}");
                 break;
         }
     }

@@ -1,6 +1,7 @@
 using Microsoft.CodeAnalysis;
 using Shardwright.Compiler.Frontend;
 using Shardwright.Compiler.Graph.Definitions;
+using Shardwright.Compiler.Machine;
 using Shardwright.Compiler.Planning;
 
 namespace Shardwright.Compiler.Tests.Memory;
@@ -25,6 +26,9 @@ internal sealed class Plans
 
     /// <summary>Names of its nested classes, one for each mesh.</summary>
     public IEnumerable<string> Meshes => _model.Meshes.Select(m => m.NestedName);
+
+    /// <summary>The mesh of one.</summary>
+    public MeshDefinition Mesh(string on) => _model.Meshes.Single(m => m.NestedName == on).Mesh;
 
     /// <summary>A model of source text, with the namespace and mesh of <see cref="AnalysisTests.Head"/> before it.</summary>
     public static Plans Of(string source, string type = "My.Net") => new(AnalysisTests.Compile(AnalysisTests.Head + source), type);
