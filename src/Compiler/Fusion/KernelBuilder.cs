@@ -21,21 +21,7 @@ public sealed class KernelBuilder
     /// <param name="accumulates">Whether a product adds to its result from the second micro-batch on.</param>
     public (int Kernel, ImmutableArray<LocalTensor> Tensors) Add(FusedStep step, Func<LocalTensor, bool> needed, bool accumulates)
     {
-        KernelPlan kernel;
-        ImmutableArray<LocalTensor> tensors;
-        if (step.IsGemm)
-        {
-            (kernel, tensors) = Gemm(step, needed, accumulates);
-        }
-        else if (step.IsElementwise)
-        {
-            (kernel, tensors) = Elementwise(step, needed);
-        }
-        else
-        {
-            (kernel, tensors) = Single(step.Ops[0]);
-        }
-
+        (KernelPlan kernel, ImmutableArray<LocalTensor> tensors) = Make(step, needed, accumulates);
         KernelPlan content = kernel with { Name = "", Sources = default, Tensors = kernel.Tensors.Select(t => t with { Name = "" }).ToEquatable() };
         if (_byContent.TryGetValue(content, out int known))
         {
@@ -48,6 +34,10 @@ public sealed class KernelBuilder
         _byContent[content] = _kernels.Count - 1;
         return (_kernels.Count - 1, tensors);
     }
+
+    /// <summary>The kernel of a cluster, without a name, and its tensors.</summary>
+    internal static (KernelPlan Kernel, ImmutableArray<LocalTensor> Tensors) Make(FusedStep step, Func<LocalTensor, bool> needed, bool accumulates) =>
+        step.IsGemm ? Gemm(step, needed, accumulates) : step.IsElementwise ? Elementwise(step, needed) : Single(step.Ops[0]);
 
     private static (KernelPlan, ImmutableArray<LocalTensor>) Gemm(FusedStep step, Func<LocalTensor, bool> needed, bool accumulates)
     {

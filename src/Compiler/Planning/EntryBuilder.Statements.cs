@@ -9,6 +9,9 @@ namespace Shardwright.Compiler.Planning;
 /// <summary>The statements of an entry, once every tensor has its place.</summary>
 internal sealed partial class EntryBuilder
 {
+    /// <summary>Most kernels that are named beside a collective.</summary>
+    private const int MostNamed = 3;
+
     private OperandPlan Operand(LocalTensor tensor)
     {
         Offset? start = null;
@@ -85,6 +88,7 @@ internal sealed partial class EntryBuilder
     private List<ProgramStatement> Statements(Piece piece)
     {
         var result = new List<ProgramStatement>();
+        var tickets = new Dictionary<LocalStep.Collective, string>();
         _current = piece.Id;
         Gather(piece, result);
         for (int i = 0; i < piece.Steps.Count; i++)
@@ -98,22 +102,26 @@ internal sealed partial class EntryBuilder
             FusedStep step = piece.Steps[i];
             if (step.Collective is { } collective)
             {
-                string ticket = KernelBuilder.Identifier(collective.Output.Name) + "Ready" + result.Count;
+                string ticket = tickets[collective] = KernelBuilder.Identifier(collective.Output.Name) + "Ready" + result.Count;
                 OperandPlan source = Operand(collective.Input);
                 bool inPlace = collective.Kind is CollectiveKind.AllReduce or CollectiveKind.AllReduceMax;
-                EquatableArray<string> axes = EquatableArray.Of(collective.Axis.Name);
-                result.Add(new ProgramStatement.Start(ticket, collective.Kind, axes, source, inPlace ? null : Operand(collective.Output), collective.Bytes, collective.Reason));
-                result.Add(new ProgramStatement.Wait(ticket, axes));
+                result.Add(new ProgramStatement.Start(ticket, collective.Kind, EquatableArray.Of(collective.Axis.Name), source, inPlace ? null : Operand(collective.Output), collective.Bytes, collective.Reason));
                 continue;
             }
 
-            bool accumulates = step.IsGemm && _accumulatingProducts.Contains(step.Ops[0].Outputs[0]);
-            (int kernel, ImmutableArray<LocalTensor> tensors) = _kernels.Add(step, t => _needed.Contains(t) || _extra.Contains(t) || step.Ops.Count == 1 && !step.IsElementwise, accumulates);
+            if (step.Awaited is { } awaited)
+            {
+                result.Add(new ProgramStatement.Wait(tickets[awaited], EquatableArray.Of(awaited.Axis.Name)));
+                continue;
+            }
+
+            (int kernel, ImmutableArray<LocalTensor> tensors) = _kernels.Add(step, NeededOf(step), Accumulates(step));
             LocalTensor output = tensors[_kernels.Kernels[kernel].Tensors.Items.IndexOf(_kernels.Kernels[kernel].Tensors.First(t => t.IsOutput))];
             string again = step.Ops[0].Node is { IsAgain: true } ? "; again, for backward" : "";
             result.Add(new ProgramStatement.Run(kernel, tensors.Select(Operand).ToEquatable(), Comment(output) + again, false) { IsAgain = again.Length > 0 });
         }
 
+        NameWork(result);
         result.AddRange(DyingAt(piece.Start + piece.Steps.Count));
         foreach ((LocalTensor sum, double factor) in _graph.Losses)
         {
@@ -146,6 +154,24 @@ internal sealed partial class EntryBuilder
         }
 
         return result;
+    }
+
+    /// <summary>What of a cluster's results has memory: what is needed elsewhere; a block of the runtime writes all.</summary>
+    private Func<LocalTensor, bool> NeededOf(FusedStep step) => t => _needed.Contains(t) || _extra.Contains(t) || step.Ops.Count == 1 && !step.IsElementwise;
+
+    private bool Accumulates(FusedStep step) => step.IsGemm && _accumulatingProducts.Contains(step.Ops[0].Outputs[0]);
+
+    /// <summary>Says at each start what is computed until its wait.</summary>
+    private void NameWork(List<ProgramStatement> statements)
+    {
+        for (int i = 0; i < statements.Count; i++)
+        {
+            if (statements[i] is ProgramStatement.Start { Beside: null } start)
+            {
+                List<string> work = statements.Skip(i + 1).TakeWhile(s => s is not ProgramStatement.Wait wait || wait.Ticket != start.Ticket).OfType<ProgramStatement.Run>().Select(r => _kernels.Kernels[r.Kernel].Name).ToList();
+                statements[i] = start with { Work = string.Join(", ", work.Take(MostNamed)) + (work.Count > MostNamed ? $" and {work.Count - MostNamed} more" : "") };
+            }
+        }
     }
 
     private ProgramStatement Loss(LocalTensor tensor, double factor, bool weight)

@@ -40,6 +40,9 @@ internal sealed partial class EntryBuilder
     private readonly IReadOnlyList<ParameterGroup> _groups;
     private readonly IReadOnlyList<int> _regions;
     private readonly int _microBatches;
+    private readonly MeshDefinition _mesh;
+    private readonly bool _half;
+    private readonly CancellationToken _cancellation;
     private readonly List<Piece> _pieces = new();
     private readonly Dictionary<LocalTensor, Home> _homes = new();
     private readonly Dictionary<LocalTensor, List<(int Region, int Position)>> _uses = new();
@@ -52,7 +55,7 @@ internal sealed partial class EntryBuilder
     private readonly HashSet<LocalTensor> _arrivals;
     private readonly HashSet<LocalTensor> _departures;
 
-    public EntryBuilder(string entry, LocalGraph graph, KernelBuilder kernels, BufferTable buffers, ParameterLayout layout, int microBatches)
+    public EntryBuilder(string entry, LocalGraph graph, KernelBuilder kernels, BufferTable buffers, ParameterLayout layout, int microBatches, MeshDefinition mesh, bool half, CancellationToken cancellation)
     {
         _entry = entry;
         _graph = graph;
@@ -66,6 +69,9 @@ internal sealed partial class EntryBuilder
         }
 
         _microBatches = microBatches;
+        _mesh = mesh;
+        _half = half;
+        _cancellation = cancellation;
         _arrivals = new HashSet<LocalTensor>(graph.Boundaries.Where(b => b.Arrives).Select(b => b.Tensor));
         _departures = new HashSet<LocalTensor>(graph.Boundaries.Where(b => !b.Arrives).Select(b => b.Tensor.Root));
     }
@@ -96,7 +102,7 @@ internal sealed partial class EntryBuilder
 
         foreach (LocalRegion region in _graph.Regions)
         {
-            _pieces.Add(new Piece(region, Clusterer.Fuse(region)));
+            _pieces.Add(new Piece(region, Clusterer.Fuse(region).SelectMany(s => s.Collective is { } collective ? new[] { s, FusedStep.Await(collective) } : new[] { s }).ToList()));
         }
 
         FixParameters();
@@ -111,6 +117,12 @@ internal sealed partial class EntryBuilder
         PlaceRest();
         Number();
         CollectUses();
+        if (Order())
+        {
+            Number();
+            CollectUses();
+        }
+
         PlaceGathered();
         Lifetimes();
         Overlay();
@@ -197,7 +209,7 @@ internal sealed partial class EntryBuilder
                         _writes[output.Root] = (piece.Id, at);
                     }
 
-                    if (piece.Steps[i].Collective is not null)
+                    if (piece.Steps[i].Ops.Count == 0)
                     {
                         Use(output, piece.Id, at);
                     }

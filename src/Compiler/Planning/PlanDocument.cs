@@ -148,7 +148,7 @@ public static class PlanDocument
         EntryPlan train = stage.Entries[0];
         foreach ((string where, ProgramStatement.Start start, long times) in train.Collectives)
         {
-            yield return Row(start.Kind.ToString(), string.Join("+", start.Axes), start.Bytes, times, stage.Buffers[start.Source.Buffer].Name, prefix + where, start.Reason);
+            yield return Row(start.Kind.ToString(), string.Join("+", start.Axes), start.Bytes, times, stage.Buffers[start.Source.Buffer].Name, prefix + where, start.Reason, start.Work);
         }
 
         foreach (BoundaryPlan sent in train.Boundaries.Where(b => !b.Arrives && (b.IsGradient ? chunk.Previous : chunk.Next) != program.Pipeline!.RankOfStage[chunk.Stage]))
@@ -170,8 +170,8 @@ public static class PlanDocument
         }
     }
 
-    private static string Row(string op, string axis, long bytes, long times, string tensor, string where, string reason) =>
-        $"{{\"op\": {Quote(op)}, \"axis\": {Quote(axis)}, \"bytesPerRank\": {bytes}, \"times\": {times}, \"tensor\": {Quote(tensor)}, \"where\": {Quote(where)}, \"reason\": {Quote(reason)}}}";
+    private static string Row(string op, string axis, long bytes, long times, string tensor, string where, string reason, string beside = "") =>
+        $"{{\"op\": {Quote(op)}, \"axis\": {Quote(axis)}, \"bytesPerRank\": {bytes}, \"times\": {times}, \"tensor\": {Quote(tensor)}, \"where\": {Quote(where)}, \"reason\": {Quote(reason)}, \"beside\": {Quote(beside)}}}";
 
     /// <summary>A prediction has no more digits than it deserves, and the same on every machine.</summary>
     private static string Real(double value) => value.ToString("G6", CultureInfo.InvariantCulture);

@@ -97,6 +97,9 @@ public abstract record ProgramStatement
     {
         /// <summary>Where its wait is in another layer or method: what it is under way beside, for the reader. Its ticket is a field of the stage then, and at most one of that name is under way.</summary>
         public string? Beside { get; init; }
+
+        /// <summary>Kernels that run until its wait in the same method, for the reader; empty for none.</summary>
+        public string Work { get; init; } = "";
     }
 
     /// <summary>Starts the sum of a bucket of gradients over ranks, in the last micro-batch: from there on it is under way beside what follows, and the end of the step waits for it.</summary>

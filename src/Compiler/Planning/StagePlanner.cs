@@ -14,10 +14,13 @@ internal sealed class StagePlanner
     private readonly ZeroRequest? _zero;
     private readonly bool _pipelined;
     private readonly bool _split;
+    private readonly MeshDefinition _mesh;
+    private readonly bool _half;
+    private readonly CancellationToken _cancellation;
     private readonly List<StageProgram> _programs = new();
     private readonly Dictionary<(int Before, EquatableArray<int> Layers), int> _inner = new();
 
-    public StagePlanner(IReadOnlyList<TracedEntry> entries, string optimizer, string precision, ZeroRequest? zero, bool pipelined, bool split)
+    public StagePlanner(IReadOnlyList<TracedEntry> entries, string optimizer, string precision, ZeroRequest? zero, bool pipelined, bool split, MeshDefinition mesh, bool half, CancellationToken cancellation)
     {
         _entries = entries;
         _optimizer = optimizer;
@@ -25,6 +28,9 @@ internal sealed class StagePlanner
         _zero = zero;
         _pipelined = pipelined;
         _split = split;
+        _mesh = mesh;
+        _half = half;
+        _cancellation = cancellation;
         Tied = FindTied(entries[0]);
     }
 
@@ -87,7 +93,7 @@ internal sealed class StagePlanner
                 return -1;
             }
 
-            var builder = new EntryBuilder(entry.Name, local, Kernels, buffers, parameters, entry.MicroBatches);
+            var builder = new EntryBuilder(entry.Name, local, Kernels, buffers, parameters, entry.MicroBatches, _mesh, _half, _cancellation);
             entries.Add(builder.Build());
             step = Math.Max(step, builder.Bytes);
             bound = Math.Max(bound, builder.LowerBound);

@@ -140,7 +140,7 @@ internal sealed partial class StepTime
     }
 
     private double Seconds(StageProgram stage, ParameterGroup group, ReductionPlan reduction) =>
-        Collective(reduction.Kind, new[] { reduction.Axis }, Bytes(stage, group, reduction.Source) / group.Buckets, 0);
+        Collective(_mesh, reduction.Kind, new[] { reduction.Axis }, Bytes(stage, group, reduction.Source) / group.Buckets, 0);
 
     /// <summary>When backward has completed each sum that starts within it: in the last micro-batch of a stage.</summary>
     private IEnumerable<(int Stage, int Group, double Ready)> Completions(int rank, LoweredPipeline? order, Simulation? pipeline, bool least)
@@ -193,7 +193,7 @@ internal sealed partial class StepTime
                     end.Compute($"{_program.Optimizer} of {group.Name}", seconds / Math.Max(1, pieces));
                     if (pieces > 0)
                     {
-                        SimulatedSpan gather = end.Send(group.Shards!.Axis, nameof(CollectiveKind.AllGather), end.Clock, Collective(CollectiveKind.AllGather, new[] { group.Shards.Axis }, 0, Bytes(stage, group, group.Parameters) / pieces), group.Shards.GatherBytes);
+                        SimulatedSpan gather = end.Send(group.Shards!.Axis, nameof(CollectiveKind.AllGather), end.Clock, Collective(_mesh, CollectiveKind.AllGather, new[] { group.Shards.Axis }, 0, Bytes(stage, group, group.Parameters) / pieces), group.Shards.GatherBytes);
                         gathers.Add((gather, "parameters, " + group.Name, gather.Start > end.Clock ? BehindOthers : LongerThanWork));
                     }
                 }

@@ -39,7 +39,7 @@ internal sealed partial class StepTime
         double flops = _program.Ranks.Sum(r => r.Chunks.Sum(c => ModelFlops(_program.Stages[c.Program]))) / _program.Ranks.Count;
         return new PlanForecast(
             Device.Name, Device.UsableBytes - Device.ReserveBytes, step, busiest.Compute, busiest.Communication, planned.Pipeline?.Bubble ?? 0, flops, flops / (step * Device.Peak(_half)),
-            _program.Kernels.Select(Kernel).ToEquatable())
+            _program.Kernels.Select(k => Kernel(k, Device, _half)).ToEquatable())
         {
             Timing = Timing(order, planned),
             ExposedSeconds = waits.Exposed,
@@ -100,9 +100,9 @@ internal sealed partial class StepTime
         switch (statement)
         {
             case ProgramStatement.Run run:
-                return new Time(Kernel(_program.Kernels[run.Kernel]), 0);
+                return new Time(Kernel(_program.Kernels[run.Kernel], Device, _half), 0);
             case ProgramStatement.Start start:
-                return new Time(0, Collective(start.Kind, start.Axes, Bytes(start.Source), start.Target is { } target ? Bytes(target) : 0));
+                return new Time(0, Collective(_mesh, start.Kind, start.Axes, Bytes(start.Source), start.Target is { } target ? Bytes(target) : 0));
             case ProgramStatement.Accumulate sum:
                 return new Time(OpTime.Seconds(Device, WorkKind.Elementwise, sum.Gradient.Length, 3 * Bytes(sum.Gradient), _half), 0);
             case ProgramStatement.Load load:
@@ -113,21 +113,22 @@ internal sealed partial class StepTime
     }
 
     /// <summary>A product, then its epilogue, which works on what is still in cache; elementwise work by what its functions cost; everything else by its FLOPs.</summary>
-    private double Kernel(KernelPlan kernel)
+    internal static double Kernel(KernelPlan kernel, DeviceDefinition device, bool half)
     {
         double flops = kernel is ElementwiseKernel elementwise ? Math.Max(kernel.Flops, BodyWork.Of(elementwise.Body)) : kernel.Flops;
-        double seconds = OpTime.Seconds(Device, Work(kernel), flops, kernel.BytesMoved, _half);
-        return kernel is GemmKernel { Epilogue: { } body } ? seconds + OpTime.Computing(Device, WorkKind.Elementwise, BodyWork.Of(body), false) : seconds;
+        double seconds = OpTime.Seconds(device, Work(kernel), flops, kernel.BytesMoved, half);
+        return kernel is GemmKernel { Epilogue: { } body } ? seconds + OpTime.Computing(device, WorkKind.Elementwise, BodyWork.Of(body), false) : seconds;
     }
 
     private static WorkKind Work(KernelPlan kernel) => kernel switch { GemmKernel => WorkKind.Product, OpKernel op => op.Op.Work, _ => WorkKind.Elementwise };
 
-    private double Collective(CollectiveKind kind, IEnumerable<string> axes, long source, long target)
+    /// <summary>A collective on the links of its axes.</summary>
+    internal static double Collective(MeshDefinition mesh, CollectiveKind kind, IEnumerable<string> axes, long source, long target)
     {
         double seconds = 0;
         foreach (string name in axes)
         {
-            MeshAxisDefinition axis = _mesh.Axes.First(a => a.Name == name);
+            MeshAxisDefinition axis = mesh.Axes.First(a => a.Name == name);
             double latency = axis.Link.LatencySeconds, rate = axis.Link.BytesPerSecond;
             seconds += kind switch
             {

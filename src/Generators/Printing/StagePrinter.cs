@@ -237,7 +237,7 @@ internal static class StagePrinter
                 w.Line($"kernels.{kernel.Name}({string.Join(", ", arguments)}); // {run.Comment}");
                 break;
             case ProgramStatement.Start start:
-                w.Line($"// {start.Kind} over {string.Join("+", start.Axes)}: {start.Reason}{(start.Beside is null ? "" : ", " + start.Beside)}; {Text.Size(start.Bytes)} per rank");
+                w.Line($"// {start.Kind} over {string.Join("+", start.Axes)}: {start.Reason}{(start.Beside is null ? start.Work.Length == 0 ? "" : ", beside " + start.Work : ", " + start.Beside)}; {Text.Size(start.Bytes)} per rank");
                 w.Line($"{(start.Beside is null ? "Ticket " : "")}{start.Ticket} = {Collective(stage, start)};");
                 break;
             case ProgramStatement.StartGradients gradients:
@@ -256,12 +256,13 @@ internal static class StagePrinter
                 w.Line($"kernels.Clear({Operand(stage, clear.Operand)}); // {clear.Comment}");
                 break;
             case ProgramStatement.Dies dies when program.PoisonsMemory && dies.Slots == 0:
-                w.Line($"rank.Poison({Operand(stage, dies.Operand)}.Bytes);");
+                // An input of the model may have the name of a buffer.
+                w.Line($"rank.Poison(this.{Operand(stage, dies.Operand)}.Bytes);");
                 break;
             case ProgramStatement.Dies dies when program.PoisonsMemory:
                 BufferPlan buffer = stage.Buffers[dies.Operand.Buffer];
                 w.Open($"for (int slot = 0; slot < {dies.Slots}; slot++)");
-                w.Line($"rank.Poison({buffer.Name}[{(buffer.IsPerMicroBatch ? "m, " : "")}slot].Bytes);");
+                w.Line($"rank.Poison(this.{buffer.Name}[{(buffer.IsPerMicroBatch ? "m, " : "")}slot].Bytes);");
                 w.Close();
                 break;
             case ProgramStatement.Accumulate accumulate:

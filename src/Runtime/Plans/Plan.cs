@@ -11,7 +11,11 @@ namespace Shardwright;
 /// <param name="Times">How often it runs per step.</param>
 /// <param name="Where">Method, or where in the step.</param>
 /// <param name="Reason">What it is for.</param>
-public sealed record PlanCollective(string Op, string Axis, long BytesPerRank, long Times, string Where, string Reason);
+public sealed record PlanCollective(string Op, string Axis, long BytesPerRank, long Times, string Where, string Reason)
+{
+    /// <summary>Kernels that run between its start and its wait, where both are in one method; empty for none.</summary>
+    public string Beside { get; init; } = "";
+}
 
 /// <summary>Communication that a rank waits for.</summary>
 /// <param name="Op">AllReduce, AllGather, ReduceScatter, AllToAll; Send between stages.</param>
@@ -101,7 +105,7 @@ public sealed class Plan
         TotalBytes = root.GetProperty("totalBytes").GetInt64();
         Memory = root.GetProperty("memory").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetInt64());
         Parameters = [.. root.GetProperty("parameters").EnumerateArray().Select(p => new PlanParameter(p.GetProperty("path").GetString()!, p.GetProperty("layers").GetInt32(), Numbers(p.GetProperty("logical")), Numbers(p.GetProperty("local")), p.GetProperty("placement").GetString()!, p.TryGetProperty("stages", out JsonElement stages) ? [.. stages.EnumerateArray().Select(n => n.GetInt32())] : null))];
-        Collectives = [.. root.GetProperty("collectives").EnumerateArray().Select(c => new PlanCollective(c.GetProperty("op").GetString()!, c.GetProperty("axis").GetString()!, c.GetProperty("bytesPerRank").GetInt64(), c.GetProperty("times").GetInt64(), c.GetProperty("where").GetString()!, c.GetProperty("reason").GetString()!))];
+        Collectives = [.. root.GetProperty("collectives").EnumerateArray().Select(c => new PlanCollective(c.GetProperty("op").GetString()!, c.GetProperty("axis").GetString()!, c.GetProperty("bytesPerRank").GetInt64(), c.GetProperty("times").GetInt64(), c.GetProperty("where").GetString()!, c.GetProperty("reason").GetString()!) { Beside = c.TryGetProperty("beside", out JsonElement beside) ? beside.GetString()! : "" })];
         Kernels = [.. root.GetProperty("kernels").EnumerateArray().Select(k => new PlanKernel(k.GetProperty("name").GetString()!, k.GetProperty("ops").GetString()!, k.GetProperty("flops").GetInt64(), k.GetProperty("bytes").GetInt64(), k.GetProperty("saved").GetInt64(), Real(k, "seconds")))];
     }
 

@@ -1,0 +1,241 @@
+namespace Shardwright.Compiler.Scheduling;
+
+/// <summary>Brings work that does not depend on a collective between its start and its wait: waits sink, starts rise, and where time is still waited for, the nearest independent work is moved in,
+/// from before the start or from behind the wait. A move is kept where the program becomes shorter on the clock; none may raise the most bytes that are live at once. Collectives keep their order,
+/// on every rank the same. The search is bounded and takes the same steps on every machine.</summary>
+public sealed class OverlapOrder
+{
+    /// <summary>Steps on each side of a collective that are looked at.</summary>
+    private const int Window = 48;
+
+    /// <summary>Work that a search may do: looks at a step or at a touch of memory.</summary>
+    private const long MostLooks = 2_000_000;
+
+    /// <summary>Share of a collective's time that a move must win: less may be rounding, which machines differ in.</summary>
+    private const double LeastGain = 1e-6;
+
+    private readonly IReadOnlyList<OrderedStep> _steps;
+    private readonly IReadOnlyList<OrderedBlock> _blocks;
+    private readonly HashSet<int>[] _needs;
+    private readonly int[][] _inPlace;
+    private readonly int _touches;
+    private readonly double[] _exposed;
+    private readonly List<int> _order;
+    private long _limit;
+    private long _looks;
+    private double _seconds;
+
+    private OverlapOrder(IReadOnlyList<OrderedStep> steps, IReadOnlyList<OrderedBlock> blocks)
+    {
+        _steps = steps;
+        _blocks = blocks;
+        _needs = steps.Select(s => new HashSet<int>(s.Needs)).ToArray();
+        _inPlace = new int[steps.Count][];
+        _touches = blocks.Sum(b => b.Steps.Count);
+        _exposed = new double[steps.Count];
+        _order = Enumerable.Range(0, steps.Count).ToList();
+        for (int i = 0; i < steps.Count; i++)
+        {
+            _inPlace[i] = steps[i].WorksInPlace ? Enumerable.Range(0, blocks.Count).Where(b => blocks[b].Steps.Contains(i)).ToArray() : Array.Empty<int>();
+        }
+    }
+
+    /// <summary>Finds an order.</summary>
+    /// <param name="steps">The program as it is.</param>
+    /// <param name="blocks">Memory whose lifetime follows from the order.</param>
+    /// <param name="cancellation">Ends the search.</param>
+    /// <returns>The steps in their new order.</returns>
+    public static IReadOnlyList<int> Find(IReadOnlyList<OrderedStep> steps, IReadOnlyList<OrderedBlock> blocks, CancellationToken cancellation) => new OverlapOrder(steps, blocks).Run(cancellation);
+
+    private IReadOnlyList<int> Run(CancellationToken cancellation)
+    {
+        int[] starts = Enumerable.Range(0, _steps.Count).Where(i => _steps[i].Role == StepRole.Start).ToArray();
+        Dictionary<int, int> waits = Enumerable.Range(0, _steps.Count).Where(i => _steps[i].Role == StepRole.Wait).ToDictionary(i => _steps[i].Of);
+        (_seconds, _limit) = Clock();
+        SinkWaits();
+        foreach (int start in starts)
+        {
+            Rise(start);
+            while (_exposed[start] > Gain(start) && (MoveDown(start) || MoveUp(start, waits[start])))
+            {
+                cancellation.ThrowIfCancellationRequested();
+                Sink(waits[start]);
+            }
+        }
+
+        SinkWaits();
+        return _order;
+
+        void SinkWaits()
+        {
+            for (int i = starts.Length - 1; i >= 0; i--)
+            {
+                Sink(waits[starts[i]]);
+            }
+        }
+    }
+
+    /// <summary>A wait as late as what needs it, and memory, allow.</summary>
+    private void Sink(int wait)
+    {
+        int from = _order.IndexOf(wait), to = from;
+        while (to + 1 < _order.Count && !_needs[_order[to + 1]].Contains(wait))
+        {
+            to++;
+        }
+
+        for (; to > from && !Keeps(from, to, mustGain: -1); to--)
+        {
+        }
+    }
+
+    /// <summary>A start right behind what it needs, where that gains time.</summary>
+    private void Rise(int start)
+    {
+        int from = _order.IndexOf(start), to = from;
+        while (to > 0 && !_needs[start].Contains(_order[to - 1]))
+        {
+            to--;
+        }
+
+        _ = to < from && Keeps(from, to, Gain(start));
+    }
+
+    /// <summary>Moves the nearest work from before a start behind it.</summary>
+    private bool MoveDown(int start)
+    {
+        int at = _order.IndexOf(start);
+        for (int i = at - 1; i >= Math.Max(0, at - Window); i--)
+        {
+            int step = _order[i];
+            if (_steps[step].Role == StepRole.Compute && !_order.Skip(i + 1).Take(at - i).Any(later => _needs[later].Contains(step)) && Keeps(i, at, Gain(start)))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>Moves the nearest work from behind a wait before it.</summary>
+    private bool MoveUp(int start, int wait)
+    {
+        int at = _order.IndexOf(wait);
+        for (int i = at + 1; i < Math.Min(_order.Count, at + 1 + Window); i++)
+        {
+            int step = _order[i];
+            if (_steps[step].Role == StepRole.Compute && !_order.Skip(at).Take(i - at).Any(_needs[step].Contains) && Keeps(i, at, Gain(start)))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private double Gain(int start) => LeastGain * _steps[start].Seconds;
+
+    /// <summary>Moves a step to a position, unless that gains too little or takes more memory than there was use for before.</summary>
+    private bool Keeps(int from, int to, double mustGain)
+    {
+        if (_looks > MostLooks)
+        {
+            return false;
+        }
+
+        Move(from, to);
+        (double seconds, long bytes) = Clock();
+        if (bytes <= _limit && _seconds - seconds > mustGain)
+        {
+            _seconds = seconds;
+            return true;
+        }
+
+        Move(to, from);
+        Clock();
+        return false;
+    }
+
+    private void Move(int from, int to)
+    {
+        int step = _order[from];
+        _order.RemoveAt(from);
+        _order.Insert(to, step);
+    }
+
+    /// <summary>Time of the program, what is waited for, and the most bytes that are live at once.</summary>
+    private (double Seconds, long Bytes) Clock()
+    {
+        double clock = 0;
+        var free = new Dictionary<string, double>();
+        var ends = new Dictionary<int, double>();
+        foreach (int i in _order)
+        {
+            OrderedStep step = _steps[i];
+            if (step.Role == StepRole.Start)
+            {
+                free[step.Lane] = ends[i] = Math.Max(clock, free.TryGetValue(step.Lane, out double since) ? since : 0) + step.Seconds;
+            }
+            else if (step.Role == StepRole.Wait)
+            {
+                _exposed[step.Of] = Math.Max(0, ends[step.Of] - clock);
+                clock += _exposed[step.Of];
+            }
+            else
+            {
+                clock += step.Seconds;
+            }
+        }
+
+        _looks += _order.Count + _touches;
+        return (clock, Live());
+    }
+
+    private long Live()
+    {
+        int count = _order.Count;
+        var at = new int[count];
+        for (int i = 0; i < count; i++)
+        {
+            at[_order[i]] = i;
+        }
+
+        var change = new long[count + 2];
+        var first = new int[_blocks.Count];
+        var last = new int[_blocks.Count];
+        for (int b = 0; b < first.Length; b++)
+        {
+            OrderedBlock block = _blocks[b];
+            (first[b], last[b]) = (block.IsLiveBefore ? -1 : count, block.IsLiveAfter ? count : -1);
+            foreach (int step in block.Steps)
+            {
+                first[b] = Math.Min(first[b], at[step]);
+                last[b] = Math.Max(last[b], at[step]);
+            }
+
+            change[Math.Max(0, first[b])] += block.Bytes;
+            change[last[b] + 1] -= block.Bytes;
+        }
+
+        long live = 0, most = 0;
+        for (int i = 0; i < count; i++)
+        {
+            live += change[i];
+            most = Math.Max(most, live - Shared(_inPlace[_order[i]], i, first, last));
+        }
+
+        return most;
+    }
+
+    /// <summary>Bytes that a step in place does not need: of results that begin in it over inputs that end in it.</summary>
+    private long Shared(int[] touched, int at, int[] first, int[] last)
+    {
+        long shared = 0;
+        foreach (IGrouping<long, int> alike in touched.GroupBy(b => _blocks[b].Bytes))
+        {
+            shared += alike.Key * Math.Min(alike.Count(b => first[b] == at && last[b] != at), alike.Count(b => last[b] == at && first[b] != at));
+        }
+
+        return shared;
+    }
+}

@@ -1,0 +1,113 @@
+using System.Globalization;
+using Shardwright.Compiler.Machine;
+using Shardwright.Compiler.Planning;
+using Shardwright.Compiler.Sharding;
+
+namespace Shardwright.Compiler.Tests.Memory;
+
+/// <summary>Collectives of a tensor axis in plans: what is computed beside them, what is still waited for, and that no plan takes more memory for it.</summary>
+public sealed class OverlapTests
+{
+    private const int Layers = 4, Rows = 4096, Hidden = 1024;
+
+    private static Plans Net(double bandwidth) => Plans.Of($$"""
+        [LinkSpec(BandwidthGBs = {{bandwidth.ToString(CultureInfo.InvariantCulture)}}, LatencyMicroseconds = 0)] public sealed class Wire;
+        [DeviceMesh, MeshAxis("tp", 2, Role = AxisRole.Tensor, Link = typeof(Wire))] public sealed class Pair;
+        [ShardedLayer] public sealed partial class Pass
+        {
+            [Split("tp", dim: 1)] readonly Tensor up = Parameter({{Hidden}}, {{4 * Hidden}});
+            [Split("tp", dim: 0)] readonly Tensor down = Parameter({{4 * Hidden}}, {{Hidden}});
+            public Tensor Forward(Tensor x) => x + MatMul(Relu(MatMul(x, up)), down);
+        }
+        [ShardedOn<Pair>] public sealed partial class Net
+        {
+            readonly LayerStack<Pass> layers = new({{Layers}}, () => new Pass());
+            public Tensor Loss([Shape({{Rows}}, {{Hidden}})] Tensor x) => Mean(layers.Forward(x));
+        }
+        """);
+
+    private static double Sum(PlanForecast forecast) => CollectiveTime.AllReduce(2, Rows * Hidden * 4.0, 0, forecast.Timing!.Links[0].BytesPerSecond);
+
+    private static List<ProgramStatement> Backward(RankProgram program) => [.. program.Stages[0].Entries[0].Methods.Single(m => m.Name == "BackwardLayers").Statements.Where(s => s is not ProgramStatement.Dies)];
+
+    private static string[] Beside(RankProgram program)
+    {
+        List<ProgramStatement> statements = Backward(program);
+        int start = statements.FindIndex(s => s is ProgramStatement.Start), wait = statements.FindIndex(s => s is ProgramStatement.Wait);
+        return [.. statements.Skip(start + 1).Take(wait - start - 1).Cast<ProgramStatement.Run>().Select(r => program.Kernels[r.Kernel].Name)];
+    }
+
+    /// <summary>On a fast link the gradient of one weight is enough to hide the sum of what a layer hands back: the forward sums, which nothing is independent of, are all that is exposed.</summary>
+    [Fact]
+    public void AGradientOfAWeightHidesTheSumOfAnInputsGradient()
+    {
+        RankProgram program = Net(20).Program("OnPair");
+        PlanForecast forecast = program.Forecast;
+        Assert.Equal(["LayersMatMulBackward2"], Beside(program));
+        Assert.Equal(Layers * 2 * Sum(forecast), forecast.CommunicationSeconds, 1e-9);
+        Assert.Equal(Layers * Sum(forecast), forecast.ExposedSeconds, 1e-9);
+        Assert.Equal(forecast.ExposedSeconds, forecast.LeastExposedSeconds, 1e-9);
+        ExposedCollective only = Assert.Single(forecast.Exposed);
+        Assert.Equal("waited for where it starts", only.Why);
+    }
+
+    /// <summary>On a slower one the gradient of the other weight, which stood before the sum, follows its start too.</summary>
+    [Fact]
+    public void ASlowLinkTakesMoreWork()
+    {
+        RankProgram program = Net(0.05).Program("OnPair");
+        Assert.Equal(2, Beside(program).Length);
+        double work = Backward(program).OfType<ProgramStatement.Run>().Where(r => Beside(program).Contains(program.Kernels[r.Kernel].Name)).Sum(r => program.Forecast.KernelSeconds[r.Kernel]);
+        Assert.Equal(Layers * (2 * Sum(program.Forecast) - Math.Min(work, Sum(program.Forecast))), program.Forecast.ExposedSeconds, 1e-6);
+    }
+
+    /// <summary>The plan says what runs beside each collective.</summary>
+    [Fact]
+    public void ThePlanNamesTheWork()
+    {
+        RankProgram program = Net(1).Program("OnPair");
+        Plan plan = Plan.Parse(PlanDocument.Write(program));
+        Assert.Equal(string.Join(", ", Beside(program)), plan.Collectives.Single(c => c.Where == "BackwardLayers").Beside);
+        Assert.Equal("", plan.Collectives.Single(c => c.Where == "ForwardLayers").Beside);
+        Assert.Contains("beside " + string.Join(", ", Beside(program)), plan.ToHtml(), StringComparison.Ordinal);
+    }
+
+    /// <summary>Every wait is behind its start, before what reads its result, and starts of an axis are awaited in order: on every mesh of the sample, in every entry.</summary>
+    [Fact]
+    public void WaitsStandBetweenStartsAndReaders()
+    {
+        int apart = 0;
+        foreach (RankProgram program in Plans.TinyGpt.Meshes.Select(m => Plans.TinyGpt.Program(m)).Append(Net(1).Program("OnPair")))
+        {
+            foreach (MethodPlan method in program.Stages.SelectMany(s => s.Entries).SelectMany(e => e.Methods))
+            {
+                var under = new List<ProgramStatement.Start>();
+                for (int i = 0; i < method.Statements.Count; i++)
+                {
+                    switch (method.Statements[i])
+                    {
+                        case ProgramStatement.Start { Beside: null } start:
+                            under.Add(start);
+                            break;
+                        case ProgramStatement.Wait wait when under.Any(s => s.Ticket == wait.Ticket):
+                            Assert.Equal(wait.Ticket, under.First(s => s.Axes == wait.Axes).Ticket);
+                            under.RemoveAll(s => s.Ticket == wait.Ticket);
+                            break;
+                        case ProgramStatement.Run run:
+                            apart += under.Count > 0 ? 1 : 0;
+                            IEnumerable<(int, SlotIndex)> written = under.Select(s => s.Target ?? s.Source).Select(o => (o.Buffer, o.Slot));
+                            Assert.Empty(run.Operands.Select(o => (o.Buffer, o.Slot)).Intersect(written));
+                            break;
+                        case ProgramStatement.Dies dies:
+                            Assert.DoesNotContain(under, s => s.Source.Buffer == dies.Operand.Buffer || s.Target?.Buffer == dies.Operand.Buffer);
+                            break;
+                    }
+                }
+
+                Assert.Empty(under);
+            }
+        }
+
+        Assert.True(apart > 20, $"{apart} kernels beside collectives");
+    }
+}
