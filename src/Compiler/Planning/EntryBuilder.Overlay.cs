@@ -38,7 +38,7 @@ internal sealed partial class EntryBuilder
 
     /// <summary>Whether element i of one is read only where element i of the other is written.</summary>
     private static bool Alike(LocalTensor input, LocalTensor output, ImmutableArray<LocalTensor> inputs) =>
-        ReferenceEquals(output, output.Root) && input.Root.Local.Element == DType.Float32 && output.Local.Element == DType.Float32 && input.Root.Local.Count == output.Local.Count
+        ReferenceEquals(output, output.Root) && output.Local.IsFloat && input.Root.Local.Element == output.Local.Element && input.Root.Local.Count == output.Local.Count
         && inputs.Where(t => t.Root == input.Root).All(t => t.Local.Dims == output.Local.Dims && IsWhole(t));
 
     private void MakeProfile(List<Storage> step)

@@ -152,7 +152,7 @@ public sealed class ParameterView
     /// <exception cref="NotSupportedException">In bf16 with ZeRO 1 or 2: other ranks have a rounding of these elements.</exception>
     public void Write(ReadOnlySpan<float> elements)
     {
-        if (NarrowIsWider)
+        if (_slot is { Shard: not null, Narrow.IsCut: false })
         {
             throw new NotSupportedException($"Every rank has a bf16 rounding of all of '{Path}', and this one sets a part: RankBase.LoadParameter sets it from all elements, on every rank.");
         }

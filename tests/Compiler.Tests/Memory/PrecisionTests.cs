@@ -52,6 +52,28 @@ public sealed class PrecisionTests
         Assert.InRange((double)Activations("BFloat16Mixed") / Activations("Float32"), 0.5, 0.55);
     }
 
+    /// <summary>What an elementwise kernel reads last it may write over, in every precision.</summary>
+    [Theory]
+    [InlineData("OnSingle")]
+    [InlineData("OnDp2Tp2")]
+    public void ResultsLieOverWhatNothingReadsAnyMore(string on)
+    {
+        int InPlace(string precision)
+        {
+            RankProgram program = Gpt(on, precision, "None");
+            EquatableArray<BufferPlan> buffers = program.Stages[0].Buffers;
+            return program.Stages[0].Entries.SelectMany(e => e.Methods).SelectMany(m => m.Statements).OfType<ProgramStatement.Run>().Where(r => program.Kernels[r.Kernel] is ElementwiseKernel).Count(r =>
+            {
+                EquatableArray<KernelTensor> tensors = program.Kernels[r.Kernel].Tensors;
+                IEnumerable<BufferPlan> Of(bool outputs) => r.Operands.Where((_, i) => tensors[i].IsOutput == outputs).Select(o => buffers[o.Buffer]).Where(b => b.Space == MemorySpace.Step);
+                return Of(true).Any(o => Of(false).Any(i => i.Id != o.Id && i.Offset == o.Offset));
+            });
+        }
+
+        Assert.InRange(InPlace("Float32"), 1, 1000);
+        Assert.Equal(InPlace("Float32"), InPlace("BFloat16Mixed"));
+    }
+
     /// <summary>Narayanan et al., arXiv 2104.04473, table 1: parameters by their formula.</summary>
     [Theory]
     [InlineData(24, 2304, 24, 1.7e9)]
