@@ -5,7 +5,7 @@ namespace Shardwright.Compiler.Tests.Overlap;
 
 /// <summary>
 /// What a plan states of communication beside compute holds on the clock: emitted programs with kernels that sleep, on links with the plan's numbers, more ranks than cores. A machine that does other things
-/// wakes ranks late, never early: the least of several steps counts. SHARDWRIGHT_TIMINGS=1 measures every case on links of four strengths.
+/// wakes ranks late, never early: the least of several steps counts, less what its kernels have overslept. SHARDWRIGHT_TIMINGS=1 measures every case on links of four strengths, and takes nothing off.
 /// </summary>
 [Collection(nameof(Timing))]
 public sealed class OverlapTests(Xunit.Abstractions.ITestOutputHelper output)
@@ -37,7 +37,8 @@ public sealed class OverlapTests(Xunit.Abstractions.ITestOutputHelper output)
             {
                 foreach (Replay.Step step in replay.Run(mesh, 2))
                 {
-                    (seconds, exposed, hidden) = (Math.Min(seconds, step.Seconds), Math.Min(exposed, step.Exposed), Math.Max(hidden, step.Hidden));
+                    double overslept = IsStrict ? 0 : Math.Max(0, step.Compute - plan.ComputeSeconds);
+                    (seconds, exposed, hidden) = (Math.Min(seconds, IsStrict ? step.Seconds : Math.Max(Math.Min(step.Seconds, plan.StepSeconds), step.Seconds - overslept)), Math.Min(exposed, step.Exposed), Math.Max(hidden, step.Hidden));
                 }
             }
 

@@ -67,7 +67,8 @@ internal sealed class Replay
     /// <param name="Seconds">From the first rank's start to the last one's end.</param>
     /// <param name="Exposed">Of the rank that waits longest: waits for communication that is under way, which are those after all members have started it.</param>
     /// <param name="Hidden">Share of the time for which ranks send, receive and reduce, all together, in which they need not wait.</param>
-    public sealed record Step(double Seconds, double Exposed, double Hidden);
+    /// <param name="Compute">Kernels of the rank that sleeps longest.</param>
+    public sealed record Step(double Seconds, double Exposed, double Hidden, double Compute);
 
     public IEnumerable<string> Meshes => _plans.Meshes;
 
@@ -163,7 +164,8 @@ internal sealed class Replay
 
                 return (Exposed: own.Sum(w => Seconds(Math.Max(0, w.To - Math.Max(w.From, under[w])))), Communication: communication);
             }).ToList();
-            return new Step(Seconds(spans.Max(s => s.End) - spans.Min(s => s.Start)), ranks.Max(r => r.Exposed), 1 - ranks.Sum(r => r.Exposed) / ranks.Sum(r => r.Communication));
+            return new Step(Seconds(spans.Max(s => s.End) - spans.Min(s => s.Start)), ranks.Max(r => r.Exposed), 1 - ranks.Sum(r => r.Exposed) / ranks.Sum(r => r.Communication),
+                trace.Ranks.Max(r => r.Entries.Where(e => e.Kind == SpanKind.Kernel && e.Start >= spans[r.Rank].Start && e.End <= spans[r.Rank].End).Sum(e => Seconds(e.End - e.Start))));
         }
 
         /// <summary>A wait is recorded right before what it waited for.</summary>
