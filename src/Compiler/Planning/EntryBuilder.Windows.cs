@@ -91,6 +91,9 @@ internal sealed partial class EntryBuilder
     /// <summary>Where its contents are those of the micro-batch before.</summary>
     private bool IsKept => _microBatches > 1;
 
+    /// <summary>A condition whose second part is that of the micro-batches that find layers in their ring.</summary>
+    private LayerGuard Later(LayerGuard guard) => IsKept ? guard with { SecondIsLater = true } : guard with { Second = 0 };
+
     /// <summary>Micro-batches for which the first layer of a loop is gathered; null where it is in its ring.</summary>
     private MicroBatchGuard? Gathers(Piece loop, int group) =>
         !Shares(loop, group) ? MicroBatchGuard.All : loop.Region.Region.IsBackward ? null : IsKept ? MicroBatchGuard.First : MicroBatchGuard.All;
@@ -127,12 +130,12 @@ internal sealed partial class EntryBuilder
         {
             if (IsOfLayers(piece, number))
             {
-                // In a shared ring backward finds the last two layers, and forward awaits the first one before its loop.
+                // In a shared ring backward finds the last two layers, and later micro-batches the first two; the first one is awaited before the loop.
                 bool shares = Shares(piece, number), backward = piece.Region.Region.IsBackward;
                 int layersOf = _graph.Layers[piece.Stack!.Id];
                 if (!shares || !backward || layersOf > 2)
                 {
-                    result.Add(new ProgramStatement.Wait(Gathered(number), EquatableArray.Of(group.Shards!.Axis)) { Guard = !shares ? null : new LayerGuard(backward ? 2 : -1, layersOf) });
+                    result.Add(new ProgramStatement.Wait(Gathered(number), EquatableArray.Of(group.Shards!.Axis)) { Guard = !shares ? null : backward ? new LayerGuard(2, layersOf) : Later(new LayerGuard(-1, layersOf, -2)) });
                 }
             }
             else
@@ -147,7 +150,8 @@ internal sealed partial class EntryBuilder
             bool backward = piece.Region.Region.IsBackward;
             StartGathers(
                 piece, backward ? SlotIndex.PreviousLayer : SlotIndex.NextLayer, "of the next layer, under way beside this one", result,
-                group => backward && Shares(piece, group) ? (layers > 2 ? new LayerGuard(-1, layers, 1) : null, MicroBatchGuard.All, layers > 2) : (new LayerGuard(backward ? -1 : 1, layers), MicroBatchGuard.All, true));
+                group => !Shares(piece, group) ? (new LayerGuard(backward ? -1 : 1, layers), MicroBatchGuard.All, true)
+                    : backward ? (new LayerGuard(-1, layers, 1), MicroBatchGuard.All, layers > 2) : (Later(new LayerGuard(1, layers, -1)), MicroBatchGuard.All, true));
         }
 
         if (piece.Id + 1 < _pieces.Count && _pieces[piece.Id + 1] is { Stack: not null } loop && Before(loop) == piece)

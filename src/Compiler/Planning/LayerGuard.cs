@@ -6,11 +6,17 @@ namespace Shardwright.Compiler.Planning;
 /// <param name="Second">The same of a second layer; 0 for none.</param>
 public sealed record LayerGuard(int Offset, int Layers, int Second = 0)
 {
-    /// <summary>Layers for which it holds.</summary>
-    public int Count => Math.Max(0, Layers - Math.Max(0, Math.Max(Offset, Second)) + Math.Min(0, Math.Min(Offset, Second)));
+    /// <summary>Whether the second layer is not asked for in the first micro-batch.</summary>
+    public bool SecondIsLater { get; init; }
 
     /// <summary>Whether it holds for a layer.</summary>
-    public bool Holds(int layer) => Has(layer + Offset) && Has(layer + Second);
+    /// <param name="layer">The layer.</param>
+    /// <param name="first">Whether the micro-batch is the first.</param>
+    public bool Holds(int layer, bool first = false) => Has(layer + Offset) && ((SecondIsLater && first) || Has(layer + Second));
+
+    /// <summary>Layers for which it holds.</summary>
+    /// <param name="first">Whether the micro-batch is the first.</param>
+    public int Count(bool first) => Enumerable.Range(0, Layers).Count(l => Holds(l, first));
 
     private bool Has(int layer) => layer >= 0 && layer < Layers;
 }

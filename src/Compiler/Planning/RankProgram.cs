@@ -69,8 +69,14 @@ public abstract record ProgramStatement
     /// <summary>Micro-batches in which it is done; others than all only where one program runs them one after another.</summary>
     public MicroBatchGuard On { get; init; }
 
-    /// <summary>How often it is done in so many micro-batches.</summary>
-    public int Times(int microBatches) => On switch { MicroBatchGuard.All => microBatches, MicroBatchGuard.NotFirst => microBatches - 1, _ => 1 };
+    /// <summary>How often it is done in so many micro-batches, in a loop over layers or in none.</summary>
+    public long Times(int microBatches, int layers = 0)
+    {
+        int first = IsIn(0, microBatches) ? 1 : 0, later = On switch { MicroBatchGuard.First => 0, MicroBatchGuard.Last => 1 - first, _ => microBatches - 1 };
+        return (long)first * Of(true) + (long)later * Of(false);
+
+        int Of(bool isFirst) => Guard?.Count(isFirst) ?? Math.Max(1, layers);
+    }
 
     /// <summary>Whether it is done in one of so many micro-batches.</summary>
     public bool IsIn(int microBatch, int microBatches) => On switch { MicroBatchGuard.First => microBatch == 0, MicroBatchGuard.NotFirst => microBatch > 0, MicroBatchGuard.Last => microBatch == microBatches - 1, _ => true };
@@ -186,11 +192,11 @@ public sealed record EntryPlan(string Name, EquatableArray<InputPlan> Inputs, Eq
     {
         if (statement is not ProgramStatement.Call call)
         {
-            return statement is ProgramStatement.Start own ? new[] { (phase == Phase.Whole ? Name : Name + phase, own, (long)own.Times(MicroBatches)) } : Array.Empty<(string, ProgramStatement.Start, long)>();
+            return statement is ProgramStatement.Start own ? new[] { (phase == Phase.Whole ? Name : Name + phase, own, own.Times(MicroBatches)) } : Array.Empty<(string, ProgramStatement.Start, long)>();
         }
 
         MethodPlan method = Methods[call.Method];
-        return method.Statements.OfType<ProgramStatement.Start>().Select(s => (method.Name, s, (long)s.Times(MicroBatches) * (s.Guard?.Count ?? Math.Max(1, call.Layers))));
+        return method.Statements.OfType<ProgramStatement.Start>().Select(s => (method.Name, s, s.Times(MicroBatches, call.Layers)));
     }
 }
 

@@ -29,7 +29,7 @@ internal sealed partial class StepTime
     {
         public double Seconds { get; } = Parts.Sum(p => p.Times * p.Seconds);
 
-        public double LeastSeconds { get; } = Parts.Sum(p => p.Times * p.Least.Seconds);
+        public double LeastSeconds { get; } = Math.Min(Parts.Sum(p => p.Times * p.Seconds), Parts.Sum(p => p.Times * p.Least.Seconds));
 
         public double Compute { get; } = SumOf(Parts, SimulatedKind.Kernel);
 
@@ -103,12 +103,12 @@ internal sealed partial class StepTime
             StageProgram stage = _program.Stages[program];
             EntryPlan train = stage.Entries[0];
             List<ProgramStatement> all = train.Main.ToList();
-            bool guarded = all.Concat(train.Methods.SelectMany(m => m.Statements)).Any(s => s.On != MicroBatchGuard.All);
+            bool guarded = all.Concat(train.Methods.SelectMany(m => m.Statements)).Any(s => s.On != MicroBatchGuard.All || s.Guard is { SecondIsLater: true });
             var walk = new ActionWalk(this, stage);
             for (int i = 0; i < _program.MicroBatches;)
             {
                 int microBatch = i, last = _program.MicroBatches - 1;
-                ActionTime action = walk.Whole(train, all, s => s.IsIn(microBatch, last + 1), ends: !guarded || i == last, out bool settled);
+                ActionTime action = walk.Whole(train, all, s => s.IsIn(microBatch, last + 1), ends: !guarded || i == last, i == 0, out bool settled);
                 int alike = !guarded ? last + 1 : i > 0 && i < last && settled ? last - i : 1;
                 rounds.Add(new Round(alike, action));
                 i += alike;
@@ -142,7 +142,7 @@ internal sealed partial class StepTime
         {
             StageProgram stage = _program.Stages[program];
             EntryPlan train = stage.Entries[0];
-            action = new ActionWalk(this, stage).Whole(train, train.Phases.Where(p => phases.Contains(p.Phase)).SelectMany(p => p.Main), _ => true, ends: true, out _);
+            action = new ActionWalk(this, stage).Whole(train, train.Phases.Where(p => phases.Contains(p.Phase)).SelectMany(p => p.Main), _ => true, ends: true, first: false, out _);
         }
 
         return _actions[key] = action;

@@ -31,7 +31,10 @@ internal sealed partial class StepTime
 
     /// <summary>Kernels keep their order; each collective takes its lane as soon as what it sends is made, and is waited for in front of the first statement that needs it. Those that neither wait for
     /// nor are waited for by these statements run beside any of them: they cost time only where a lane has more to carry than there is to compute.</summary>
-    private LeastTime Least(StageProgram stage, EquatableArray<ProgramStatement> statements)
+    /// <param name="stage">Their stage.</param>
+    /// <param name="statements">The statements.</param>
+    /// <param name="under">What others have started.</param>
+    private LeastTime Least(StageProgram stage, EquatableArray<ProgramStatement> statements, IReadOnlyDictionary<string, UnderWay> under)
     {
         var table = new StatementTable(statements);
         var movables = new Dictionary<int, Movable>();
@@ -70,8 +73,14 @@ internal sealed partial class StepTime
             }
         }
 
-        double Longest(Func<Movable, bool> which) => movables.Values.Where(which).GroupBy(m => m.Lane).Select(g => g.Sum(m => m.Seconds)).DefaultIfEmpty(0).Max();
-        return new LeastTime(Math.Max(clock, Longest(_ => true)), Longest(m => m.IsEarly && !m.IsAhead), Longest(m => m.IsEarly && m.IsAhead), Longest(m => m.IsLate));
+        static double Most(IEnumerable<Movable> all) => all.GroupBy(m => m.Lane).Select(g => g.Sum(m => m.Seconds)).DefaultIfEmpty(0).Max();
+        double Longest(Func<Movable, bool> which) => Most(movables.Values.Where(which));
+
+        // Sums that are waited for elsewhere run beside what is there; those of another layer run beside this one.
+        IEnumerable<Movable> beside = Enumerable.Range(0, statements.Count).Where(at => !waited.ContainsKey(at) && statements[at] is ProgramStatement.Wait)
+            .Select(at => under.TryGetValue(((ProgramStatement.Wait)statements[at]).Ticket, out UnderWay communication) ? communication : default).Where(u => u.Start is { Kind: CollectiveKind.ReduceScatter or CollectiveKind.AllReduce })
+            .Select(u => new Movable(u.Span.Lane, u.Span.Seconds, -1, -1));
+        return new LeastTime(Math.Max(clock, Most(movables.Values.Where(m => !m.IsLate || !m.IsAhead).Concat(beside))), Longest(m => m.IsEarly && !m.IsAhead), Longest(m => m.IsEarly && m.IsAhead), Longest(m => m.IsLate));
     }
 
     private Movable Move(StageProgram stage, StatementTable table, ProgramStatement.Start start, int at, int wait)

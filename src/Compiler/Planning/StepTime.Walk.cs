@@ -19,6 +19,7 @@ internal sealed partial class StepTime
         // Times count from the start of the part that is walked.
         private Dictionary<string, UnderWay> _under = new();
         private Dictionary<string, double> _free = new();
+        private bool _isFirst;
 
         public ActionWalk(StepTime time, StageProgram stage) => (_time, _stage) = (time, stage);
 
@@ -28,8 +29,10 @@ internal sealed partial class StepTime
         /// <param name="which">Those that are done.</param>
         /// <param name="ends">Whether what is still under way ends in it.</param>
         /// <param name="settled">Whether it leaves under way what it has found.</param>
-        public ActionTime Whole(EntryPlan entry, IEnumerable<ProgramStatement> main, Func<ProgramStatement, bool> which, bool ends, out bool settled)
+        /// <param name="first">Whether it is the first micro-batch.</param>
+        public ActionTime Whole(EntryPlan entry, IEnumerable<ProgramStatement> main, Func<ProgramStatement, bool> which, bool ends, bool first, out bool settled)
         {
+            _isFirst = first;
             _parts.Clear();
             (Dictionary<string, UnderWay> under, Dictionary<string, double> free) = (_under, _free);
             foreach (ProgramStatement statement in main.Where(which))
@@ -55,9 +58,9 @@ internal sealed partial class StepTime
             for (int i = 0; i < layers;)
             {
                 int layer = reversed ? layers - 1 - i : i;
-                List<ProgramStatement> done = guarded ? statements.Where(s => s.Guard?.Holds(layer) != false).ToList() : statements.ToList();
+                List<ProgramStatement> done = guarded ? statements.Where(s => s.Guard?.Holds(layer, _isFirst) != false).ToList() : statements.ToList();
                 (Dictionary<string, UnderWay> under, Dictionary<string, double> free) = (_under, _free);
-                Part part = Walk(done.ToEquatable());
+                Part part = Walk(done.ToEquatable(), layers > 1);
 
                 // The same is done from here on to the last but one, where the next layer is another case.
                 int alike = guarded ? layers - 1 - i : layers - i;
@@ -87,12 +90,12 @@ internal sealed partial class StepTime
                 && free.All(f => _free.TryGetValue(f.Key, out double now) && Near(f.Value, now));
         }
 
-        private Part Walk(EquatableArray<ProgramStatement> statements)
+        private Part Walk(EquatableArray<ProgramStatement> statements, bool loops = false)
         {
             var spans = new List<SimulatedSpan>();
             var sums = new List<(int, double)>();
             var waits = new List<ExposedCollective>();
-            var under = new Dictionary<string, UnderWay>(_under);
+            Dictionary<string, UnderWay> found = _under, under = new(_under);
             var free = new Dictionary<string, double>(_free);
             double clock = 0;
             foreach (ProgramStatement statement in statements)
@@ -123,8 +126,10 @@ internal sealed partial class StepTime
             _free = free.Where(f => f.Value > clock).ToDictionary(f => f.Key, f => f.Value - clock);
 
             // The least is of the order as it is, or better.
-            LeastTime least = statements.Any(s => s is ProgramStatement.Start or ProgramStatement.Wait) ? _time.Least(_stage, statements) : new LeastTime(clock, 0, 0, 0);
-            return new Part(1, clock, least with { Seconds = Math.Min(clock, least.Seconds) }, spans.ToEquatable(), sums.ToEquatable(), waits.ToEquatable());
+            LeastTime least = statements.Any(s => s is ProgramStatement.Start or ProgramStatement.Wait) ? _time.Least(_stage, statements, found) : new LeastTime(clock, 0, 0, 0);
+
+            // The least is of the order as it is, or better. In a loop only all layers together say so: one may wait for what another has left on a link.
+            return new Part(1, clock, loops ? least : least with { Seconds = Math.Min(clock, least.Seconds) }, spans.ToEquatable(), sums.ToEquatable(), waits.ToEquatable());
         }
 
         private static double Await(string ticket, double clock, Dictionary<string, UnderWay> under, List<SimulatedSpan> spans, List<ExposedCollective> waits)

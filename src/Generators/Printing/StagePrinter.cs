@@ -161,11 +161,13 @@ internal static class StagePrinter
     private static string Condition(EntryPlan entry, ProgramStatement statement)
     {
         var parts = new List<string>();
-        foreach (int offset in statement.Guard is { } guard ? new[] { guard.Offset, guard.Second } : Array.Empty<int>())
+        if (statement.Guard is { } guard)
         {
-            if (offset != 0)
+            string Has(int offset) => offset > 0 ? $"layer + {offset} < {guard.Layers}" : $"layer >= {-offset}";
+            parts.Add(Has(guard.Offset));
+            if (guard.Second != 0)
             {
-                parts.Add(offset > 0 ? $"layer + {offset} < {statement.Guard!.Layers}" : $"layer >= {-offset}");
+                parts.Add(guard.SecondIsLater ? $"({Has(guard.Second)} || microBatch == 0)" : Has(guard.Second));
             }
         }
 

@@ -86,34 +86,48 @@ public sealed class ZeroTests
         Assert.InRange(program.ArenaBytes, whole.ArenaBytes - state / 2, whole.ArenaBytes - state / 2 + outside + 2 * layer);
     }
 
-    /// <summary>The next layer's parameters are under way while a layer computes: in forward those of the layer above, in backward those of the layer below, and the first ones beside what comes before the loop.</summary>
+    /// <summary>The next layer's parameters are under way while a layer computes: in forward those of the layer above, in backward those of the layer below. The first one is gathered beside what comes before
+    /// the loop; both loops share one ring, in which backward finds the last two layers.</summary>
     [Theory]
-    [InlineData("ForwardBlocks", "ForwardBeforeBlocks", SlotIndex.NextLayer, SlotIndex.First, 1)]
-    [InlineData("BackwardBlocks", "BackwardBeforeBlocks", SlotIndex.PreviousLayer, SlotIndex.FinalLayer, -1)]
-    public void TheNextLayerIsGatheredBesideALayersKernels(string loop, string before, SlotIndex next, SlotIndex first, int offset)
+    [InlineData("ForwardBlocks", SlotIndex.NextLayer, 1, 0, -1)]
+    [InlineData("BackwardBlocks", SlotIndex.PreviousLayer, -1, 1, 2)]
+    public void TheNextLayerIsGatheredBesideALayersKernels(string loop, SlotIndex next, int offset, int second, int waited)
     {
         StageProgram stage = Plans.TinyGpt.Program("OnDp2", m => m with { Zero = "Parameters" }, ("Layers", 12)).Stages[0];
         EntryPlan train = stage.Entries[0];
-        ProgramStatement[] layer = [.. train.Methods.Single(m => m.Name == loop).Statements], hosts = [.. train.Methods.Single(m => m.Name == before).Statements];
+        ProgramStatement[] layer = [.. train.Methods.Single(m => m.Name == loop).Statements], hosts = [.. train.Methods.Single(m => m.Name == "ForwardBeforeBlocks").Statements];
         List<ProgramStatement.Start> starts = [.. layer.OfType<ProgramStatement.Start>().Where(s => s.Kind == CollectiveKind.AllGather)];
         Assert.NotEmpty(starts);
         int kernel = Array.FindIndex(layer, s => s is ProgramStatement.Run), awaited = Array.FindLastIndex(layer, kernel, s => s is ProgramStatement.Wait);
         foreach (ProgramStatement.Start start in starts)
         {
             // The wait of a ticket comes before the start that overwrites it, and that before all kernels; the kernels read the slot of their own layer.
-            Assert.Equal(new LayerGuard(offset, 12), start.Guard);
+            Assert.Equal(new LayerGuard(offset, 12, second), start.Guard);
             Assert.Equal((next, next), (start.Source.Slot, start.Target!.Slot));
-            Assert.Contains(layer.Take(awaited + 1).OfType<ProgramStatement.Wait>(), w => w.Ticket == start.Ticket && w.Guard is null);
+            Assert.Contains(layer.Take(awaited + 1).OfType<ProgramStatement.Wait>(), w => w.Ticket == start.Ticket && w.Guard == new LayerGuard(waited, 12));
             Assert.InRange(Array.IndexOf(layer, start), awaited + 1, kernel - 1);
             Assert.All(layer.OfType<ProgramStatement.Run>().SelectMany(r => r.Operands).Where(o => o.Buffer == start.Target.Buffer), o => Assert.Equal(SlotIndex.Layer, o.Slot));
 
             ProgramStatement.Start one = Assert.Single(hosts.OfType<ProgramStatement.Start>(), s => s.Ticket == start.Ticket);
-            Assert.Equal((first, 12, null), (one.Target!.Slot, one.Target.Layers, one.Guard));
+            Assert.Equal((SlotIndex.First, 12, null, start.Target.Buffer), (one.Target!.Slot, one.Target.Layers, one.Guard, one.Target.Buffer));
             Assert.InRange(Array.IndexOf(hosts, one), 0, Array.FindIndex(hosts, s => s is ProgramStatement.Run) - 1);
+            Assert.Single(train.Main.OfType<ProgramStatement.Wait>(), w => w.Ticket == start.Ticket);
+            Assert.Single(train.Methods.SelectMany(m => m.Statements).OfType<ProgramStatement.Start>(), s => s.Ticket == start.Ticket && s.Guard is null);
         }
+    }
 
-        // A layer is gathered twelve times in all.
-        Assert.Equal(12 * starts.Count, train.Collectives.Where(c => c.Start.Target?.Buffer is { } b && starts.Any(s => s.Target!.Buffer == b)).Sum(c => c.Times));
+    /// <summary>A layer is gathered in both directions, less the two that each finds in the ring where it turns; only the first micro-batch begins with an empty one.</summary>
+    [Theory]
+    [InlineData(1, 12, 22)]
+    [InlineData(4, 12, 22 + 3 * 20)]
+    [InlineData(4, 2, 2)]
+    [InlineData(2, 3, 4 + 2)]
+    public void WhatIsInTheRingIsNotGatheredAgain(int microBatches, int layers, int gathers)
+    {
+        EntryPlan train = Plans.TinyGpt.Program("OnDp2", m => m with { Zero = "Parameters", MicroBatches = new Expression.Integer(microBatches, -1) }, ("Layers", layers)).Stages[0].Entries[0];
+        var rings = train.Collectives.Where(c => c.Start.Beside is not null && c.Start.Kind == CollectiveKind.AllGather).GroupBy(c => c.Start.Ticket).ToList();
+        Assert.NotEmpty(rings);
+        Assert.All(rings, r => Assert.Equal(gathers, r.Sum(c => c.Times)));
     }
 
     /// <summary>A layer's sums are under way beside backward of the layer below, end before their slot is written again, and reach the shards of their own layer; the last ones end behind what comes after the loop.</summary>
@@ -145,7 +159,19 @@ public sealed class ZeroTests
 
             int ended = Array.FindIndex(after, s => s is ProgramStatement.Wait w && w.Ticket == start.Ticket);
             Assert.InRange(ended, Array.FindLastIndex(after, s => s is ProgramStatement.Run) + 1, after.Length);
-            Assert.Equal(5, train.Collectives.Where(c => c.Start.Ticket == start.Ticket && c.Start.Kind == CollectiveKind.ReduceScatter).Sum(c => c.Times));
+            Assert.Equal(5 * microBatches, train.Collectives.Where(c => c.Start.Ticket == start.Ticket && c.Start.Kind == CollectiveKind.ReduceScatter).Sum(c => c.Times));
+
+            // There only in the last micro-batch: of the others before the next one's loop.
+            Assert.Equal(microBatches > 1 ? MicroBatchGuard.Last : MicroBatchGuard.All, after[ended].On);
+            List<ProgramStatement> main = [.. train.Main];
+            int carried = main.FindIndex(s => s is ProgramStatement.Wait w && w.Ticket == start.Ticket);
+            Assert.Equal(microBatches > 1, carried >= 0);
+            if (microBatches > 1)
+            {
+                Assert.Equal(MicroBatchGuard.NotFirst, main[carried].On);
+                Assert.InRange(carried, 0, main.FindIndex(s => s is ProgramStatement.Call { Layers: > 0, Reversed: true }) - 1);
+                Assert.True(Assert.Single(main.OfType<ProgramStatement.Accumulate>(), a => a.Contribution.Buffer == start.Source.Buffer) is { IsOfPrevious: true, On: MicroBatchGuard.NotFirst });
+            }
         }
     }
 

@@ -2,14 +2,14 @@ using System.Globalization;
 
 namespace Shardwright.Compiler.Tests.Overlap;
 
-/// <summary>Models whose products take 5 ms each on a device of their own, and links whose strength is given by what one message takes of its window.</summary>
+/// <summary>Models whose products take some milliseconds each on a device of their own, and links whose strength is given by what one message takes of its window.</summary>
 internal static class OverlapModels
 {
     /// <summary>Rows of a micro-batch on a rank, and width.</summary>
     private const int Rows = 256, Width = 128;
 
     /// <summary>Time of a product of [Rows, Width] and [Width, Width], milliseconds.</summary>
-    private const double Product = 5;
+    private static double Product => OverlapTests.IsStrict ? 10 : 6;
 
     /// <summary>Latency of every link, milliseconds.</summary>
     private const double Latency = 0.2;
@@ -24,6 +24,9 @@ internal static class OverlapModels
     /// <param name="Window">Milliseconds of work that it may be under way beside.</param>
     internal sealed record Case(string Name, string[] Axes, string On, int MicroBatches, int Layers, double Bytes, double Window)
     {
+        /// <summary>Whether the program waits no more than the least that its plan states; not yet within a tensor-parallel layer, nor for shards of parameters between the actions of a pipeline.</summary>
+        public bool IsLeast { get; init; } = true;
+
         public int BatchRows => Rows * MicroBatches * (Axes.Contains("dp") ? 2 : 1);
     }
 
@@ -32,13 +35,14 @@ internal static class OverlapModels
     internal static readonly Case[] All =
     [
         new("Dp", ["dp"], "", 2, 6, Bucket, 2 * Product),
-        new("Tp", ["tp"], "", 2, 3, Activation, Product),
+        new("Tp", ["tp"], "", 2, 3, Activation, Product) { IsLeast = false },
         new("Pp", ["pp"], "HopAwareWarmUp = true", 16, 4, Activation, 2 * Product),
+        new("PpZbH1", ["pp"], "Schedule = PipelineSchedule.ZeroBubbleH1", 16, 4, Activation, 2 * Product),
         new("Zero1", ["dp"], "Zero = ZeroStage.OptimizerState", 2, 6, Bucket / 2, 2 * Product),
         new("Zero2", ["dp"], "Zero = ZeroStage.Gradients", 2, 6, Bucket / 2, 2 * Product),
         new("Zero3", ["dp"], "Zero = ZeroStage.Parameters", 2, 6, Bucket / 2, Product),
         new("PpDp", ["pp", "dp"], "HopAwareWarmUp = true", 16, 4, Activation, 2 * Product),
-        new("PpZero3", ["pp", "dp"], "HopAwareWarmUp = true, Zero = ZeroStage.Parameters", 16, 4, Activation, 2 * Product),
+        new("PpZero3", ["pp", "dp"], "HopAwareWarmUp = true, Zero = ZeroStage.Parameters", 16, 4, Activation, 2 * Product) { IsLeast = false },
     ];
 
     internal static string MeshOf(int percent) => $"At{percent}";

@@ -3,28 +3,55 @@ using Shardwright.Compiler.Tests.Pipelining;
 
 namespace Shardwright.Compiler.Tests.Overlap;
 
-/// <summary>What is promised of communication beside compute, on the clock.</summary>
+/// <summary>
+/// What a plan states of communication beside compute holds on the clock: emitted programs with kernels that sleep, on links with the plan's numbers, more ranks than cores. A machine that does other things
+/// wakes ranks late, never early: the least of several steps counts, less what its kernels have overslept. SHARDWRIGHT_TIMINGS=1 measures every case on links of four strengths, and takes nothing off.
+/// </summary>
 [Collection(nameof(Timing))]
 public sealed class OverlapTests(Xunit.Abstractions.ITestOutputHelper output)
 {
-    private static readonly bool s_strict = Environment.GetEnvironmentVariable("SHARDWRIGHT_TIMINGS") == "1";
+    private const int Tries = 8;
 
-    public static TheoryData<string> Cases => [.. OverlapModels.All.Select(c => c.Name)];
+    internal static readonly bool IsStrict = Environment.GetEnvironmentVariable("SHARDWRIGHT_TIMINGS") == "1";
+
+    /// <summary>A message takes so much of the work that it may be under way beside, percent.</summary>
+    private static int[] Strengths => IsStrict ? [25, 50, 100, 200] : [50];
+
+    public static TheoryData<string> Cases => [.. OverlapModels.All.Select(c => c.Name).Where(n => IsStrict || n is "Dp" or "Tp" or "Pp" or "Zero1" or "Zero3")];
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void Look(string name)
+    public void NoMoreIsExposedThanMustBe(string name)
     {
-        int[] percents = [50, 200];
-        Replay replay = OverlapModels.Make(OverlapModels.All.Single(c => c.Name == name), percents);
-        foreach (int percent in percents)
+        OverlapModels.Case of = OverlapModels.All.Single(c => c.Name == name);
+        Replay replay = OverlapModels.Make(of, Strengths);
+        foreach (int percent in Strengths)
         {
             string mesh = OverlapModels.MeshOf(percent);
             PlanForecast plan = replay.Program(mesh).Forecast;
-            Replay.Step on = replay.Run(mesh, 4).MinBy(s => s.Seconds)!, off = replay.Run(mesh, 2, overlap: false).MinBy(s => s.Seconds)!;
-            output.WriteLine($"{name,-8} {percent,3} %: step {1000 * plan.StepSeconds,7:0.0} measured {1000 * on.Seconds,7:0.0} ({on.Seconds / plan.StepSeconds:0.000}); exposed {1000 * plan.ExposedSeconds,6:0.0} least {1000 * plan.LeastExposedSeconds,6:0.0} measured {1000 * on.Exposed,6:0.0}; communication {1000 * plan.CommunicationSeconds,6:0.0} measured {1000 * on.Communication,6:0.0}; compute {1000 * plan.ComputeSeconds,6:0.0} measured {1000 * on.Compute,6:0.0}; apart: step {1000 * off.Seconds,6:0.0} exposed {1000 * off.Exposed,6:0.0}");
-            output.WriteLine("      plan " + string.Join("; ", plan.Exposed.Select(e => $"{e.Operation} {e.Axis} {e.For} {1000 * e.Seconds:0.0} {e.Why}")));
-            output.WriteLine("      measured " + string.Join("; ", on.By.Select(e => $"{e.Key} {1000 * e.Value:0.0}")));
+            double least = of.IsLeast ? plan.LeastExposedSeconds : plan.ExposedSeconds;
+            bool hides = of is { IsLeast: true, MicroBatches: 16 } && percent <= 50;
+            double seconds = double.MaxValue, exposed = double.MaxValue, hidden = 0;
+            bool Holds() => seconds <= 1.08 * plan.StepSeconds && exposed <= 1.1 * least && (!hides || hidden >= 0.9);
+            for (int attempt = 0; attempt < Tries && !Holds(); attempt++)
+            {
+                foreach (Replay.Step step in replay.Run(mesh, 2))
+                {
+                    double overslept = IsStrict ? 0 : Math.Max(0, step.Compute - plan.ComputeSeconds);
+                    (seconds, exposed, hidden) = (Math.Min(seconds, IsStrict ? step.Seconds : Math.Max(Math.Min(step.Seconds, plan.StepSeconds), step.Seconds - overslept)), Math.Min(exposed, step.Exposed), Math.Max(hidden, step.Hidden));
+                }
+            }
+
+            Replay.Step apart = replay.Run(mesh, 1, overlap: false)[0];
+            output.WriteLine(FormattableString.Invariant($"| {name} | {percent} % | {1000 * plan.StepSeconds:0} | {1000 * seconds:0} ({seconds / plan.StepSeconds:0.000}) | {1000 * plan.LeastExposedSeconds:0.0} | {1000 * plan.ExposedSeconds:0.0} | {1000 * exposed:0.0} ({exposed / plan.LeastExposedSeconds:0.00}) | {100 * hidden:0} % | {1000 * apart.Seconds:0} | {1000 * apart.Exposed:0.0} |"));
+            Assert.InRange(seconds / plan.StepSeconds, 0.98, 1.08);
+            Assert.InRange(exposed / least, 0.9, 1.1);
+            Assert.True(!hides || hidden >= 0.9, $"{hidden:0.000} of the communication is hidden");
+            if (of.IsLeast)
+            {
+                // Each wait beside its start: nothing is hidden.
+                Assert.True(apart.Exposed > exposed && apart.Seconds > seconds, $"{apart.Exposed} s exposed of {apart.Seconds} s, and beside compute {exposed} of {seconds}");
+            }
         }
     }
 }

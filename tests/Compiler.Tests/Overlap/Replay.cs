@@ -46,8 +46,15 @@ internal sealed class Replay
             output = output.ReplaceSyntaxTree(kernels, kernels.WithRootAndOptions(SleepingKernels.Rewrite(kernels.GetRoot(), _plans.Program(mesh), _plans.Mesh(mesh).Device), kernels.Options));
         }
 
+        bool pipelined = _plans.Program(_plans.Meshes.First()).Pipeline is not null;
         output = output.AddSyntaxTrees(CSharpSyntaxTree.ParseText(entry, new CSharpParseOptions(LanguageVersion.CSharp12))).WithOptions(((CSharpCompilationOptions)output.Options).WithOptimizationLevel(OptimizationLevel.Release));
         _asEmitted = Load(output);
+        if (!pipelined)
+        {
+            _postsLate = _asEmitted;
+            return;
+        }
+
         foreach (SyntaxTree tree in output.SyntaxTrees.Where(t => t.ToString().Contains("PipelineActions.Parse(", StringComparison.Ordinal)).ToList())
         {
             output = output.ReplaceSyntaxTree(tree, CSharpSyntaxTree.ParseText(SleepingKernels.PostLate(tree.ToString()), (CSharpParseOptions)tree.Options));
@@ -59,16 +66,13 @@ internal sealed class Replay
     /// <summary>A measured step.</summary>
     /// <param name="Seconds">From the first rank's start to the last one's end.</param>
     /// <param name="Exposed">Of the rank that waits longest: waits for communication that is under way, which are those after all members have started it.</param>
-    /// <param name="Communication">Of that rank: what was under way.</param>
-    /// <param name="Compute">Kernels of the rank that computes longest.</param>
-    /// <param name="By">Of that rank: exposed time by operation and group.</param>
-    public sealed record Step(double Seconds, double Exposed, double Communication, double Compute, IReadOnlyDictionary<string, double> By);
+    /// <param name="Hidden">Share of the time for which ranks send, receive and reduce, all together, in which they need not wait.</param>
+    /// <param name="Compute">Kernels of the rank that sleeps longest.</param>
+    public sealed record Step(double Seconds, double Exposed, double Hidden, double Compute);
 
     public IEnumerable<string> Meshes => _plans.Meshes;
 
     public RankProgram Program(string mesh) => _plans.Program(mesh);
-
-    public StepSimulation Simulate(string mesh) => _plans.Simulate(mesh);
 
     /// <summary>Runs steps of all ranks; the first, in which methods are compiled, does not count.</summary>
     /// <param name="mesh">Name of the nested class.</param>
@@ -122,7 +126,7 @@ internal sealed class Replay
         {
             List<Waited> all = [.. trace.Ranks.SelectMany(Waits)];
 
-            // Operations of a lane have one order on all its members: the n-th of each are one, which is under way from the last one's start on.
+            // Operations of a lane have one order on all its members: the n-th of each are one, which is under way from the last one's start on, and behind the one before.
             var under = new Dictionary<Waited, long>();
             foreach (var lane in all.GroupBy(w => w.Lane))
             {
@@ -144,15 +148,24 @@ internal sealed class Replay
         private static Step One(TraceRecorder trace, int number, List<Waited> all, Dictionary<Waited, long> under)
         {
             TraceEntry[] spans = [.. trace.Ranks.Select(r => r.Entries.Where(e => e.Kind == SpanKind.Step).ElementAt(number))];
-            double compute = trace.Ranks.Max(r => r.Entries.Where(e => e.Kind == SpanKind.Kernel && e.Start >= spans[r.Rank].Start && e.End <= spans[r.Rank].End).Sum(e => Seconds(e.End - e.Start)));
-            return trace.Ranks.Select(rank =>
+            var ranks = trace.Ranks.Select(rank =>
             {
                 List<Waited> own = [.. all.Where(w => w.Rank == rank.Rank && w.From >= spans[rank.Rank].Start && w.To <= spans[rank.Rank].End)];
-                double Exposed(Waited w) => Seconds(Math.Max(0, w.To - Math.Max(w.From, under[w])));
-                return new Step(
-                    Seconds(spans.Max(s => s.End) - spans.Min(s => s.Start)), own.Sum(Exposed), own.Where(w => !w.Operation.StartsWith("to ", StringComparison.Ordinal)).Sum(w => Seconds(Math.Max(0, w.Over - under[w]))), compute,
-                    own.GroupBy(w => w.Operation).ToDictionary(g => g.Key, g => g.Sum(Exposed)));
-            }).MaxBy(s => s.Exposed)!;
+                double communication = 0;
+                foreach (var lane in own.GroupBy(w => w.Lane))
+                {
+                    long free = 0;
+                    foreach (Waited w in lane.OrderBy(w => w.Since))
+                    {
+                        communication += Seconds(Math.Max(0, w.Over - Math.Max(free, under[w])));
+                        free = Math.Max(free, w.Over);
+                    }
+                }
+
+                return (Exposed: own.Sum(w => Seconds(Math.Max(0, w.To - Math.Max(w.From, under[w])))), Communication: communication);
+            }).ToList();
+            return new Step(Seconds(spans.Max(s => s.End) - spans.Min(s => s.Start)), ranks.Max(r => r.Exposed), 1 - ranks.Sum(r => r.Exposed) / ranks.Sum(r => r.Communication),
+                trace.Ranks.Max(r => r.Entries.Where(e => e.Kind == SpanKind.Kernel && e.Start >= spans[r.Rank].Start && e.End <= spans[r.Rank].End).Sum(e => Seconds(e.End - e.Start))));
         }
 
         /// <summary>A wait is recorded right before what it waited for.</summary>
