@@ -43,7 +43,7 @@ public sealed class FindingsAnalyzer : DiagnosticAnalyzer
     private static void Report(SymbolAnalysisContext context, CompilationModels.PlacedFinding found)
     {
         Location location = found.Place?.Locate(context.Compilation, context.CancellationToken) ?? context.Symbol.Locations[0];
-        if (Thresholds.Judge(found.Finding, location.SourceTree, context.Options) is not { } id || (id != "SW9001" && CompilerErrors.At(location, context.Compilation, context.CancellationToken)))
+        if (Thresholds.Judge(found.Finding, location.SourceTree, context.Options) is not { } id || (id != "SW9001" && (CompilerErrors.At(location, context.Compilation, context.CancellationToken) || CompilerErrors.AreTorn(found.Types, context.Compilation, context.CancellationToken))))
         {
             return;
         }
