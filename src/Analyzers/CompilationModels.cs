@@ -21,6 +21,23 @@ internal sealed class CompilationModels
     /// <summary>A finding, its place, the models and meshes concerned, those of its fixes whose places are in source, with the places, and the types of the compilation that it follows from.</summary>
     internal sealed record PlacedFinding(Finding Finding, SitePosition? Place, string Where, EquatableArray<Fix> Fixes, EquatableArray<SitePosition> FixPlaces, EquatableArray<string> Types);
 
+    /// <summary>A finding about a plan, with offers that stay below other limits than the usual ones: planned again, once for each set of limits.</summary>
+    public static PlacedFinding Again(PlacedFinding found, OfferLimits limits, Compilation compilation, CancellationToken cancellation)
+    {
+        CompilationModels models = s_known.GetValue(CompilationLayers.Of(compilation, cancellation), l => new CompilationModels(l));
+        foreach (LayerSource source in models._layers.Sources.Where(s => s.IsModel && s.Definition.Type == found.Finding.TypeName))
+        {
+            LinkedModel model = Linking.Link(source, models._layers.Sources, cancellation);
+            if (source.Meshes.FirstOrDefault(m => m.Site == found.Finding.Site) is { } on
+                && PlanCache.Shared.PlanOrSay(model.Model, model.Layers, on, cancellation, limits).Findings.FirstOrDefault(f => f.Id == found.Finding.Id && f.Site == found.Finding.Site) is { } other)
+            {
+                return models.Made(other, found.Place, found.Where, found.Types);
+            }
+        }
+
+        return found;
+    }
+
     /// <summary>What is to be said while a type is analysed, by full name without assembly; planned when first asked for, once.</summary>
     public static ImmutableArray<PlacedFinding> Of(string type, Compilation compilation, CancellationToken cancellation)
     {
