@@ -53,4 +53,35 @@ public sealed class NameTests
         Assert.Empty(await desk.Errors());
         Assert.DoesNotContain(await desk.Live(), d => d.Severity >= DiagnosticSeverity.Warning);
     }
+
+    /// <summary>A pipelined model whose Forward returns what its stack yields: that lies in memory which micro-batches in flight share, and is read after the run.</summary>
+    [Fact]
+    public async Task TheResultOfAStackIsReadAfterAPipelinedRun()
+    {
+        Desk desk = Desk.Of("""
+            using Shardwright;
+            using static Shardwright.Ops;
+            namespace My;
+            [DeviceMesh] public sealed class One;
+            [DeviceMesh] [MeshAxis("pp", 2, Role = AxisRole.Pipeline)] public sealed class Line;
+            [ShardedLayer] public sealed partial class Dense(int n) { readonly Tensor w = Parameter(n, n, Init.Normal(0.5f)); public Tensor Forward(Tensor x) => Gelu(MatMul(x, w)); }
+            [ShardedOn<One>, ShardedOn<Line>(MicroBatches = 4)] public sealed partial class Net
+            {
+                readonly LayerStack<Dense> stack = new(4, () => new Dense(16));
+                public Tensor Loss([Shape(8, 16)] Tensor x) => Mean(Square(stack.Forward(x)));
+                public Tensor Forward([Shape(8, 16)] Tensor x) => stack.Forward(x);
+            }
+            public static class Runner
+            {
+                static Tensor X() { float[] x = new float[128]; for (int i = 0; i < x.Length; i++) { x[i] = i % 7 - 3; } return Tensor.Of(x, 8, 16); }
+                public static float[] OnOne() { float[] y = null!; using var world = World.InProcess(Net.OnOne.Mesh); world.Run(c => { using var r = new Net.OnOne.Rank(c, 7); y = r.Forward(X()).Span.ToArray(); }); return y; }
+                public static float[] OnLine() { float[] y = null!; using var world = World.InProcess(Net.OnLine.Mesh); world.Run(c => { using var r = new Net.OnLine.Rank(c, 7); float[] own = r.Forward(X()).Span.ToArray(); if (c.Rank == 0) { y = own; } }); return y; }
+            }
+            """);
+        Assert.Empty(await desk.Errors());
+        Type runner = (await desk.Load()).GetType("My.Runner")!;
+        float[] one = (float[])runner.GetMethod("OnOne")!.Invoke(null, null)!, line = (float[])runner.GetMethod("OnLine")!.Invoke(null, null)!;
+        Assert.Contains(one, v => v != 0);
+        Assert.Equal(one, line);
+    }
 }

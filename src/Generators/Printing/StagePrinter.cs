@@ -124,7 +124,18 @@ internal static class StagePrinter
         if (entry.Result is { } result)
         {
             w.Summary($"The result: [{string.Join(", ", entry.ResultDims)}].");
-            w.Line($"public Slice<float> {entry.Name}Result => {Operand(stage, result)};");
+            string held = Operand(stage, result);
+            if (stage.Buffers[result.Buffer].IsPerMicroBatch)
+            {
+                // What the last stack yields may lie where a micro-batch in flight has it: it is read after the run, of the micro-batch that ran last.
+                w.Line($"public Slice<float> {entry.Name}Result => {held.Replace("[m", "[resultSlots")};");
+                w.Line("private SlotSet resultSlots;");
+            }
+            else
+            {
+                w.Line($"public Slice<float> {entry.Name}Result => {held};");
+            }
+
             w.Line();
         }
     }
@@ -161,6 +172,11 @@ internal static class StagePrinter
         string reads = phase.Main.OfType<ProgramStatement.Load>().Any() ? " Reads this rank's rows of the inputs." : "";
         w.Summary($"{entry.Name}{(pipelined ? ", " + PipelinePrinter.Words(phase.Phase) : "")}: one micro-batch, of {entry.MicroBatches}.{reads}");
         w.Open($"{(pipelined ? "private" : "public")} void {name}({inputs}{(inputs.Length > 0 ? ", " : "")}int microBatch{(pipelined ? ", in SlotSet m" : "")})");
+        if (pipelined && entry.Result is { } kept && stage.Buffers[kept.Buffer].IsPerMicroBatch)
+        {
+            w.Line("resultSlots = m;");
+        }
+
         foreach (ProgramStatement.Load load in phase.Main.OfType<ProgramStatement.Load>())
         {
             InputPlan input = entry.Inputs[load.Input];
