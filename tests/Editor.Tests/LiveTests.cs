@@ -69,9 +69,9 @@ public sealed class LiveTests
 
     /// <summary>What is offered has to stay below the threshold of the file, not below the usual one.</summary>
     [Theory]
+    [InlineData("12", "Schedule = PipelineSchedule.ZeroBubbleH1, MicroBatches = 32", 12)]
     [InlineData("20", "MicroBatches = 64", 20)]
-    [InlineData("6", "MicroBatches = 128", 6)]
-    [InlineData("28", "MicroBatches = 64", 28)]
+    [InlineData("28", "Schedule = PipelineSchedule.GPipe, MicroBatches = 32", 28)]
     public async Task OffersStayBelowTheThresholdOfTheFile(string percent, string offered, double limit)
     {
         string source = Desk.Head + Rule.Plain(BadPartitions.All.First(b => b.Name == "a few micro-batches on many stages").Source);
