@@ -18,8 +18,25 @@ internal sealed class CompilationModels
 
     private CompilationModels(CompilationLayers layers) => _layers = layers;
 
-    /// <summary>A finding, its place, the models and meshes concerned, and those of its fixes whose places are in source, with the places.</summary>
-    internal sealed record PlacedFinding(Finding Finding, SitePosition? Place, string Where, EquatableArray<Fix> Fixes, EquatableArray<SitePosition> FixPlaces);
+    /// <summary>A finding, its place, the models and meshes concerned, those of its fixes whose places are in source, with the places, and the types of the compilation that it follows from.</summary>
+    internal sealed record PlacedFinding(Finding Finding, SitePosition? Place, string Where, EquatableArray<Fix> Fixes, EquatableArray<SitePosition> FixPlaces, EquatableArray<string> Types);
+
+    /// <summary>A finding about a plan, with offers that stay below other limits than the usual ones: planned again, once for each set of limits.</summary>
+    public static PlacedFinding Again(PlacedFinding found, OfferLimits limits, Compilation compilation, CancellationToken cancellation)
+    {
+        CompilationModels models = s_known.GetValue(CompilationLayers.Of(compilation, cancellation), l => new CompilationModels(l));
+        foreach (LayerSource source in models._layers.Sources.Where(s => s.IsModel && s.Definition.Type == found.Finding.TypeName))
+        {
+            LinkedModel model = Linking.Link(source, models._layers.Sources, cancellation);
+            if (source.Meshes.FirstOrDefault(m => m.Site == found.Finding.Site) is { } on
+                && PlanCache.Shared.PlanOrSay(model.Model, model.Layers, on, cancellation, limits).Findings.FirstOrDefault(f => f.Id == found.Finding.Id && f.Site == found.Finding.Site) is { } other)
+            {
+                return models.Made(other, found.Place, found.Where, found.Types);
+            }
+        }
+
+        return found;
+    }
 
     /// <summary>What is to be said while a type is analysed, by full name without assembly; planned when first asked for, once.</summary>
     public static ImmutableArray<PlacedFinding> Of(string type, Compilation compilation, CancellationToken cancellation)
@@ -51,17 +68,20 @@ internal sealed class CompilationModels
         // Findings that say the same are one, with the fixes that were found first.
         var where = new Dictionary<(string Type, Finding Finding), List<string>>();
         var order = new List<(string Type, Finding Finding)>();
+        var from = new Dictionary<(string Type, Finding Finding), EquatableArray<string>>();
         foreach (Extraction extraction in _layers.All)
         {
+            EquatableArray<string> read = From(new[] { extraction.Layer.Type });
             foreach (Finding finding in extraction.Layer.Findings.Concat(extraction.Layer.MeshFindings))
             {
-                Add(extraction.Layer.Type, finding, "");
+                Add(extraction.Layer.Type, finding, "", read);
             }
         }
 
         foreach (LayerSource source in _layers.Sources.Where(s => s.IsModel))
         {
             LinkedModel model = Linking.Link(source, _layers.Sources, cancellation);
+            EquatableArray<string> reached = From(model.Layers.Select(l => l.Type.Split(',')[0]));
             foreach (ShardedOnDefinition on in source.Meshes.Where(_ => model.IsSound))
             {
                 PlanResult result = PlanCache.Shared.PlanOrSay(model.Model, model.Layers, on, cancellation);
@@ -70,23 +90,29 @@ internal sealed class CompilationModels
                     // A fault inside a layer of another assembly is reported at the model.
                     string type = finding.TypeName.Split(',')[0];
                     bool foreign = _layers.Find(type)?.Definition.Type != finding.TypeName;
-                    Add(foreign ? source.Type : type, foreign ? finding with { TypeName = source.Definition.Type, Site = -1 } : finding, source.Definition.ShortName + "." + on.NestedName);
+                    Add(foreign ? source.Type : type, foreign ? finding with { TypeName = source.Definition.Type, Site = -1 } : finding, source.Definition.ShortName + "." + on.NestedName, reached);
                 }
             }
         }
 
         return order.Select(o => (o.Finding, Place: Place(o.Type, o.Finding), Owner: o.Type, Where: where[Key(o.Type, o.Finding)].Count == 0 ? "" : $" (on {string.Join(", ", where[Key(o.Type, o.Finding)].Distinct())})"))
             .GroupBy(p => p.Place?.Type ?? p.Owner)
-            .ToDictionary(g => g.Key, g => g.Select(p => Made(p.Finding, p.Place, p.Where)).ToImmutableArray());
+            .ToDictionary(g => g.Key, g => g.Select(p => Made(p.Finding, p.Place, p.Where, from[Key(p.Owner, p.Finding)])).ToImmutableArray());
 
         static (string, Finding) Key(string type, Finding finding) => (type, finding with { Fixes = default, Measure = null });
 
-        void Add(string type, Finding finding, string mesh)
+        // What was read of the compilation, and the layers that fields hold.
+        EquatableArray<string> From(IEnumerable<string> types) => types.Where(t => _layers.Find(t) is not null)
+            .SelectMany(t => _layers.Find(t)!.Reads.Concat(_layers.Find(t)!.Definition.Fields.Select(f => f switch { FieldDefinition.Layer l => l.Type, FieldDefinition.LayerStack s => s.Type, _ => "" }).Select(n => n.Split(',')[0])))
+            .Where(t => t.Length > 0).Distinct().OrderBy(t => t, StringComparer.Ordinal).ToEquatable();
+
+        void Add(string type, Finding finding, string mesh, EquatableArray<string> types)
         {
             if (!where.TryGetValue(Key(type, finding), out List<string>? meshes))
             {
                 where[Key(type, finding)] = meshes = new List<string>();
                 order.Add((type, finding));
+                from[Key(type, finding)] = types;
             }
 
             if (mesh.Length > 0)
@@ -96,7 +122,7 @@ internal sealed class CompilationModels
         }
     }
 
-    private PlacedFinding Made(Finding finding, SitePosition? place, string where)
+    private PlacedFinding Made(Finding finding, SitePosition? place, string where, EquatableArray<string> types)
     {
         var fixes = new List<Fix>();
         var places = new List<SitePosition>();
@@ -111,7 +137,7 @@ internal sealed class CompilationModels
             }
         }
 
-        return new PlacedFinding(finding, place, where, fixes.ToEquatable(), places.ToEquatable());
+        return new PlacedFinding(finding, place, where, fixes.ToEquatable(), places.ToEquatable(), types);
     }
 
     private SitePosition? Place(string place) => Place(place.Split(',')[0], Finding.At("", place, ""));

@@ -2,6 +2,7 @@ using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.Diagnostics;
 using Shardwright.Compiler.Frontend;
 using Shardwright.Compiler.Graph;
+using Shardwright.Compiler.Planning;
 
 namespace Shardwright.Analyzers;
 
@@ -43,9 +44,16 @@ public sealed class FindingsAnalyzer : DiagnosticAnalyzer
     private static void Report(SymbolAnalysisContext context, CompilationModels.PlacedFinding found)
     {
         Location location = found.Place?.Locate(context.Compilation, context.CancellationToken) ?? context.Symbol.Locations[0];
-        if (Thresholds.Judge(found.Finding, location.SourceTree, context.Options) is not { } id || (id != "SW9001" && CompilerErrors.At(location, context.Compilation, context.CancellationToken)))
+        if (Thresholds.Judge(found.Finding, location.SourceTree, context.Options) is not { } id || (id != "SW9001" && (CompilerErrors.At(location, context.Compilation, context.CancellationToken) || CompilerErrors.AreTorn(found.Types, context.Compilation, context.CancellationToken))))
         {
             return;
+        }
+
+        // What was planned to be offered stays below the usual limit, not below what this file asks for.
+        OfferLimits limits = Thresholds.Limits(location.SourceTree, context.Options);
+        if (found.Finding.Id is "SW2004" or "SW4001" && limits != OfferLimits.Usual)
+        {
+            found = CompilationModels.Again(found, limits, context.Compilation, context.CancellationToken);
         }
 
         List<Location?> places = found.FixPlaces.Select(p => p.Locate(context.Compilation, context.CancellationToken)).ToList();

@@ -2,10 +2,11 @@ using System.Globalization;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.Diagnostics;
 using Shardwright.Compiler.Graph;
+using Shardwright.Compiler.Planning;
 
 namespace Shardwright.Analyzers;
 
-/// <summary>Thresholds of <c>.editorconfig</c>: a plan measures, an editor decides from where on it is worth saying. Changing one plans nothing anew.</summary>
+/// <summary>Thresholds of <c>.editorconfig</c>: a plan measures, an editor decides from where on it is worth saying. Changing one plans nothing anew, but where what is offered has to stay below it.</summary>
 public static class Thresholds
 {
     /// <summary>Keys and what holds where none is set, by diagnostic.</summary>
@@ -29,8 +30,7 @@ public static class Thresholds
             return finding.Id;
         }
 
-        double limit = tree is not null && options.AnalyzerConfigOptionsProvider.GetOptions(tree).TryGetValue(threshold.Key, out string? text)
-            && double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double set) ? set : threshold.Otherwise;
+        double limit = Limit(threshold, tree, options);
         return finding.Id switch
         {
             // A reshard that nobody asked for is always said; a large one as a warning.
@@ -41,4 +41,11 @@ public static class Thresholds
             _ => measure > limit ? finding.Id : null,
         };
     }
+
+    /// <summary>What offers have to stay below in a file.</summary>
+    public static OfferLimits Limits(SyntaxTree? tree, AnalyzerOptions options) => new(Limit(s_all["SW2004"], tree, options) / 100, Limit(s_all["SW4001"], tree, options) / 100);
+
+    private static double Limit((string Key, double Otherwise) threshold, SyntaxTree? tree, AnalyzerOptions options) =>
+        tree is not null && options.AnalyzerConfigOptionsProvider.GetOptions(tree).TryGetValue(threshold.Key, out string? text)
+            && double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double set) ? set : threshold.Otherwise;
 }

@@ -6,7 +6,7 @@ namespace Shardwright.CodeFixes;
 
 /// <summary>
 /// All fixes of one key. Where one says nothing about another they are written together, and the result is analysed again: if something is left to be fixed, they have met in one place (two axes that want another
-/// multiple of one constant), and are written one after another instead, each as it is offered once those before it are there. Fixes that were chosen for the step that they predict always go one
+/// multiple of one constant) or one has hidden another (of shapes the first that do not match), and they are written one after another instead, each as it is offered once those before it are there. Fixes that were chosen for the step that they predict always go one
 /// after another: what one split saves, the next may no longer.
 /// </summary>
 internal sealed class FixAllRun
@@ -44,7 +44,7 @@ internal sealed class FixAllRun
         if (fixes.Count == 1 || !priced)
         {
             Solution? merged = await Rewriter.Apply(_solution, fixes.SelectMany(f => f.Edits), _cancellation).ConfigureAwait(false);
-            if (merged is not null && (fixes.Count == 1 || Offered(await Look(merged).ConfigureAwait(false)).Count == 0))
+            if (merged is not null && (priced || Offered(await Look(merged).ConfigureAwait(false)).Count == 0))
             {
                 return merged;
             }

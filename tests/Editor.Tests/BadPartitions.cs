@@ -119,6 +119,7 @@ public static class BadPartitions
             [«ShardedOn<Deep>(MicroBatches = 16)»] public sealed partial class Net { readonly LayerStack<Wide> stack = new(8, () => new Wide(2048)); public Tensor Loss([Shape(8192, 2048)] Tensor x) => Mean(Square(stack.Forward(x))); }
             """),
         ("a softmax over the batch, cut into micro-batches", "SW2003", Net("readonly Tensor w = Parameter(8, 4);", "Mean(MatMul(«Softmax(Transpose(x))», w))", on: "ShardedOn<Lab>(MicroBatches = 2)")),
+        .. OutsidePartitions.All,
     ];
 
     private static string Net(string fields, string loss = Mlp, string input = "[Shape(8, 64)] Tensor x", string on = "ShardedOn<Lab>", string extra = "") =>

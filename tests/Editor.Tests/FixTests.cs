@@ -149,6 +149,19 @@ public sealed class FixTests
         Assert.Empty(await after.Errors());
     }
 
+    /// <summary>Of ten products that do not match only the first is said, as what comes after it depends on it: each is fixed once it shows.</summary>
+    [Fact]
+    public async Task FindingsThatHideEachOtherAreFixedOneAfterAnother()
+    {
+        string fields = string.Join("\n    ", Enumerable.Range(0, 10).Select(i => $"readonly Tensor w{i} = Parameter(4, 6);"));
+        Desk desk = Desk.Of(Model(string.Join(" + ", Enumerable.Range(0, 10).Select(i => $"Mean(MatMul(x, w{i}))")), fields));
+        Assert.Single(await desk.Live(), d => d.Id == "SW0003");
+        Desk after = await desk.FixAll("SW0003/transpose-second");
+        Assert.Equal(10, after.Text().Split("Transpose(w").Length - 1);
+        Assert.DoesNotContain(await after.Live(), d => d.Severity >= DiagnosticSeverity.Warning);
+        Assert.Empty(await after.Errors());
+    }
+
     [Fact]
     public async Task FixesReachTheFileThatHoldsTheConstant()
     {

@@ -67,6 +67,26 @@ public sealed class LiveTests
         Assert.DoesNotContain(await Desk.Of(source, $"{key} = {value}").Live(), d => d.Id == id);
     }
 
+    /// <summary>What is offered has to stay below the threshold of the file, not below the usual one.</summary>
+    [Theory]
+    [InlineData("12", "Schedule = PipelineSchedule.ZeroBubbleH1, MicroBatches = 32", 12)]
+    [InlineData("20", "MicroBatches = 64", 20)]
+    [InlineData("28", "Schedule = PipelineSchedule.GPipe, MicroBatches = 32", 28)]
+    public async Task OffersStayBelowTheThresholdOfTheFile(string percent, string offered, double limit)
+    {
+        string source = Desk.Head + Rule.Plain(BadPartitions.All.First(b => b.Name == "a few micro-batches on many stages").Source);
+        Desk desk = Desk.Of(source, $"shardwright.bubble_percent = {percent}");
+        Diagnostic found = Assert.Single(await desk.Live(), d => d.Id == "SW2004");
+        List<Microsoft.CodeAnalysis.CodeActions.CodeAction> actions = await desk.Fixes(found);
+        Assert.Contains(offered, found.GetMessage(CultureInfo.InvariantCulture), StringComparison.Ordinal);
+        Assert.NotEmpty(actions);
+        Assert.All(actions, a => Assert.True(double.Parse(a.Title.Split("bubble ")[1].Split(' ')[0], CultureInfo.InvariantCulture) <= limit, a.Title));
+        foreach (Microsoft.CodeAnalysis.CodeActions.CodeAction action in actions)
+        {
+            Assert.DoesNotContain(await (await desk.Apply(action)).Live(), d => d.Id == "SW2004");
+        }
+    }
+
     /// <summary>A larger share than the usual one is heeded too: who shares a device wants to hear of it early.</summary>
     [Theory]
     [InlineData("55", true)]

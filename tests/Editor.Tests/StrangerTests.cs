@@ -64,6 +64,46 @@ public sealed class StrangerTests(ITestOutputHelper output)
         }
         """;
 
+    /// <summary>A Llama of a billion parameters without a single placement; the places where Megatron's lie are marked.</summary>
+    internal static string LargeLlama(string mesh) => $$"""
+        using Shardwright;
+        using static Shardwright.Ops;
+        namespace My;
+        {{mesh}} public sealed class Lab;
+        [ShardedLayer] public sealed partial class Mlp(int d, int h)
+        {
+            /*tp1*/readonly Tensor gate = Parameter(d, h);
+            /*tp1*/readonly Tensor up = Parameter(d, h);
+            /*tp0*/readonly Tensor down = Parameter(h, d);
+            public Tensor Forward(Tensor x) => MatMul(Silu(MatMul(x, gate)) * MatMul(x, up), down);
+        }
+        [ShardedLayer] public sealed partial class Attn(int d, int heads, int kv)
+        {
+            /*tp1*/readonly Tensor q = Parameter(d, d);
+            /*tp1*/readonly Tensor k = Parameter(d, kv * (d / heads));
+            /*tp1*/readonly Tensor v = Parameter(d, kv * (d / heads));
+            /*tp0*/readonly Tensor o = Parameter(d, d);
+            public Tensor Forward(Tensor x) => MatMul(Merge(Attention(Rope(Part(MatMul(x, q), heads)), Rope(Part(MatMul(x, k), kv)), Part(MatMul(x, v), kv), causal: true)), o);
+            Tensor Part(Tensor y, int n) => Transpose(Reshape(y, y.Shape[0], y.Shape[1], n, d / heads), 1, 2);
+            Tensor Merge(Tensor y) => Reshape(Transpose(y, 1, 2), y.Shape[0], y.Shape[2], d);
+        }
+        [ShardedLayer] public sealed partial class Blk(int d, int heads, int kv, int h)
+        {
+            readonly RmsNorm a = new(d), b = new(d);
+            readonly Attn attn = new(d, heads, kv);
+            readonly Mlp mlp = new(d, h);
+            public Tensor Forward(Tensor x) { x += attn.Forward(a.Forward(x)); x += mlp.Forward(b.Forward(x)); return x; }
+        }
+        [ShardedOn<Lab>(MicroBatches = 2)] public sealed partial class Net
+        {
+            /*tp0*/readonly Embedding tok = new(32000, 2048);
+            readonly LayerStack<Blk> blocks = new(16, () => new Blk(2048, 16, 8, 5632));
+            readonly RmsNorm norm = new(2048);
+            /*tp1*/readonly Tensor head = Parameter(2048, 32000);
+            public Tensor Loss([Shape(8, 1024)] /*dp0*/TokenTensor ids, [Shape(8, 1024)] /*dp0*/TokenTensor next) => CrossEntropy(MatMul(norm.Forward(blocks.Forward(tok.Forward(ids))), head), next);
+        }
+        """;
+
     private const string Mixer = """
         [ShardedLayer] public sealed partial class Mix(int width, int inner)
         {

@@ -8,7 +8,7 @@ namespace Shardwright.Compiler.Frontend;
 
 /// <summary>Translates the statements and expressions of a layer's methods from Roslyn's operations. What is not part of the language is SW0002 at the very
 /// expression; what does not compile is Unknown, silently.</summary>
-internal sealed class BodyTranslator
+internal sealed partial class BodyTranslator
 {
     /// <summary>Levels of one expression or of blocks in blocks: what is deeper would need a stack that an editor's threads may not have.</summary>
     internal const int MaxDepth = 150;
@@ -86,6 +86,7 @@ internal sealed class BodyTranslator
             case IEmptyOperation or IReturnOperation or ILocalFunctionOperation { IsImplicit: true }:
                 break;
             case IInvalidOperation:
+                _context.IsUnfinished = true;
                 break;
             default:
                 if (!_context.HasErrors(operation.Syntax))
@@ -139,6 +140,7 @@ internal sealed class BodyTranslator
                 result.Add(new Statement.Evaluate(Expression(invocation)));
                 break;
             case IInvalidOperation:
+                _context.IsUnfinished = true;
                 break;
             default:
                 if (!_context.HasErrors(operation.Syntax))
@@ -220,14 +222,18 @@ internal sealed class BodyTranslator
 
     private Expression ExpressionOf(IOperation operation)
     {
+        if (operation is IInvalidOperation || operation.Type is { TypeKind: TypeKind.Error } || operation is IFieldReferenceOperation { Field: { IsConst: true, HasConstantValue: false } })
+        {
+            _context.IsUnfinished = true;
+            return new Expression.Unknown(-1);
+        }
+
         switch (operation)
         {
             case IConversionOperation conversion:
                 return Expression(conversion.Operand);
             case IParenthesizedOperation parenthesized:
                 return Expression(parenthesized.Operand);
-            case IInvalidOperation:
-                return new Expression.Unknown(-1);
             case IFieldReferenceOperation field:
                 return Field(field);
             case IPropertyReferenceOperation property:
@@ -316,6 +322,11 @@ internal sealed class BodyTranslator
             }
         }
 
+        if (Inherited(reference) is { } inherited)
+        {
+            return _context.Sites.Refuse(reference.Syntax, inherited);
+        }
+
         if (Path(reference) is { } path)
         {
             if (Names.Is(field.Type, "Tensor"))
@@ -366,6 +377,12 @@ internal sealed class BodyTranslator
             return new Expression.Item(Expression(instance), Expression(reference.Arguments[0].Value), site);
         }
 
+        // A parameter of a record, seen as the property that the compiler makes of it.
+        if (instance is IInstanceReferenceOperation && _context.PositionalParameter(reference.Property) is { } positional)
+        {
+            return new Expression.ConstructorParameter(positional, site);
+        }
+
         if (Names.Is(reference.Property.Type, "Tensor") && Path(reference) is { } path)
         {
             _context.Used.Add(path.Split('.')[0]);
@@ -376,67 +393,6 @@ internal sealed class BodyTranslator
             ? new Expression.Unknown(site)
             : _context.Sites.Refuse(reference.Syntax, $"'{SiteTable.Quote(reference.Syntax)}' is not supported in Forward: of tensors use Shape[i] and Shape.Rank, of layers their parameters");
     }
-
-    private Expression Invocation(IInvocationOperation invocation)
-    {
-        IMethodSymbol method = invocation.TargetMethod;
-        string quote = SiteTable.Quote(invocation.Syntax);
-        if (method.IsStatic && Names.Is(method.ContainingType, "Ops"))
-        {
-            return method.Name == "Map" ? new ElementwiseTranslator(_context, this).Call(invocation, quote) : OpCall(invocation, quote);
-        }
-
-        if (method.IsStatic && Names.Is(method.ContainingType, "Placement"))
-        {
-            int site = _context.Sites.Add(invocation.Syntax);
-            Expression? dim = invocation.Arguments.Length > 1 ? Expression(Ordered(invocation)[1].Value) : null;
-            return new Expression.PlacementValue(method.Name, Expression(Ordered(invocation)[0].Value), dim, site);
-        }
-
-        EquatableArray<Expression> arguments = default;
-        if (invocation.Instance is not null && Path(invocation.Instance) is { } path)
-        {
-            _context.Used.Add(path.Split('.')[0]);
-            arguments = Ordered(invocation).Select(a => a.ArgumentKind == ArgumentKind.ParamArray ? Expression(a.Value) : Expression(a.Value)).ToEquatable();
-            return new Expression.MethodCall(path, method.Name, arguments, quote, _context.Sites.Add(invocation.Syntax));
-        }
-
-        bool own = invocation.Instance is IInstanceReferenceOperation || (method.IsStatic && SymbolEqualityComparer.Default.Equals(method.ContainingType, _context.Type));
-        if (own && SymbolEqualityComparer.Default.Equals(method.ContainingType, _context.Type))
-        {
-            _context.Request(method);
-            arguments = Ordered(invocation).Select(a => Expression(a.Value)).ToEquatable();
-            return new Expression.MethodCall("", method.Name, arguments, quote, _context.Sites.Add(invocation.Syntax));
-        }
-
-        if (ElementwiseTranslator.IsElementwise(method))
-        {
-            return _context.Sites.Refuse(invocation.Syntax, $"'{quote}' calls an [Elementwise] function on numbers; on tensors it is called as Map(x, {method.Name})");
-        }
-
-        return _context.HasErrors(invocation.Syntax)
-            ? new Expression.Unknown(-1)
-            : _context.Sites.Refuse(invocation.Syntax, $"'{quote}' is not supported in Forward: it can call Ops, Forward of layers held in fields, methods of its own class, and [Elementwise] functions through Map");
-    }
-
-    private Expression OpCall(IInvocationOperation invocation, string quote)
-    {
-        int site = _context.Sites.Add(invocation.Syntax);
-        var arguments = new List<Argument>();
-        foreach (IArgumentOperation argument in invocation.Arguments)
-        {
-            if (argument.ArgumentKind != ArgumentKind.DefaultValue && argument.Parameter is { } parameter)
-            {
-                arguments.Add(new Argument(parameter.Name, Expression(argument.Value)));
-            }
-        }
-
-        return new Expression.OpCall(invocation.TargetMethod.Name, arguments.ToEquatable(), quote, site);
-    }
-
-    internal static IEnumerable<IArgumentOperation> OrderedArguments(IInvocationOperation invocation) => invocation.Arguments.OrderBy(a => a.Parameter?.Ordinal ?? 0);
-
-    private static List<IArgumentOperation> Ordered(IInvocationOperation invocation) => OrderedArguments(invocation).ToList();
 
     internal static string? Operator(BinaryOperatorKind kind) => kind switch
     {

@@ -50,9 +50,9 @@ internal sealed class ElementwiseTranslator
             body = Block(lambda.Body.Operations, Scope(lambda.Symbol, ScalarExpression.In), 0);
         }
 
-        return body is null
-            ? new Expression.Unknown(-1)
-            : new Expression.ElementwiseCall(name, body, arguments.Take(arguments.Count - 1).Select(a => _body.Expression(a.Value)).ToEquatable(), quote, _context.Sites.Add(invocation.Syntax));
+        // Operands are read whatever the function is: layers in them are used.
+        EquatableArray<Expression> operands = arguments.Take(arguments.Count - 1).Select(a => _body.Expression(a.Value)).ToEquatable();
+        return body is null ? new Expression.Unknown(-1) : new Expression.ElementwiseCall(name, body, operands, quote, _context.Sites.Add(invocation.Syntax));
     }
 
     private ScalarExpression? Inline(IMethodSymbol method, ScalarExpression[] arguments, SyntaxNode at, int depth)

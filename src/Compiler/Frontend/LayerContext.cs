@@ -24,7 +24,7 @@ internal sealed class LayerContext
         Sites = sites;
         Cancellation = cancellation;
         Read(type);
-        Constructor = type.InstanceConstructors.OrderByDescending(c => c.Parameters.Length).FirstOrDefault(c => !c.IsImplicitlyDeclared && !IsCopy(c));
+        Constructor = ConstructorOf(type);
     }
 
     public INamedTypeSymbol Type { get; }
@@ -37,6 +37,9 @@ internal sealed class LayerContext
 
     public IMethodSymbol? Constructor { get; }
 
+    /// <summary>Whether something was met that the compiler could make nothing of, wherever it has said so: what is not seen to be used may be used there.</summary>
+    public bool IsUnfinished { get; set; }
+
     /// <summary>Fields that a method reads.</summary>
     public HashSet<string> Used { get; } = new();
 
@@ -48,6 +51,10 @@ internal sealed class LayerContext
     public EquatableArray<ConstantDefinition> Constants => _constants.Values.Select(c => _fixed.Contains(c.Name) ? c with { Value = null } : c).OrderBy(c => c.Name, StringComparer.Ordinal).ToEquatable();
 
     public bool IsConstructorParameter(IParameterSymbol parameter) => parameter.ContainingSymbol is IMethodSymbol { MethodKind: MethodKind.Constructor };
+
+    /// <summary>The constructor parameter that a property of a record is made of; null where it is none.</summary>
+    public string? PositionalParameter(IPropertySymbol property) =>
+        SymbolEqualityComparer.Default.Equals(property.ContainingType, Type) && property.DeclaringSyntaxReferences.FirstOrDefault()?.GetSyntax(Cancellation) is ParameterSyntax ? property.Name : null;
 
     public void Request(IMethodSymbol method)
     {
@@ -156,5 +163,7 @@ internal sealed class LayerContext
         return errors.Any(e => e.Location.SourceSpan.IntersectsWith(syntax.Span));
     }
 
-    private bool IsCopy(IMethodSymbol constructor) => constructor.Parameters.Length == 1 && SymbolEqualityComparer.Default.Equals(constructor.Parameters[0].Type, Type);
+    /// <summary>The constructor whose parameters a layer's graph has: the one with most of them; null where none is written.</summary>
+    public static IMethodSymbol? ConstructorOf(INamedTypeSymbol type) => type.InstanceConstructors.OrderByDescending(c => c.Parameters.Length)
+        .FirstOrDefault(c => !c.IsImplicitlyDeclared && !(c.Parameters.Length == 1 && SymbolEqualityComparer.Default.Equals(c.Parameters[0].Type, type)));
 }

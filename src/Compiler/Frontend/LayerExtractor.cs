@@ -65,6 +65,7 @@ public sealed class LayerExtractor
             methods.Add(Method(_context.Methods[i]));
         }
 
+        CheckConstructors(type);
         CheckUnused(fields);
         EquatableArray<LayerDefinition> referenced = Referenced();
         EquatableArray<Finding> own = _context.Sites.Findings.ToEquatable();
@@ -172,12 +173,29 @@ public sealed class LayerExtractor
         }
     }
 
+    /// <summary>Fields are what their initialisers say: a constructor that sets one again would make another layer than the graph.</summary>
+    private void CheckConstructors(INamedTypeSymbol type)
+    {
+        foreach (ConstructorDeclarationSyntax constructor in type.InstanceConstructors.SelectMany(LayerContext.Declarations).Select(d => d.GetSyntax(_context.Cancellation)).OfType<ConstructorDeclarationSyntax>())
+        {
+            foreach (AssignmentExpressionSyntax assignment in constructor.DescendantNodes().OfType<AssignmentExpressionSyntax>())
+            {
+                if (_context.Model(constructor.SyntaxTree).GetSymbolInfo(assignment.Left, _context.Cancellation).Symbol is IFieldSymbol { IsStatic: false } field && SymbolEqualityComparer.Default.Equals(field.ContainingType, type)
+                    && (Names.Is(field.Type, "Tensor") || field.Type is INamedTypeSymbol held && (Names.Is(held, "LayerStack") || Names.IsLayer(held)))
+                    && _context.Initializer(field) is not null && !_context.HasErrors(assignment))
+                {
+                    _context.Sites.Refuse(assignment, $"'{field.Name}' is set again in the constructor, and the graph of '{type.Name}' is made of what its initialiser says: write it there, with the parameters of a primary constructor");
+                }
+            }
+        }
+    }
+
     private void CheckUnused(List<FieldDefinition> fields)
     {
         List<FieldDefinition> unused = fields.Where(f => !_context.Used.Contains(f.Name)).ToList();
 
         // In a body that does not compile, what is unused may only not be typed yet.
-        if (unused.Count == 0 || _context.Sites.Findings.Any(f => f.Id is "SW0002" or "SW0005") || _context.Methods.SelectMany(LayerContext.Declarations).Any(d => _context.HasErrors(d.GetSyntax(_context.Cancellation))))
+        if (unused.Count == 0 || _context.IsUnfinished || _context.Sites.Findings.Any(f => f.Id is "SW0002" or "SW0005") || _context.Methods.SelectMany(LayerContext.Declarations).Any(d => _context.HasErrors(d.GetSyntax(_context.Cancellation))))
         {
             return;
         }
@@ -190,6 +208,7 @@ public sealed class LayerExtractor
 
     private FieldDefinition? Field(IFieldSymbol field)
     {
+        CheckAttributes(field);
         var declarator = field.DeclaringSyntaxReferences.FirstOrDefault()?.GetSyntax(_context.Cancellation) as VariableDeclaratorSyntax;
         bool noDecay = field.GetAttributes().Any(a => Names.Is(a, "NoDecay"));
         if (Names.Is(field.Type, "Tensor"))
@@ -197,7 +216,7 @@ public sealed class LayerExtractor
             int site = declarator is null ? -1 : _context.Sites.Add(declarator.Identifier.GetLocation());
             if (Unwrap(_context.Initializer(field)) is not IInvocationOperation { TargetMethod: { Name: "Parameter", ContainingType: { } ops } } call || !Names.Is(ops, "Ops"))
             {
-                if (declarator is not null && !_context.HasErrors(declarator))
+                if (declarator is not null && !IsUnfinished(field, declarator))
                 {
                     _context.Sites.Report("SW0002", site, $"'{field.Name}' is not a parameter: initialise it in place with Parameter(sizes…, Init…)");
                 }
@@ -218,7 +237,7 @@ public sealed class LayerExtractor
             int site = declarator is null ? -1 : _context.Sites.Add(declarator.Identifier.GetLocation());
             if (Unwrap(_context.Initializer(field)) is not IObjectCreationOperation creation)
             {
-                if (declarator is not null && !_context.HasErrors(declarator))
+                if (declarator is not null && !IsUnfinished(field, declarator))
                 {
                     _context.Sites.Report("SW0002", site, $"'{field.Name}' must be initialised in place: readonly {layer.Name} {field.Name} = new(…)");
                 }
@@ -231,6 +250,31 @@ public sealed class LayerExtractor
         }
 
         return null;
+    }
+
+    /// <summary>Whether the compiler can make nothing of a field yet, or of the type that it holds.</summary>
+    private bool IsUnfinished(IFieldSymbol field, VariableDeclaratorSyntax declarator) =>
+        _context.HasErrors(declarator) || _context.Initializer(field)?.DescendantsAndSelf().Any(o => o is IInvalidOperation || o.Type is { TypeKind: TypeKind.Error }) == true
+        || (field.Type is INamedTypeSymbol { IsGenericType: true } generic ? generic.TypeArguments : ImmutableArray.Create(field.Type)).Any(CompilerErrors.IsTorn);
+
+    /// <summary>Attributes that say nothing about a field of this type.</summary>
+    private void CheckAttributes(IFieldSymbol field)
+    {
+        bool parameter = Names.Is(field.Type, "Tensor"), holds = field.Type is INamedTypeSymbol type && (Names.Is(type, "LayerStack") || Names.IsLayer(type));
+        foreach (AttributeData attribute in field.GetAttributes().Where(_ => !holds && field.Type.TypeKind != TypeKind.Error))
+        {
+            string? id = Names.Is(attribute, "Stages") || Names.Is(attribute, "Stage") ? "SW2001"
+                : Names.Is(attribute, "Recompute") ? "SW3004"
+                : !parameter && (Names.Is(attribute, "Split") || Names.Is(attribute, "Broadcast") || Names.Is(attribute, "Partial")) ? "SW1004" : null;
+            if (id is not null)
+            {
+                int site = Attributes.Site(attribute, _context);
+                string name = attribute.AttributeClass!.Name, what = name.Substring(0, name.Length - "Attribute".Length);
+                _context.Sites.Report(
+                    id, site, $"[{what}] on '{field.Name}' does nothing: the field {(parameter ? "is a parameter and holds no layer" : "is no parameter (Tensor … = Parameter(…)) and holds no layer")}; take the attribute off",
+                    Fix.Of($"Remove [{what}]", id + "/remove", EditKind.RemoveAttribute, _context.Sites.Place(site)));
+            }
+        }
     }
 
     private FieldDefinition ParameterField(IFieldSymbol field, IInvocationOperation call, bool noDecay, int site)
@@ -306,7 +350,7 @@ public sealed class LayerExtractor
             }
         }
 
-        if (declarator is not null && !_context.HasErrors(declarator))
+        if (declarator is not null && !IsUnfinished(field, declarator))
         {
             string name = stack.TypeArguments.FirstOrDefault()?.Name ?? "Layer";
             _context.Sites.Report("SW0002", site, $"'{field.Name}' must be initialised in place: readonly LayerStack<{name}> {field.Name} = new(count, () => new {name}(…)), with {name} a [ShardedLayer]");
@@ -319,9 +363,21 @@ public sealed class LayerExtractor
 
     private EquatableArray<PlacementAttribute> Placements(ISymbol symbol) => Attributes.Placements(symbol.GetAttributes(), _context, _translator);
 
-    private EquatableArray<Argument> Arguments(IObjectCreationOperation creation) => creation.Arguments
-        .Where(a => a.ArgumentKind != ArgumentKind.DefaultValue && a.Parameter is not null)
-        .Select(a => new Argument(a.Parameter!.Name, Size(a.Value))).ToEquatable();
+    private EquatableArray<Argument> Arguments(IObjectCreationOperation creation)
+    {
+        string? fault = creation.Initializer is not null ? "has an object initialiser, which a layer cannot: pass what differs to the constructor"
+            : creation.Constructor is { } called && called.ContainingType is { } type && LayerContext.ConstructorOf(type) is { } known && !SymbolEqualityComparer.Default.Equals(called.OriginalDefinition, known)
+            ? $"calls another constructor of '{type.Name}' than the one that its graph is made of: call the one of {known.Parameters.Length} parameters ({string.Join(", ", known.Parameters.Select(p => p.Name))})"
+            : null;
+        if (fault is not null && !_context.HasErrors(creation.Syntax) && creation.Type is { } made && !CompilerErrors.IsTorn(made))
+        {
+            _context.Sites.Refuse(creation.Syntax, $"'{SiteTable.Quote(creation.Syntax)}' {fault}");
+        }
+
+        return creation.Arguments
+            .Where(a => a.ArgumentKind != ArgumentKind.DefaultValue && a.Parameter is not null)
+            .Select(a => new Argument(a.Parameter!.Name, Size(a.Value))).ToEquatable();
+    }
 
     private ParameterDefinition Parameter(IParameterSymbol parameter)
     {

@@ -24,7 +24,7 @@ public static class MeshExtractor
         {
             if (axis.ConstructorArguments.Length == 2 && axis.ConstructorArguments[0].Value is string name && axis.ConstructorArguments[1].Value is int size)
             {
-                axes.Add(new MeshAxisDefinition(name, Math.Max(1, size), Member(Named(axis, "Role")) ?? "Auto", Link(Named(axis, "Link").Value as INamedTypeSymbol ?? Own("Links+SharedMemory")), place?.Invoke(axis) ?? -1, place is null ? "" : Written(axis)));
+                axes.Add(new MeshAxisDefinition(name, size, Member(Named(axis, "Role")) ?? "Auto", Link(Named(axis, "Link").Value as INamedTypeSymbol ?? Own("Links+SharedMemory")), place?.Invoke(axis) ?? -1, place is null ? "" : Written(axis)));
             }
         }
 

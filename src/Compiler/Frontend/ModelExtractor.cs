@@ -1,4 +1,5 @@
 using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp;
 using Shardwright.Compiler.Graph;
 using Shardwright.Compiler.Graph.Definitions;
 
@@ -24,13 +25,36 @@ internal static class ModelExtractor
             int site = Attributes.Site(attribute, context);
             ReadMachine(meshType, context);
             MeshDefinition? mesh = MeshExtractor.Extract(meshType, axis => Attributes.Site(axis, context));
+            if (mesh is null && CompilerErrors.IsTorn(meshType))
+            {
+                continue;
+            }
+
             if (mesh is null)
             {
                 sites.Report("SW0002", site, $"'{meshType.Name}' is not a mesh: mark it [DeviceMesh] and give it axes by [MeshAxis(name, size)]");
                 continue;
             }
 
+            if (meshType.IsGenericType)
+            {
+                sites.Report("SW0002", site, $"mesh '{meshType.ToDisplayString(SymbolDisplayFormat.MinimallyQualifiedFormat)}' is generic, and each mesh has a nested class that is named after it: make it a class without type parameters");
+                continue;
+            }
+
             string nested = Value(attribute, "Name") as string is { Length: > 0 } name ? name : "On" + mesh.ShortName;
+            if (!SyntaxFacts.IsValidIdentifier(nested) || SyntaxFacts.GetKeywordKind(nested) != SyntaxKind.None)
+            {
+                sites.Report("SW0009", site, $"Name = \"{nested}\" of '{type.Name}' on '{mesh.ShortName}' is no name of a class: use letters, digits and _ and no keyword, as \"On{mesh.ShortName}2\", or leave it out");
+                continue;
+            }
+
+            if (type.GetMembers(nested).FirstOrDefault(m => !m.IsImplicitlyDeclared && m is not INamedTypeSymbol { TypeKind: TypeKind.Class }) is { } member)
+            {
+                sites.Report("SW0009", site, $"'{type.Name}' has a member '{nested}', which is what the class for '{mesh.ShortName}' would be called: rename '{member.Name}', or add Name = \"…\"", NameFix(nested, site));
+                continue;
+            }
+
             if (meshes.Any(m => m.NestedName == nested))
             {
                 sites.Report("SW0009", site, $"two meshes of '{type.Name}' would give one nested class '{nested}': add Name = \"…\" to one of the [ShardedOn] attributes", NameFix(nested, site));
@@ -50,7 +74,7 @@ internal static class ModelExtractor
 
         Fix NameFix(string nested, int site)
         {
-            string name = Enumerable.Range(2, meshes.Count + 2).Select(n => nested + n.ToString(System.Globalization.CultureInfo.InvariantCulture)).First(n => meshes.All(m => m.NestedName != n));
+            string name = Enumerable.Range(2, meshes.Count + 2 + type.GetMembers().Length).Select(n => nested + n.ToString(System.Globalization.CultureInfo.InvariantCulture)).First(n => meshes.All(m => m.NestedName != n) && type.GetMembers(n).IsEmpty);
             return Fix.Of("Name the nested class " + name, "SW0009/name", EditKind.SetArgument, sites.Place(site), "Name", "\"" + name + "\"");
         }
     }

@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Shardwright.Compiler.Graph;
 using Shardwright.Compiler.Graph.Ops;
 using Shardwright.Compiler.Sharding;
@@ -170,7 +171,7 @@ public sealed class KernelBuilder
         }
 
         clean = char.ToLowerInvariant(clean[0]) + clean.Substring(1);
-        return s_reserved.Contains(clean) ? clean + "Value" : clean;
+        return s_reserved.Contains(clean) || s_made.IsMatch(clean) ? clean + "Value" : clean;
     }
 
     private static string Pascal(string name) => name.Length == 0 ? "" : char.ToUpperInvariant(name[0]) + new string(name.Skip(1).Where(char.IsLetterOrDigit).ToArray());
@@ -178,6 +179,9 @@ public sealed class KernelBuilder
     // Keywords, and names that emitted code uses itself.
     private static readonly HashSet<string> s_reserved = new((
         "abstract as base bool break byte case catch char checked class const continue decimal default delegate do double else enum event explicit extern false finally fixed float for foreach goto if implicit in int interface internal is lock long namespace new null object operator out override params private protected public readonly ref return sbyte sealed short sizeof stackalloc static string struct switch this throw true try typeof uint ulong unchecked unsafe ushort using virtual void volatile while " +
-        "layer layers microBatch arena team kernels settings random group rank seed world from to i row column rows columns")
+        "layer layers microBatch arena team kernels settings random group rank seed world from to i row column rows columns r m slot shape at batch")
         .Split(' '));
+
+    // Names that emitted code makes: rows of operands, coordinates and groups of axes, shapes of inputs, numbers of first layers, gathered parameters.
+    private static readonly Regex s_made = new(@"^((in|out|i|r)[0-9]+|_span|first[A-Z].*|.*(Index|Group|Shape|Gathered))$", RegexOptions.CultureInvariant);
 }

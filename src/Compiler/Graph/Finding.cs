@@ -16,9 +16,13 @@ public sealed record Finding(string Id, string TypeName, int Site, string Messag
     /// <summary>The place, written as "Type#site".</summary>
     public string Place => TypeName + "#" + Site.ToString(System.Globalization.CultureInfo.InvariantCulture);
 
+    /// <summary>Ends a place that calls what lies in another assembly: there one can speak of it, but not edit it.</summary>
+    public const string Elsewhere = "^";
+
     /// <summary>Makes a finding at a place that is written as "Type#site".</summary>
     public static Finding At(string id, string place, string message)
     {
+        place = place.EndsWith(Elsewhere, StringComparison.Ordinal) ? place.Substring(0, place.Length - Elsewhere.Length) : place;
         int hash = place.LastIndexOf('#');
         return hash >= 0 && int.TryParse(place.Substring(hash + 1), out int site)
             ? new Finding(id, place.Substring(0, hash), site, message)

@@ -9,7 +9,26 @@ public static class SpecCheck
 
     /// <summary>What is wrong, each as a whole message; empty where nothing is.</summary>
     public static IEnumerable<string> Faults(MeshDefinition mesh) =>
-        Faults(mesh.Device).Concat(mesh.Axes.SelectMany(a => Faults(a.Link, a.Name))).Distinct();
+        Axes(mesh).Concat(Faults(mesh.Device)).Concat(mesh.Axes.SelectMany(a => Faults(a.Link, a.Name))).Distinct();
+
+    private static IEnumerable<string> Axes(MeshDefinition mesh)
+    {
+        foreach (MeshAxisDefinition axis in mesh.Axes.Where(a => a.Size < 1))
+        {
+            yield return $"axis '{axis.Name}' of '{mesh.ShortName}' has {axis.Size.ToString(CultureInfo.InvariantCulture)} ranks: an axis has 1 or more; leave it out where there is none";
+        }
+
+        foreach (MeshAxisDefinition axis in mesh.Axes.Where(a => !a.Name.Any(char.IsLetterOrDigit)))
+        {
+            yield return $"an axis of '{mesh.ShortName}' is called '{axis.Name}': a name has a letter or a digit at least, as \"tp\"";
+        }
+
+        // Coordinates and groups of ranks are named after axes, in code that does not tell "t-p" from "tp".
+        foreach (IGrouping<string, MeshAxisDefinition> alike in mesh.Axes.Where(a => a.Name.Any(char.IsLetterOrDigit)).GroupBy(a => new string(a.Name.Where(char.IsLetterOrDigit).ToArray())).Where(g => g.Count() > 1))
+        {
+            yield return $"'{mesh.ShortName}' has {alike.Count()} axes that are called alike ({string.Join(", ", alike.Select(a => $"'{a.Name}'"))}): a placement must say which is meant; give each a name of its own letters and digits";
+        }
+    }
 
     private static IEnumerable<string> Faults(DeviceDefinition device)
     {

@@ -100,7 +100,7 @@ internal sealed class HiddenReshards
     /// <summary>The Reshard, written around the expression that makes the value, where nothing else reads it.</summary>
     private EquatableArray<Fix> Fixes(Value value, string placement, string axis)
     {
-        if (value.Producer is not { IsBackward: false, Site.Length: > 0 } producer || producer.Site.EndsWith("#-1", StringComparison.Ordinal) || !_readers.TryGetValue(value, out List<Node>? readers) || readers.Count != 1)
+        if (value.Producer is not { IsBackward: false, Site.Length: > 0 } producer || producer.Site.EndsWith("#-1", StringComparison.Ordinal) || producer.Site.EndsWith(Finding.Elsewhere, StringComparison.Ordinal) || !_readers.TryGetValue(value, out List<Node>? readers) || readers.Count != 1)
         {
             return default;
         }

@@ -166,14 +166,14 @@ public sealed class PlacementSearch
     private string? Group(Value parameter) =>
         parameter.Parameter?.Annotation is { } place && _isFree(place.Place) ? place.Place + "/" + place.Parameter : null;
 
-    /// <summary>Takes away what the whole plan would rather be without, one by one and all of a class together, and adds large parameters, as long as that helps.</summary>
+    /// <summary>Takes away what the whole plan would rather be without, one by one and all of a class together, adds large parameters, and splits large ones along another dim, as long as that helps.</summary>
     private Priced Improve(Priced best)
     {
         bool changed = true;
         while (changed && _plans < MostPlans)
         {
             changed = false;
-            foreach (ImmutableArray<Annotation> next in Without(best.Annotations).Concat(With(best.Annotations)).TakeWhile(_ => _plans < MostPlans))
+            foreach (ImmutableArray<Annotation> next in Without(best.Annotations).Concat(With(best.Annotations)).Concat(Turned(best.Annotations)).TakeWhile(_ => _plans < MostPlans))
             {
                 if (Price(next) is { } other && other.IsBetterThan(best))
                 {
@@ -204,13 +204,34 @@ public sealed class PlacementSearch
         }
 
         var inputs = new HashSet<string>(Inputs().Select(i => i.Place));
-        long Bytes(Value p) => checked(p.Type.Bytes * (p.Stack < 0 ? 1 : graph.Stacks[p.Stack].Layers));
-        return from parameter in graph.Parameters.Where(p => Group(p) is not null).GroupBy(p => Group(p)!).OrderByDescending(g => g.Sum(Bytes)).ThenBy(g => g.Key, StringComparer.Ordinal).Take(MostAdded).Select(g => g.First())
+        return from parameter in Largest(graph)
                from axis in _on.Mesh.Axes.Where(a => a.Size > 1 && a.Role is not ("Pipeline" or "Data") && annotations.All(x => x.Axis != a.Name || !inputs.Contains(x.Place)))
                let place = parameter.Parameter!.Annotation!
                where parameter.Requests.All(r => r.Axis != axis.Name) && annotations.All(a => a.Axis != axis.Name || a.Place != place.Place || a.Parameter != place.Parameter)
                from dim in Enumerable.Range(0, parameter.Type.Rank).Where(d => parameter.Type.Dims[d] % axis.Size == 0)
                select annotations.Add(new Annotation(place.Place, axis.Name, dim, place.Parameter, place.Written));
+    }
+
+    /// <summary>One large parameter that is split along another dim of it: the rows of a table in place of its columns.</summary>
+    private IEnumerable<ImmutableArray<Annotation>> Turned(ImmutableArray<Annotation> annotations)
+    {
+        if (Tracer.Trace(_model, _layers, "Loss", training: true, _cancellation).Graph is not { } graph)
+        {
+            return Array.Empty<ImmutableArray<Annotation>>();
+        }
+
+        return from parameter in Largest(graph)
+               let place = parameter.Parameter!.Annotation!
+               from own in annotations.Where(a => a.Place == place.Place && a.Parameter == place.Parameter)
+               from dim in Enumerable.Range(0, parameter.Type.Rank).Where(d => d != own.Dim && parameter.Type.Dims[d] % _on.Mesh.Axes.First(x => x.Name == own.Axis).Size == 0)
+               select annotations.Replace(own, own with { Dim = dim });
+    }
+
+    /// <summary>One parameter of each field that nobody has placed, those that take most bytes first.</summary>
+    private IEnumerable<Value> Largest(ModelGraph graph)
+    {
+        long Bytes(Value p) => checked(p.Type.Bytes * (p.Stack < 0 ? 1 : graph.Stacks[p.Stack].Layers));
+        return graph.Parameters.Where(p => Group(p) is not null).GroupBy(p => Group(p)!).OrderByDescending(g => g.Sum(Bytes)).ThenBy(g => g.Key, StringComparer.Ordinal).Take(MostAdded).Select(g => g.First());
     }
 
     /// <summary>Plans with annotations; null where that cannot be planned, or another mesh of the model could no longer be.</summary>

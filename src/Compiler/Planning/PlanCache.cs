@@ -34,7 +34,7 @@ public sealed class PlanCache
         }
     }
 
-    private sealed record Key(ModelDefinition Model, EquatableArray<LayerDefinition> Layers, ShardedOnDefinition On);
+    private sealed record Key(ModelDefinition Model, EquatableArray<LayerDefinition> Layers, ShardedOnDefinition On, OfferLimits Limits);
 
     private sealed class Entry
     {
@@ -53,12 +53,14 @@ public sealed class PlanCache
     /// <param name="layers">Definitions of the layers that it reaches; the order does not matter.</param>
     /// <param name="on">The mesh.</param>
     /// <param name="cancellation">Ends the planning, or the waiting for another thread's.</param>
+    /// <param name="limits">What offers have to stay below; the usual limits where none are given.</param>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public PlanResult Plan(ModelDefinition model, EquatableArray<LayerDefinition> layers, ShardedOnDefinition on, CancellationToken cancellation)
+    public PlanResult Plan(ModelDefinition model, EquatableArray<LayerDefinition> layers, ShardedOnDefinition on, CancellationToken cancellation, OfferLimits? limits = null)
     {
+        limits ??= OfferLimits.Usual;
         cancellation.ThrowIfCancellationRequested();
         layers = layers.OrderBy(l => l.Type, StringComparer.Ordinal).ToEquatable();
-        Entry entry = Find(new Key(model, layers, on));
+        Entry entry = Find(new Key(model, layers, on, limits));
         while (!Monitor.TryEnter(entry.Making, millisecondsTimeout: 20))
         {
             cancellation.ThrowIfCancellationRequested();
@@ -70,7 +72,7 @@ public sealed class PlanCache
             {
                 Planning?.Invoke(model.Layer.Type);
                 Dictionary<string, LayerDefinition> byType = layers.GroupBy(l => l.Type).ToDictionary(g => g.Key, g => g.First());
-                entry.Result = Planner.Plan(model, type => byType.TryGetValue(type, out LayerDefinition? found) ? found : null, on, cancellation);
+                entry.Result = Planner.Plan(model, type => byType.TryGetValue(type, out LayerDefinition? found) ? found : null, on, limits, cancellation);
             }
 
             return entry.Result;
@@ -86,12 +88,13 @@ public sealed class PlanCache
     /// <param name="layers">Definitions of the layers that it reaches.</param>
     /// <param name="on">The mesh.</param>
     /// <param name="cancellation">Ends it.</param>
+    /// <param name="limits">What offers have to stay below; the usual limits where none are given.</param>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public PlanResult PlanOrSay(ModelDefinition model, EquatableArray<LayerDefinition> layers, ShardedOnDefinition on, CancellationToken cancellation)
+    public PlanResult PlanOrSay(ModelDefinition model, EquatableArray<LayerDefinition> layers, ShardedOnDefinition on, CancellationToken cancellation, OfferLimits? limits = null)
     {
         try
         {
-            return Plan(model, layers, on, cancellation);
+            return Plan(model, layers, on, cancellation, limits);
         }
         catch (Exception fault) when (fault is not OperationCanceledException)
         {

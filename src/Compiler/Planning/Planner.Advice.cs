@@ -139,7 +139,7 @@ public sealed partial class Planner
         string axes = string.Join(", ", _on.Mesh.Axes.Where(a => a.Size > 1).Select(a => (a, Bytes: Moved(program, a.Name))).Where(a => a.Bytes > 0).OrderByDescending(a => a.Bytes / a.a.Link.BytesPerSecond)
             .Select(a => $"{Quantity.Bytes(a.Bytes)} over '{a.a.Name}' ({a.a.Link.Name})"));
         string longest = string.Join(", ", forecast.Exposed.Take(2).Select(e => $"{e.Operation} over '{e.Axis}' ({e.For}) {Quantity.Time(e.Seconds)}, {e.Why}"));
-        List<Quieter> ways = share > LargeExposure && MayOffer ? Quieters(program) : new List<Quieter>();
+        List<Quieter> ways = share > _limits.Exposed && MayOffer ? Quieters(program) : new List<Quieter>();
         string offered = ways.Count == 0 ? "a larger batch has less to move for its work, and so have fewer ranks along the first of these axes"
             : string.Join("; or ", ways.Take(2).Select(w => $"{w.Change}: {Quantity.Share(w.Share)}, step {Quantity.Time(w.Seconds)}"));
         _findings.Add(Finding.At("SW4001", Site, $"ranks of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' wait for the network for {Quantity.Share(share)} of a step, {Quantity.Time(forecast.ExposedSeconds)} of {Quantity.Time(forecast.StepSeconds)} (at least {Quantity.Time(forecast.LeastExposedSeconds)} by what depends on what): {longest}; a rank moves {axes}; {offered}") with

@@ -8,9 +8,6 @@ namespace Shardwright.Compiler.Planning;
 /// their own cost no plan.</summary>
 public sealed partial class Planner
 {
-    /// <summary>Share from where on a bubble is reported unless .editorconfig says otherwise.</summary>
-    private const double LargeBubble = 0.2;
-
     private const int MostMicroBatches = 1024;
 
     /// <summary>Plans that are made in search of a smaller bubble, and how many of them for one schedule.</summary>
@@ -25,7 +22,7 @@ public sealed partial class Planner
         }
 
         var shape = new ScheduleShape(pipeline.Ranks, pipeline.Stages / pipeline.Ranks, program.MicroBatches, _on.GroupSize != 0 ? _on.GroupSize : null, _on.HopAwareWarmUp);
-        (string says, EquatableArray<Fix> fixes) = bubble > LargeBubble && MayOffer ? Planned(program, shape, batch) : Halved(shape, batch);
+        (string says, EquatableArray<Fix> fixes) = bubble > _limits.Bubble && MayOffer ? Planned(program, shape, batch) : Halved(shape, batch);
         _findings.Add(Finding.At("SW2004", Site, $"ranks of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' wait for {Quantity.Share(bubble)} of a step: {program.MicroBatches} micro-batches fill {pipeline.Stages} stages ({pipeline.Schedule}); {says}") with
         {
             Measure = 100 * bubble, Fixes = fixes,
@@ -55,7 +52,7 @@ public sealed partial class Planner
                 && (other.ArenaBytes <= other.Forecast.UsableBytes || program.ArenaBytes > program.Forecast.UsableBytes) ? other : null;
 
         // More micro-batches of the schedule that is there, the fewest that halve it; another schedule; both.
-        double half = Math.Min(LargeBubble, program.Forecast.Bubble / 2);
+        double half = Math.Min(_limits.Bubble, program.Forecast.Bubble / 2);
         List<Filling> ways = Fillings(shape, batch).ToList();
         var found = new List<(Filling Way, RankProgram Program)>();
         foreach (IGrouping<string, Filling> schedule in ways.GroupBy(w => w.On.Schedule))
@@ -63,9 +60,9 @@ public sealed partial class Planner
             bool own = schedule.Key == _on.Schedule;
             if (own || found.All(f => f.Way.On.Schedule == _on.Schedule))
             {
-                foreach (Filling way in schedule.Where(w => w.Bubble.Value <= (own ? half : LargeBubble)).Take(own ? MostPlansOfOne : 1))
+                foreach (Filling way in schedule.Where(w => w.Bubble.Value <= (own ? half : _limits.Bubble)).Take(own ? MostPlansOfOne : 1))
                 {
-                    if (Look(way) is { } other && other.Forecast.Bubble <= LargeBubble)
+                    if (Look(way) is { } other && other.Forecast.Bubble <= _limits.Bubble)
                     {
                         found.Add((way, other));
                         break;
@@ -82,7 +79,7 @@ public sealed partial class Planner
 
         plans = Math.Min(plans, MostBubblePlans - MostPlansOfOne);
         (Filling Way, RankProgram? Program) least = ways.OrderBy(w => w.Bubble.Value).Select(w => (w, Look(w))).Take(MostPlansOfOne).FirstOrDefault(l => l.Item2 is not null && l.Item2.Forecast.Bubble < program.Forecast.Bubble);
-        return ($"no schedule with micro-batches that divide the batch of {batch} gets below {Quantity.Share(LargeBubble)}{(least.Program is { } nearest ? ": " + Result(least.Way, nearest) : "")}; use a larger batch or fewer stages", default);
+        return ($"no schedule with micro-batches that divide the batch of {batch} gets below {Quantity.Share(_limits.Bubble)}{(least.Program is { } nearest ? ": " + Result(least.Way, nearest) : "")}; use a larger batch or fewer stages", default);
     }
 
     /// <summary>What could be written instead: for each schedule, the one that is there first, its counts of micro-batches from the present one up.</summary>

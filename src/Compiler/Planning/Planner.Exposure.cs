@@ -7,9 +7,6 @@ namespace Shardwright.Compiler.Planning;
 /// <summary>SW4001: what an edit can do about ranks that wait for the network. Each way was planned: it waits less than the threshold, the step is shorter, and it fits where the plan does.</summary>
 public sealed partial class Planner
 {
-    /// <summary>Share from where on waiting is reported unless .editorconfig says otherwise.</summary>
-    private const double LargeExposure = 0.2;
-
     /// <summary>Share of the waiting that must be the start of messages before fewer of them are looked for.</summary>
     private const double LatencyCounts = 0.25;
 
@@ -22,7 +19,7 @@ public sealed partial class Planner
         bool Look(string change, string key, EquatableArray<FixEdit> edits, Func<RankProgram?> plan)
         {
             if (plan() is not { } other || other.Forecast.StepSeconds >= program.Forecast.StepSeconds || (other.ArenaBytes > other.Forecast.UsableBytes && program.ArenaBytes <= program.Forecast.UsableBytes)
-                || other.Forecast.ExposedSeconds / other.Forecast.StepSeconds is var share && share > LargeExposure)
+                || other.Forecast.ExposedSeconds / other.Forecast.StepSeconds is var share && share > _limits.Exposed)
             {
                 return false;
             }
@@ -45,7 +42,7 @@ public sealed partial class Planner
         double Seconds(MeshAxisDefinition axis) => Moved(program, axis.Name) / axis.Link.BytesPerSecond;
         MeshAxisDefinition? costly = _on.Mesh.Axes.Where(a => a.Size > 1 && a.Role is "Tensor" or "Auto").OrderByDescending(Seconds).FirstOrDefault();
         if (costly is not null && _model.Meshes.All(m => m == _on || m.Mesh.Axes.All(x => x.Name != costly.Name))
-            && _on.Mesh.Axes.Where(a => a != costly).Sum(Seconds) is var rest && rest <= LargeExposure * (forecast.ComputeSeconds + rest))
+            && _on.Mesh.Axes.Where(a => a != costly).Sum(Seconds) is var rest && rest <= _limits.Exposed * (forecast.ComputeSeconds + rest))
         {
             BatchAlong(costly, Look);
         }

@@ -32,6 +32,8 @@ public sealed partial class Planner
     private PlacedModel? _placed;
     private Recomputation? _change;
 
+    private OfferLimits _limits = OfferLimits.Usual;
+
     /// <summary>Whether only a plan that fits is of interest.</summary>
     private bool _probes;
 
@@ -53,6 +55,11 @@ public sealed partial class Planner
     /// <param name="cancellation">Ends every search.</param>
     public static PlanResult Plan(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, CancellationToken cancellation) =>
         Plan(model, layers, on, proposes: true, cancellation);
+
+    /// <summary>Plans with offers that stay below other limits than the usual ones.</summary>
+    /// <inheritdoc cref="Plan(ModelDefinition, Func{string, LayerDefinition?}, ShardedOnDefinition, CancellationToken)"/>
+    internal static PlanResult Plan(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, OfferLimits limits, CancellationToken cancellation) =>
+        Plan(model, layers, on, proposes: true, probes: false, cancellation, null, out _, limits);
 
     /// <summary>Plans without proposals: nothing is said about whether it fits, and no ways out are looked for.</summary>
     /// <inheritdoc cref="Plan(ModelDefinition, Func{string, LayerDefinition?}, ShardedOnDefinition, CancellationToken)"/>
@@ -81,9 +88,9 @@ public sealed partial class Planner
     private static PlanResult Plan(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, bool proposes, CancellationToken cancellation) =>
         Plan(model, layers, on, proposes, probes: false, cancellation, null, out _);
 
-    private static PlanResult Plan(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, bool proposes, bool probes, CancellationToken cancellation, PlacedModel? placed, out Planner first)
+    private static PlanResult Plan(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, bool proposes, bool probes, CancellationToken cancellation, PlacedModel? placed, out Planner first, OfferLimits? limits = null)
     {
-        Planner planner = first = new Planner(model, layers, on, cancellation) { _probes = probes };
+        Planner planner = first = new Planner(model, layers, on, cancellation) { _probes = probes, _limits = limits ?? OfferLimits.Usual };
         RankProgram? program = null;
         try
         {
@@ -91,7 +98,7 @@ public sealed partial class Planner
             for (int again = 0; again < MostCuts && program is not null && planner.NextSpare(program) is long spare and > 0; again++)
             {
                 // The pieces were priced before their memory was laid out. What was too little is taken off the limit, and the model is cut again.
-                var next = new Planner(model, layers, on, cancellation) { _spare = spare };
+                var next = new Planner(model, layers, on, cancellation) { _spare = spare, _limits = planner._limits };
                 if (next.Run() is not { } other || other.TrainingBytes >= program.TrainingBytes)
                 {
                     break;

@@ -100,10 +100,65 @@ public sealed partial class SignatureSearch
         }
         else if (along.IsData && from.IsSplit && cost < ReshardCost.Impossible && !_gradients.Contains(value))
         {
-            cost += to.IsBroadcast ? GatherBatch : LeaveBatch;
+            cost += to.IsSplit ? LeaveBatch : GatherBatch;
         }
 
         return cost;
+    }
+
+    /// <summary>Each op done as its operands lie, from the inputs on: where a graph is too tangled to be searched as a whole (layers that are called again and again), what is fixed in it is fixed to this, and the batch stays where the inputs have split it.</summary>
+    private int[] FollowBatch(int axis, Node[] nodes, Offered[] offers, int[] variables, int[][] numbers, int count)
+    {
+        int[] start = Enumerable.Repeat(-1, count).ToArray();
+        Dictionary<Value, Value> before = _sharded.Graph.Regions.SelectMany(r => r.Carries).GroupBy(c => c.Argument).ToDictionary(g => g.Key, g => g.First().Initial);
+        for (int n = 0; n < nodes.Length; n++)
+        {
+            Node node = nodes[n];
+            int best = 0;
+            long least = long.MaxValue;
+            for (int s = 0; s < offers[n].Costs.Length; s++)
+            {
+                long cost = offers[n].Costs[s];
+                for (int i = 0; i < node.Inputs.Length; i++)
+                {
+                    cost += Changes(axis, node.Inputs[i])[Lies(node.Inputs[i]) * Width(node.Inputs[i]) + offers[n].Inputs[i][s]];
+                }
+
+                (best, least) = cost < least ? (s, cost) : (best, least);
+            }
+
+            start[n] = best;
+            for (int o = 0; o < node.Outputs.Length; o++)
+            {
+                Value output = node.Outputs[o];
+                if (start[variables[output.Id]] < 0)
+                {
+                    int made = offers[n].Outputs[o][best], home = Array.IndexOf(numbers[output.Id], made);
+                    start[variables[output.Id]] = home >= 0 ? home : Cheapest(output, made);
+                }
+            }
+        }
+
+        return Array.ConvertAll(start, s => Math.Max(0, s));
+
+        int Lies(Value value)
+        {
+            int at = variables[value.Id];
+            if (start[at] < 0)
+            {
+                start[at] = before.TryGetValue(value, out Value? initial) && Array.IndexOf(numbers[value.Id], Lies(initial)) is >= 0 and int same ? same
+                    : value.Kind == ValueKind.Parameter ? Math.Max(0, Array.IndexOf(numbers[value.Id], Whole))
+                    : Math.Max(0, Array.FindIndex(numbers[value.Id], p => p >= FirstSplit));
+            }
+
+            return numbers[value.Id][start[at]];
+        }
+
+        int Cheapest(Value value, int from)
+        {
+            long[] changes = Changes(axis, value);
+            return Enumerable.Range(0, numbers[value.Id].Length).OrderBy(h => changes[from * Width(value) + numbers[value.Id][h]]).First();
+        }
     }
 
     /// <summary>Whether a node takes a value where it may bring together what is split without that anybody wrote so: in forward, other than at a Reshard.</summary>

@@ -164,7 +164,7 @@ public sealed partial class SignatureSearch
             network.Pair(variables[result.Id], variables[result.Id], (h, _) => Cost(axis, result, homes[result.Id][h], whole));
         }
 
-        int[] solution = network.Solve(null, _cancellation);
+        int[] solution = network.Solve(along.IsData ? FollowBatch(axis, nodes, offers, variables, numbers, network.Count) : null, _cancellation);
         Placement Home(Value value) => homes[value.Id][solution[variables[value.Id]]];
         foreach (Value value in graph.Values)
         {

@@ -34,7 +34,7 @@ internal static class LayerPrinter
         foreach (FieldDefinition field in layer.Fields)
         {
             string call = field switch { FieldDefinition.Parameter => "Parameter", FieldDefinition.LayerStack => "Stack", _ => "Layer" };
-            w.Line($"visitor.{call}({Text.String(field.PathName)}, @{field.Name});");
+            w.Line($"visitor.{call}({Text.String(field.PathName)}, this.@{field.Name});");
         }
 
         w.Close();

@@ -221,11 +221,11 @@ internal static class RankPrinter
     {
         foreach (InputPlan input in entry.Inputs)
         {
-            w.Line($"batch.@{input.Name} = @{input.Name};");
+            w.Line($"batch.@{input.Name} = {Text.Input(input.Name)};");
         }
     }
 
-    private static void Stage(IndentedWriter w, EntryPlan entry) => w.Line($"stage0.{entry.Name}({string.Concat(entry.Inputs.Select(i => $"@{i.Name}, "))}microBatch);");
+    private static void Stage(IndentedWriter w, EntryPlan entry) => w.Line($"stage0.{entry.Name}({string.Concat(entry.Inputs.Select(i => Text.Input(i.Name) + ", "))}microBatch);");
 
     /// <summary>What is not kept from step to step holds nothing at the start of one.</summary>
     private static void Poison(IndentedWriter w, RankProgram program)
@@ -241,7 +241,7 @@ internal static class RankPrinter
     {
         foreach (InputPlan input in entry.Inputs)
         {
-            w.Line($"/// <param name=\"{input.Name}\">[{string.Join(", ", input.Logical)}], the whole batch on every rank; each reads its own rows.</param>");
+            w.Line($"/// <param name=\"{Text.Input(input.Name).Substring(1)}\">[{string.Join(", ", input.Logical)}], the whole batch on every rank; each reads its own rows.</param>");
         }
     }
 

@@ -99,7 +99,7 @@ internal static class StagePrinter
         char.ToLowerInvariant(entry.Name[0]) + entry.Name.Substring(1) + char.ToUpperInvariant(input.Name[0]) + input.Name.Substring(1) + "Shape";
 
     /// <summary>Inputs as parameters of a method.</summary>
-    public static string Parameters(EntryPlan entry) => string.Join(", ", entry.Inputs.Select(i => $"{(i.Element == DType.Int32 ? "TokenTensor" : "Tensor")} @{i.Name}"));
+    public static string Parameters(EntryPlan entry) => string.Join(", ", entry.Inputs.Select(i => $"{(i.Element == DType.Int32 ? "TokenTensor" : "Tensor")} {Text.Input(i.Name)}"));
 
     /// <summary>Name of the field with the number of a stage's first layer of a stack.</summary>
     private static string FirstLayer(string path) => "first" + string.Concat(path.Split('.').Select(p => char.ToUpperInvariant(p[0]) + p.Substring(1).Replace("{0}", "")));
@@ -124,7 +124,18 @@ internal static class StagePrinter
         if (entry.Result is { } result)
         {
             w.Summary($"The result: [{string.Join(", ", entry.ResultDims)}].");
-            w.Line($"public Slice<{Element(stage, result)}> {entry.Name}Result => {Operand(stage, result)};");
+            string held = Operand(stage, result);
+            if (stage.Buffers[result.Buffer].IsPerMicroBatch)
+            {
+                // What the last stack yields may lie where a micro-batch in flight has it: it is read after the run, of the micro-batch that ran last.
+                w.Line($"public Slice<{Element(stage, result)}> {entry.Name}Result => {held.Replace("[m", "[resultSlots")};");
+                w.Line("private SlotSet resultSlots;");
+            }
+            else
+            {
+                w.Line($"public Slice<{Element(stage, result)}> {entry.Name}Result => {held};");
+            }
+
             w.Line();
         }
     }
@@ -182,14 +193,19 @@ internal static class StagePrinter
     private static void EntryPhase(IndentedWriter w, RankProgram program, StageProgram stage, EntryPlan entry, PhasePlan phase)
     {
         bool pipelined = program.Pipeline is not null;
-        string inputs = pipelined ? "" : Parameters(entry), name = entry.Name + (pipelined ? phase.Phase.ToString() : ""), from = pipelined ? "batch." : "@", slots = pipelined ? ", m" : "";
+        string inputs = pipelined ? "" : Parameters(entry), name = entry.Name + (pipelined ? phase.Phase.ToString() : ""), slots = pipelined ? ", m" : "";
         string reads = phase.Main.OfType<ProgramStatement.Load>().Any() ? " Reads this rank's rows of the inputs." : "";
         w.Summary($"{entry.Name}{(pipelined ? ", " + PipelinePrinter.Words(phase.Phase) : "")}: one micro-batch, of {entry.MicroBatches}.{reads}");
         w.Open($"{(pipelined ? "private" : "public")} void {name}({inputs}{(inputs.Length > 0 ? ", " : "")}int microBatch{(pipelined ? ", in SlotSet m" : "")})");
+        if (pipelined && entry.Result is { } kept && stage.Buffers[kept.Buffer].IsPerMicroBatch)
+        {
+            w.Line("resultSlots = m;");
+        }
+
         foreach (ProgramStatement.Load load in phase.Main.OfType<ProgramStatement.Load>())
         {
             InputPlan input = entry.Inputs[load.Input];
-            w.Line($"rank.Load({from}{(pipelined ? "@" + input.Name + "!" : input.Name)}, {Text.String(input.Name)}, {Shape(entry, input)}, [{string.Join(", ", input.Local.Select(Text.Number))}], [{string.Join(", ", input.Start.Select(Text.Offset))}], {Operand(stage, load.Operand)});");
+            w.Line($"rank.Load({(pipelined ? $"batch.@{input.Name}!" : Text.Input(input.Name))}, {Text.String(input.Name)}, {Shape(entry, input)}, [{string.Join(", ", input.Local.Select(Text.Number))}], [{string.Join(", ", input.Start.Select(Text.Offset))}], {Operand(stage, load.Operand)});");
         }
 
         string guard = "";

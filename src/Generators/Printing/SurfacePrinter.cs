@@ -53,7 +53,7 @@ internal static class SurfacePrinter
         w.Line("public override Plan Plan => throw NoPlan();");
         foreach (MethodDefinition method in model.Layer.Methods.Where(m => m.Name is "Loss" or "Forward"))
         {
-            string inputs = string.Join(", ", method.Parameters.Where(p => p.Type is "Tensor" or "TokenTensor").Select(p => $"{p.Type} @{p.Name}"));
+            string inputs = string.Join(", ", method.Parameters.Where(p => p.Type is "Tensor" or "TokenTensor").Select(p => $"{p.Type} {Text.Input(p.Name)}"));
             if (method.Name == "Loss")
             {
                 w.Line($"public StepResult TrainStep({inputs}{(inputs.Length > 0 ? ", " : "")}{on.Optimizer}Settings settings) => throw NoPlan();");

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.RegularExpressions;
 using Shardwright.Compiler.Graph;
 using Shardwright.Compiler.Planning;
 
@@ -7,6 +8,11 @@ namespace Shardwright.Generators.Printing;
 /// <summary>Small pieces of emitted text.</summary>
 internal static class Text
 {
+    // What methods of ranks and stages hold beside their parameters.
+    private static readonly Regex s_taken = new(
+        "^(settings|microBatch|layer|slot|m|result|rows|batch|executor|actions|stages?|stage0|memory|plan|rank|arena|kernels|at|rankOfStage|arenaBytes|scalarsAt|scratchAt|stepAt|lossSum|weight|norm|skipped|(sum|weight|tiedGroup|tiedGradients)[0-9]+|.*(Group|Index|Shape))$",
+        RegexOptions.CultureInvariant);
+
     /// <summary>First lines of every file.</summary>
     public static void Header(IndentedWriter writer, RankProgram program, string what)
     {
@@ -49,6 +55,9 @@ internal static class Text
     public static string Bool(bool value) => value ? "true" : "false";
 
     public static string String(string value) => Microsoft.CodeAnalysis.CSharp.SymbolDisplay.FormatLiteral(value, quote: true);
+
+    /// <summary>An input of the model as a parameter of a rank's and a stage's methods; one that is named like something else there gets another name.</summary>
+    public static string Input(string name) => "@" + (s_taken.IsMatch(name) ? name + "Value" : name);
 
     /// <summary>Name of the field that holds a rank's coordinate.</summary>
     public static string Index(string axis) => axis.Length == 0 ? "microBatch" : Identifier(axis) + "Index";

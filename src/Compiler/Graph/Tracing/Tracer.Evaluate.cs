@@ -9,7 +9,7 @@ public sealed partial class Tracer
 {
     private sealed record Returned(object? Value);
 
-    private object? Call(MethodDefinition method, LayerInstance layer, Dictionary<string, object?> locals)
+    private object? Call(MethodDefinition method, LayerInstance layer, Dictionary<string, object?> locals, string place = "")
     {
         if (++_depth > MaxDepth)
         {
@@ -18,6 +18,16 @@ public sealed partial class Tracer
 
         string origin = _builder.Origin;
         LayerDefinition caller = _running;
+        (string, string) foreign = _foreign;
+        if (IsOwn(layer.Definition))
+        {
+            _foreign = ("", "");
+        }
+        else if (IsOwn(caller))
+        {
+            _foreign = (place, layer.Path);
+        }
+
         _builder.Origin = layer.Path;
         _running = layer.Definition;
         object? result = Execute(method.Body, layer, locals)?.Value;
@@ -34,6 +44,7 @@ public sealed partial class Tracer
 
         _builder.Origin = origin;
         _running = caller;
+        _foreign = foreign;
         _depth--;
         return result;
     }
@@ -360,7 +371,7 @@ public sealed partial class Tracer
             locals[parameter.Name] = value;
         }
 
-        return Call(method, target, locals);
+        return Call(method, target, locals, caller.Definition.Type + "#" + call.Site.ToString(System.Globalization.CultureInfo.InvariantCulture));
     }
 
     private object? CallStack(StackInstance stack, object?[] arguments, Expression.MethodCall call, LayerInstance caller)
@@ -427,13 +438,16 @@ public sealed partial class Tracer
 
     private void At(LayerInstance layer, int site, string source)
     {
-        _builder.Site = layer.Definition.Type + "#" + site;
+        _builder.Site = Place(layer, site);
         _builder.Source = source;
     }
 
+    /// <summary>Where an op is said to stand: what a layer of another assembly computes stands where the model's own source calls it, and nothing is written there.</summary>
+    private string Place(LayerInstance layer, int site) => _foreign.Place.Length > 0 ? _foreign.Place + Finding.Elsewhere : layer.Definition.Type + "#" + site;
+
     private Value Add(LayerInstance layer, int site, Op op, params Value[] inputs)
     {
-        _builder.Site = layer.Definition.Type + "#" + site;
+        _builder.Site = Place(layer, site);
         return Add(op, inputs);
     }
 
@@ -460,7 +474,7 @@ public sealed partial class Tracer
         catch (ShapeException error)
         {
             string names = string.Join(", ", inputs.Select(i => $"'{i.Name}' {i.Type.ShapeText}"));
-            throw new TraceException(Finding.At("SW0003", _builder.Site, $"{error.Message} (operands: {names})"));
+            throw new TraceException(Finding.At("SW0003", _builder.Site, $"{error.Message} (operands: {names}){(_foreign.Place.Length > 0 ? $", in '{_foreign.Path}'" : "")}"));
         }
     }
 }

@@ -116,6 +116,8 @@ public sealed partial class Tracer
                 }
 
                 return placed;
+            case "Parameter":
+                throw new TraceException(Finding.At("SW0002", _builder.Site, $"'{call.Source}' makes a parameter while the model runs: declare it as a field, readonly Tensor … = {call.Source}, and use the field here"));
             default:
                 throw new TraceException(Finding.At("SW0002", _builder.Site, $"Ops.{call.Name} is not known to this version of the compiler: use a Shardwright package whose runtime and compiler have one version"));
         }

@@ -20,12 +20,18 @@ public sealed partial class Tracer
     private readonly GraphBuilder _builder = new();
     private readonly Dictionary<string, object?> _constants = new();
     private readonly HashSet<string> _axes;
+
+    /// <summary>Axes that cut the model into stages on every mesh that has them, with the first such mesh.</summary>
+    private readonly Dictionary<string, string> _stageAxes;
     private readonly bool _training;
     private readonly List<Finding> _findings = new();
     private int _steps;
     private int _dropouts;
     private int _depth;
     private LayerDefinition _running;
+
+    /// <summary>Where a layer of another assembly is held or called that is being traced, and its path; empty where none is.</summary>
+    private (string Place, string Path) _foreign = ("", "");
 
     private Tracer(ModelDefinition model, Func<string, LayerDefinition?> layers, bool training, CancellationToken cancellation)
     {
@@ -35,6 +41,7 @@ public sealed partial class Tracer
         _training = training;
         _cancellation = cancellation;
         _axes = new HashSet<string>(model.Meshes.SelectMany(m => m.Mesh.Axes).Select(a => a.Name));
+        _stageAxes = model.Meshes.SelectMany(m => m.Mesh.Axes.Select(a => (a.Name, a.Role, Mesh: m.Mesh.ShortName))).GroupBy(a => a.Name).Where(g => g.All(a => a.Role == "Pipeline")).ToDictionary(g => g.Key, g => g.First().Mesh);
     }
 
     private ModelGraph Graph => _builder.Graph;
@@ -55,7 +62,7 @@ public sealed partial class Tracer
         }
         catch (TraceException end)
         {
-            return new TraceResult(null, ((end.Finding ?? tracer.Damaged()) is { } finding ? tracer._findings.Append(finding) : tracer._findings).ToImmutableArray());
+            return new TraceResult(null, ((end.Finding ?? tracer.Damaged()) is { } finding ? tracer._findings.Append(tracer.AtHome(finding)) : tracer._findings).ToImmutableArray());
         }
         catch (InsufficientExecutionStackException)
         {
@@ -169,11 +176,18 @@ public sealed partial class Tracer
     {
         if (++_depth > MaxDepth)
         {
-            throw Fail("SW0002", definition, -1, $"layers are nested more than {MaxDepth} deep at '{path}': does '{definition.ShortName}' hold itself?");
+            string start = path.Length > 60 ? path.Substring(0, 60) + "…" : path;
+            throw Fail("SW0002", within?.Definition ?? definition, by?.Site ?? -1, $"layers are nested more than {MaxDepth} deep at '{start}': does '{definition.ShortName}' hold itself?");
         }
 
         LayerDefinition holder = _running;
+        (string, string) foreign = _foreign;
         _running = definition;
+        if (within is not null && by is not null && !IsOwn(definition) && IsOwn(within.Definition))
+        {
+            _foreign = (within.Definition.Type + "#" + by.Site.ToString(System.Globalization.CultureInfo.InvariantCulture), path);
+        }
+
         var instance = new LayerInstance(definition, path, arguments) { Holder = within, HeldBy = by };
         noDecay |= definition.NoDecay;
         if (definition.Recompute)
@@ -222,6 +236,7 @@ public sealed partial class Tracer
 
         _depth--;
         _running = holder;
+        _foreign = foreign;
         return instance;
     }
 
@@ -304,7 +319,7 @@ public sealed partial class Tracer
         value.Sizes = dim => dim < field.Shape.Count ? Origin(field.Shape[dim], owner) : null;
         foreach ((PlacementAttribute attribute, LayerInstance holder) in held.Where(h => h.Attribute.Parameter == field.Name))
         {
-            AddRequest(value, attribute, holder, $"parameter '{path}'");
+            AddRequest(value, attribute, holder, $"parameter '{value.Parameter!.Shown}'");
         }
 
         foreach (PlacementAttribute attribute in field.Placements)
@@ -312,7 +327,7 @@ public sealed partial class Tracer
             // What the holder of a layer says about an axis takes the place of what the layer itself says.
             if (held.All(h => h.Attribute.Parameter != field.Name || h.Attribute.Axis != attribute.Axis))
             {
-                AddRequest(value, attribute, owner, $"parameter '{path}'");
+                AddRequest(value, attribute, owner, $"parameter '{value.Parameter!.Shown}'");
             }
         }
 
@@ -350,6 +365,17 @@ public sealed partial class Tracer
             _findings.Add(Finding.At("SW1001", place, $"no mesh of '{_model.Layer.ShortName}' has an axis '{axis}': {what} names it; did you mean '{nearest}'?") with
             {
                 Fixes = EquatableArray.Of(Fix.Of($"Name axis '{nearest}'", "SW1001/nearest", EditKind.SetString, place, axis, nearest)),
+            });
+            return;
+        }
+
+        if (_stageAxes.TryGetValue(axis, out string? mesh))
+        {
+            _findings.Add(Finding.At("SW1004", place, $"axis '{axis}' of '{mesh}' shares out the layers of '{_model.Layer.ShortName}' to stages, and {what} is placed on it: name an axis of another role, or use [Stages] on a LayerStack") with
+            {
+                Fixes = what.StartsWith("parameter '", StringComparison.Ordinal) || what.StartsWith("input '", StringComparison.Ordinal)
+                    ? EquatableArray.Of(Fix.Of("Remove the placement", "SW1004/remove", EditKind.RemoveAttribute, place))
+                    : default,
             });
             return;
         }
@@ -407,9 +433,16 @@ public sealed partial class Tracer
     private Finding? Damaged()
     {
         string assembly = Assembly(_running);
-        return assembly == Assembly(_model.Layer) ? null : new Finding(
+        return IsOwn(_running) ? null : new Finding(
             "SW0007", _running.Type, -1, $"the graph of layer '{_running.ShortName}' of assembly '{assembly}' is damaged: it uses something that it does not hold, or in another way than it is; build that assembly again");
     }
+
+    private bool IsOwn(LayerDefinition layer) => Assembly(layer) == Assembly(_model.Layer);
+
+    /// <summary>A fault within a layer of another assembly, said where the model's own source holds or calls it, with the path of that layer.</summary>
+    private Finding AtHome(Finding finding) => _foreign.Place.Length == 0 || finding.TypeName.EndsWith(", " + Assembly(_model.Layer), StringComparison.Ordinal)
+        ? finding
+        : Finding.At(finding.Id, _foreign.Place, $"{finding.Message}, in '{_foreign.Path}'");
 
     private void Step()
     {
