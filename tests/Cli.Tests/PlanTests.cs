@@ -122,7 +122,7 @@ public sealed class PlanTests
         Assert.Equal(
             plan.GetProperty("parameters").EnumerateArray().Sum(p => Math.Max(1, p.GetProperty("layers").GetInt64()) * p.GetProperty("local").EnumerateArray().Aggregate(1L, (a, b) => a * b.GetInt64())),
             rank.GetProperty("parameters").GetInt64());
-        Assert.All(rank.GetProperty("collectives").EnumerateArray(), c => Assert.Equal(["op", "axis", "bytesPerRank", "times", "tensor", "where", "reason"], c.EnumerateObject().Select(p => p.Name)));
+        Assert.All(rank.GetProperty("collectives").EnumerateArray(), c => Assert.Equal(["op", "axis", "bytesPerRank", "times", "tensor", "where", "reason", "beside"], c.EnumerateObject().Select(p => p.Name)));
         Assert.Contains(rank.GetProperty("collectives").EnumerateArray(), c => c.GetProperty("tensor").GetString() == "feedForwardMatMul2" && c.GetProperty("bytesPerRank").GetInt64() == 512 << 10);
     }
 
