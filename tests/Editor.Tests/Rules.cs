@@ -119,7 +119,7 @@ public sealed record Rule(string Id, string Reported, string Right, string Libra
         }
         [{{on}}] public sealed partial class Net
         {
-            readonly LayerStack<FeedForward> stack = new(8, () => new FeedForward(2048, 8192));
+            readonly LayerStack<FeedForward> stack = new(8, () => new FeedForward(2048, 4096));
             public Tensor Loss([Shape(32768, 2048)] Tensor x) => Mean(Square(stack.Forward(x)));
         }
         """;

@@ -5,7 +5,12 @@ using Shardwright.Observability;
 
 namespace Shardwright.Tests;
 
+/// <summary>Tests that listen to what every rank of this process tells: whoever tells a listener allocates, which other tests measure.</summary>
+[CollectionDefinition(nameof(Listening), DisableParallelization = true)]
+public sealed class Listening;
+
 /// <summary>What ranks tell: traces that Chrome and Perfetto read, and instruments by the conventions of .NET.</summary>
+[Collection(nameof(Listening))]
 public sealed class TraceTests
 {
     private const int Steps = 4; // the first also compiles

@@ -18,11 +18,10 @@ public sealed class KernelBuilder
 
     /// <summary>The kernel of a cluster and the tensors that it takes, in the order of its parameters.</summary>
     /// <param name="step">The cluster.</param>
-    /// <param name="needed">Whether a tensor is needed outside of the cluster.</param>
-    /// <param name="accumulates">Whether a product adds to its result from the second micro-batch on.</param>
-    public (int Kernel, ImmutableArray<LocalTensor> Tensors) Add(FusedStep step, Func<LocalTensor, bool> needed, bool accumulates)
+    /// <param name="made">What <see cref="Make"/> made of it.</param>
+    public (int Kernel, ImmutableArray<LocalTensor> Tensors) Add(FusedStep step, (KernelPlan Kernel, ImmutableArray<LocalTensor> Tensors) made)
     {
-        (KernelPlan kernel, ImmutableArray<LocalTensor> tensors) = Make(step, needed, accumulates);
+        (KernelPlan kernel, ImmutableArray<LocalTensor> tensors) = made;
         KernelPlan content = kernel with { Name = "", Sources = default, Tensors = kernel.Tensors.Select(t => t with { Name = "" }).ToEquatable() };
         if (_byContent.TryGetValue(content, out int known))
         {
@@ -37,6 +36,9 @@ public sealed class KernelBuilder
     }
 
     /// <summary>The kernel of a cluster, without a name, and its tensors.</summary>
+    /// <param name="step">The cluster.</param>
+    /// <param name="needed">Whether a tensor is needed outside of the cluster.</param>
+    /// <param name="accumulates">Whether a product adds to its result from the second micro-batch on.</param>
     internal static (KernelPlan Kernel, ImmutableArray<LocalTensor> Tensors) Make(FusedStep step, Func<LocalTensor, bool> needed, bool accumulates) =>
         step.IsGemm ? Gemm(step, needed, accumulates) : step.IsElementwise ? Elementwise(step, needed) : Single(step.Ops[0]);
 

@@ -8,6 +8,8 @@ namespace Shardwright.Compiler.Planning;
 /// <summary>The order of kernels and collectives within a region. Lifetimes follow it: what a collective reads and writes lives until its wait.</summary>
 internal sealed partial class EntryBuilder
 {
+    private readonly Dictionary<FusedStep, (KernelPlan Kernel, ImmutableArray<LocalTensor> Tensors)> _made = new();
+
     /// <summary>Brings independent kernels beside the collectives of each region.</summary>
     /// <returns>Whether there are any collectives.</returns>
     private bool Order()
@@ -106,8 +108,12 @@ internal sealed partial class EntryBuilder
             return new OrderedStep(StepRole.Start, under, needs) { Lane = collective.Axis.Name };
         }
 
-        return new OrderedStep(StepRole.Compute, StepTime.Kernel(KernelBuilder.Make(step, NeededOf(step), Accumulates(step)).Kernel, _mesh.Device, _half), needs) { WorksInPlace = step.IsElementwise };
+        return new OrderedStep(StepRole.Compute, StepTime.Kernel(Made(step).Kernel, _mesh.Device, _half), needs) { WorksInPlace = step.IsElementwise };
     }
+
+    /// <summary>The kernel of a step: it is timed, then called.</summary>
+    private (KernelPlan Kernel, ImmutableArray<LocalTensor> Tensors) Made(FusedStep step) =>
+        _made.TryGetValue(step, out (KernelPlan, ImmutableArray<LocalTensor>) made) ? made : _made[step] = KernelBuilder.Make(step, NeededOf(step), Accumulates(step));
 
     /// <summary>Memory that lives from step to step of a region; all other is there from its start to its end.</summary>
     private List<OrderedBlock> Passing(Piece piece, FusedStep[] steps)

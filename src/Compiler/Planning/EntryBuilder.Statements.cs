@@ -115,7 +115,7 @@ internal sealed partial class EntryBuilder
                 continue;
             }
 
-            (int kernel, ImmutableArray<LocalTensor> tensors) = _kernels.Add(step, NeededOf(step), Accumulates(step));
+            (int kernel, ImmutableArray<LocalTensor> tensors) = _kernels.Add(step, Made(step));
             LocalTensor output = tensors[_kernels.Kernels[kernel].Tensors.Items.IndexOf(_kernels.Kernels[kernel].Tensors.First(t => t.IsOutput))];
             string again = step.Ops[0].Node is { IsAgain: true } ? "; again, for backward" : "";
             result.Add(new ProgramStatement.Run(kernel, tensors.Select(Operand).ToEquatable(), Comment(output) + again, false) { IsAgain = again.Length > 0 });

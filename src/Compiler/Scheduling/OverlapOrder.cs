@@ -18,9 +18,19 @@ public sealed class OverlapOrder
     private readonly IReadOnlyList<OrderedBlock> _blocks;
     private readonly HashSet<int>[] _needs;
     private readonly int[][] _inPlace;
+    private readonly int[][] _touched;
     private readonly int _touches;
     private readonly double[] _exposed;
     private readonly List<int> _order;
+
+    // What each look at the clock and the memory uses again.
+    private readonly Dictionary<string, double> _free = new();
+    private readonly double[] _ends;
+    private readonly double[] _exposedBefore;
+    private readonly int[] _at;
+    private readonly long[] _change;
+    private readonly int[] _first;
+    private readonly int[] _last;
     private long _limit;
     private long _looks;
     private double _seconds;
@@ -31,12 +41,28 @@ public sealed class OverlapOrder
         _blocks = blocks;
         _needs = steps.Select(s => new HashSet<int>(s.Needs)).ToArray();
         _inPlace = new int[steps.Count][];
-        _touches = blocks.Sum(b => b.Steps.Count);
+        _touched = blocks.Select(b => b.Steps.ToArray()).ToArray();
+        _touches = _touched.Sum(t => t.Length);
         _exposed = new double[steps.Count];
+        _exposedBefore = new double[steps.Count];
+        _ends = new double[steps.Count];
+        _at = new int[steps.Count];
+        _change = new long[steps.Count + 2];
+        _first = new int[blocks.Count];
+        _last = new int[blocks.Count];
         _order = Enumerable.Range(0, steps.Count).ToList();
+        var inPlace = new List<int>[steps.Count];
+        for (int b = 0; b < blocks.Count; b++)
+        {
+            foreach (int step in _touched[b].Where(i => steps[i].WorksInPlace))
+            {
+                (inPlace[step] ??= new List<int>()).Add(b);
+            }
+        }
+
         for (int i = 0; i < steps.Count; i++)
         {
-            _inPlace[i] = steps[i].WorksInPlace ? Enumerable.Range(0, blocks.Count).Where(b => blocks[b].Steps.Contains(i)).ToArray() : Array.Empty<int>();
+            _inPlace[i] = inPlace[i]?.ToArray() ?? Array.Empty<int>();
         }
     }
 
@@ -144,6 +170,7 @@ public sealed class OverlapOrder
         }
 
         Move(from, to);
+        Array.Copy(_exposed, _exposedBefore, _exposed.Length);
         (double seconds, long bytes) = Clock();
         if (bytes <= _limit && _seconds - seconds > mustGain)
         {
@@ -152,7 +179,7 @@ public sealed class OverlapOrder
         }
 
         Move(to, from);
-        Clock();
+        Array.Copy(_exposedBefore, _exposed, _exposed.Length);
         return false;
     }
 
@@ -167,18 +194,17 @@ public sealed class OverlapOrder
     private (double Seconds, long Bytes) Clock()
     {
         double clock = 0;
-        var free = new Dictionary<string, double>();
-        var ends = new Dictionary<int, double>();
+        _free.Clear();
         foreach (int i in _order)
         {
             OrderedStep step = _steps[i];
             if (step.Role == StepRole.Start)
             {
-                free[step.Lane] = ends[i] = Math.Max(clock, free.TryGetValue(step.Lane, out double since) ? since : 0) + step.Seconds;
+                _free[step.Lane] = _ends[i] = Math.Max(clock, _free.TryGetValue(step.Lane, out double since) ? since : 0) + step.Seconds;
             }
             else if (step.Role == StepRole.Wait)
             {
-                _exposed[step.Of] = Math.Max(0, ends[step.Of] - clock);
+                _exposed[step.Of] = Math.Max(0, _ends[step.Of] - clock);
                 clock += _exposed[step.Of];
             }
             else
@@ -194,46 +220,57 @@ public sealed class OverlapOrder
     private long Live()
     {
         int count = _order.Count;
-        var at = new int[count];
         for (int i = 0; i < count; i++)
         {
-            at[_order[i]] = i;
+            _at[_order[i]] = i;
         }
 
-        var change = new long[count + 2];
-        var first = new int[_blocks.Count];
-        var last = new int[_blocks.Count];
-        for (int b = 0; b < first.Length; b++)
+        Array.Clear(_change, 0, _change.Length);
+        for (int b = 0; b < _first.Length; b++)
         {
             OrderedBlock block = _blocks[b];
-            (first[b], last[b]) = (block.IsLiveBefore ? -1 : count, block.IsLiveAfter ? count : -1);
-            foreach (int step in block.Steps)
+            (int first, int last) = (block.IsLiveBefore ? -1 : count, block.IsLiveAfter ? count : -1);
+            foreach (int step in _touched[b])
             {
-                first[b] = Math.Min(first[b], at[step]);
-                last[b] = Math.Max(last[b], at[step]);
+                first = Math.Min(first, _at[step]);
+                last = Math.Max(last, _at[step]);
             }
 
-            change[Math.Max(0, first[b])] += block.Bytes;
-            change[last[b] + 1] -= block.Bytes;
+            (_first[b], _last[b]) = (first, last);
+            _change[Math.Max(0, first)] += block.Bytes;
+            _change[last + 1] -= block.Bytes;
         }
 
         long live = 0, most = 0;
         for (int i = 0; i < count; i++)
         {
-            live += change[i];
-            most = Math.Max(most, live - Shared(_inPlace[_order[i]], i, first, last));
+            live += _change[i];
+            most = Math.Max(most, live - Shared(_inPlace[_order[i]], i));
         }
 
         return most;
     }
 
     /// <summary>Bytes that a step in place does not need: of results that begin in it over inputs that end in it.</summary>
-    private long Shared(int[] touched, int at, int[] first, int[] last)
+    private long Shared(int[] touched, int at)
     {
         long shared = 0;
-        foreach (IGrouping<long, int> alike in touched.GroupBy(b => _blocks[b].Bytes))
+        for (int b = 0; b < touched.Length; b++)
         {
-            shared += alike.Key * Math.Min(alike.Count(b => first[b] == at && last[b] != at), alike.Count(b => last[b] == at && first[b] != at));
+            long bytes = _blocks[touched[b]].Bytes;
+            int begin = 0, end = 0;
+            bool counted = false;
+            for (int other = 0; other < touched.Length; other++)
+            {
+                if (_blocks[touched[other]].Bytes == bytes)
+                {
+                    counted |= other < b;
+                    begin += _first[touched[other]] == at && _last[touched[other]] != at ? 1 : 0;
+                    end += _last[touched[other]] == at && _first[touched[other]] != at ? 1 : 0;
+                }
+            }
+
+            shared += counted ? 0 : bytes * Math.Min(begin, end);
         }
 
         return shared;

@@ -35,7 +35,7 @@ internal static class OverlapModels
     internal static readonly Case[] All =
     [
         new("Dp", ["dp"], "", 2, 6, Bucket, 2 * Product),
-        new("Tp", ["tp"], "", 2, 3, Activation, Product) { IsLeast = false },
+        new("Tp", ["tp"], "", 2, 3, Activation, Product),
         new("Pp", ["pp"], "HopAwareWarmUp = true", 16, 4, Activation, 2 * Product),
         new("PpZbH1", ["pp"], "Schedule = PipelineSchedule.ZeroBubbleH1", 16, 4, Activation, 2 * Product),
         new("Zero1", ["dp"], "Zero = ZeroStage.OptimizerState", 2, 6, Bucket / 2, 2 * Product),

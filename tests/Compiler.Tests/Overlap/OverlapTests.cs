@@ -5,7 +5,8 @@ namespace Shardwright.Compiler.Tests.Overlap;
 
 /// <summary>
 /// What a plan states of communication beside compute holds on the clock: emitted programs with kernels that sleep, on links with the plan's numbers, more ranks than cores. A machine that does other things
-/// wakes ranks late, never early: the least of several steps counts, less what its kernels have overslept. SHARDWRIGHT_TIMINGS=1 measures every case on links of four strengths, and takes nothing off.
+/// wakes ranks late, never early: the least of several steps counts, against the same program with each wait beside its start in the same run. SHARDWRIGHT_TIMINGS=1, for an idle machine, measures every case on
+/// links of four strengths against the figures of the plan.
 /// </summary>
 [Collection(nameof(Timing))]
 public sealed class OverlapTests(Xunit.Abstractions.ITestOutputHelper output)
@@ -17,7 +18,7 @@ public sealed class OverlapTests(Xunit.Abstractions.ITestOutputHelper output)
     /// <summary>A message takes so much of the work that it may be under way beside, percent.</summary>
     private static int[] Strengths => IsStrict ? [25, 50, 100, 200] : [50];
 
-    public static TheoryData<string> Cases => [.. OverlapModels.All.Select(c => c.Name).Where(n => IsStrict || n is "Dp" or "Tp" or "Pp" or "Zero1" or "Zero3")];
+    public static TheoryData<string> Cases => [.. OverlapModels.All.Select(c => c.Name).Where(n => IsStrict || n is "Dp" or "Tp" or "Pp" or "Zero3")];
 
     [Theory]
     [MemberData(nameof(Cases))]
@@ -31,26 +32,35 @@ public sealed class OverlapTests(Xunit.Abstractions.ITestOutputHelper output)
             PlanForecast plan = replay.Program(mesh).Forecast;
             double least = of.IsLeast ? plan.LeastExposedSeconds : plan.ExposedSeconds;
             bool hides = of is { IsLeast: true, MicroBatches: 16 } && percent <= 50;
-            double seconds = double.MaxValue, exposed = double.MaxValue, hidden = 0;
-            bool Holds() => seconds <= 1.08 * plan.StepSeconds && exposed <= 1.1 * least && (!hides || hidden >= 0.9);
+
+            // Half of what the plan hides of its communication: a busy machine wakes ranks late in both runs.
+            double share = (1 + plan.ExposedSeconds / plan.CommunicationSeconds) / 2;
+            double seconds = double.MaxValue, exposed = double.MaxValue, hidden = 0, apartSeconds = double.MaxValue, apartExposed = double.MaxValue;
+            bool Holds() => IsStrict
+                ? seconds <= 1.08 * plan.StepSeconds && exposed <= 1.1 * least && (!hides || hidden >= 0.9)
+                : seconds < apartSeconds && exposed < share * apartExposed;
             for (int attempt = 0; attempt < Tries && !Holds(); attempt++)
             {
-                foreach (Replay.Step step in replay.Run(mesh, 2))
+                foreach (Replay.Step step in replay.Run(mesh, IsStrict ? 2 : 1))
                 {
-                    double overslept = IsStrict ? 0 : Math.Max(0, step.Compute - plan.ComputeSeconds);
-                    (seconds, exposed, hidden) = (Math.Min(seconds, IsStrict ? step.Seconds : Math.Max(Math.Min(step.Seconds, plan.StepSeconds), step.Seconds - overslept)), Math.Min(exposed, step.Exposed), Math.Max(hidden, step.Hidden));
+                    (seconds, exposed, hidden) = (Math.Min(seconds, step.Seconds), Math.Min(exposed, step.Exposed), Math.Max(hidden, step.Hidden));
                 }
+
+                Replay.Step apart = replay.Run(mesh, 1, overlap: false)[0];
+                (apartSeconds, apartExposed) = (Math.Min(apartSeconds, apart.Seconds), Math.Min(apartExposed, apart.Exposed));
             }
 
-            Replay.Step apart = replay.Run(mesh, 1, overlap: false)[0];
-            output.WriteLine(FormattableString.Invariant($"| {name} | {percent} % | {1000 * plan.StepSeconds:0} | {1000 * seconds:0} ({seconds / plan.StepSeconds:0.000}) | {1000 * plan.LeastExposedSeconds:0.0} | {1000 * plan.ExposedSeconds:0.0} | {1000 * exposed:0.0} ({exposed / plan.LeastExposedSeconds:0.00}) | {100 * hidden:0} % | {1000 * apart.Seconds:0} | {1000 * apart.Exposed:0.0} |"));
-            Assert.InRange(seconds / plan.StepSeconds, 0.98, 1.08);
-            Assert.InRange(exposed / least, 0.9, 1.1);
-            Assert.True(!hides || hidden >= 0.9, $"{hidden:0.000} of the communication is hidden");
-            if (of.IsLeast)
+            output.WriteLine(FormattableString.Invariant($"| {name} | {percent} % | {1000 * plan.StepSeconds:0} | {1000 * seconds:0} ({seconds / plan.StepSeconds:0.000}) | {1000 * plan.LeastExposedSeconds:0.0} | {1000 * plan.ExposedSeconds:0.0} | {1000 * exposed:0.0} ({exposed / plan.LeastExposedSeconds:0.00}) | {100 * hidden:0} % | {1000 * apartSeconds:0} | {1000 * apartExposed:0.0} |"));
+
+            // Nothing ends early on any machine.
+            Assert.True(seconds >= 0.98 * plan.StepSeconds, $"{seconds} s of {plan.StepSeconds} that were predicted");
+            Assert.True(exposed >= 0.9 * least, $"{exposed} s exposed, where {least} are the least");
+            Assert.True(apartSeconds > seconds && share * apartExposed > exposed, $"{apartExposed} s exposed of {apartSeconds} s, and beside compute {exposed} of {seconds}");
+            if (IsStrict)
             {
-                // Each wait beside its start: nothing is hidden.
-                Assert.True(apart.Exposed > exposed && apart.Seconds > seconds, $"{apart.Exposed} s exposed of {apart.Seconds} s, and beside compute {exposed} of {seconds}");
+                Assert.InRange(seconds / plan.StepSeconds, 0.98, 1.08);
+                Assert.InRange(exposed / least, 0.9, 1.1);
+                Assert.True(!hides || hidden >= 0.9, $"{hidden:0.000} of the communication is hidden");
             }
         }
     }
