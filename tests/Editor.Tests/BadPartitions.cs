@@ -112,6 +112,11 @@ public static class BadPartitions
         ("a schedule of one's own that is not named", "SW2007", Stack("", on: "«ShardedOn<Pipe>(MicroBatches = 4, Schedule = PipelineSchedule.Custom)»")),
         ("a schedule that waits for itself", "SW2007", Own("0F0 0B0 0F1 0B1", "1F1 1B1 1F0 1B0")),
         ("a schedule that forgets a micro-batch", "SW2007", Own("0F0 0B0", "1F0 1B0 1F1 1B1")),
+        ("a schedule on a mesh without a pipeline", "SW2003", Net(Up + Down, on: "«ShardedOn<Lab>(MicroBatches = 2, Schedule = PipelineSchedule.GPipe)»")),
+        ("chunks on a mesh without a pipeline", "SW2003", Net(Up + Down, on: "«ShardedOn<Lab>(MicroBatches = 2, Chunks = 2)»")),
+        ("a cut for a mesh without a pipeline", "SW2003", Pipe + "[ShardedOn<Lab>(MicroBatches = 2)] public sealed partial class Net { [«Stages<Lab>(1, 3)»] readonly LayerStack<Dense> stack = new(4, () => new Dense(64)); public Tensor Loss([Shape(8, 64)] Tensor x) => Mean(Square(stack.Forward(x))); }"),
+        ("a batch that a data axis does not divide", "SW1003", "[DeviceMesh] [MeshAxis(\"dp\", 4, Role = AxisRole.Data)] public sealed class Four; [«ShardedOn<Four>»] public sealed partial class Net { readonly Tensor w = Parameter(64, 10); public Tensor Loss([Shape(6, 64)] Tensor x) => Mean(MatMul(x, w)); }"),
+        ("a micro-batch that a data axis does not divide", "SW1003", "[DeviceMesh] [MeshAxis(\"dp\", 4, Role = AxisRole.Data)] public sealed class Four; [«ShardedOn<Four>(MicroBatches = 4)»] public sealed partial class Net { readonly Tensor w = Parameter(64, 10); public Tensor Loss([Shape(8, 64)] Tensor x) => Mean(MatMul(x, w)); }"),
         ("two pipelines", "SW2003", "[DeviceMesh] [MeshAxis(\"a\", 2, Role = AxisRole.Pipeline)] [MeshAxis(\"b\", 2, Role = AxisRole.Pipeline)] public sealed class Twice;" + Pipe + "[«ShardedOn<Twice>(MicroBatches = 2)»] public sealed partial class Net { readonly LayerStack<Dense> stack = new(4, () => new Dense(64)); public Tensor Loss([Shape(8, 64)] Tensor x) => Mean(Square(stack.Forward(x))); }"),
         ("a few micro-batches on many stages", "SW2004", """
             [DeviceMesh(Device = typeof(Devices.A100With80GB))] [MeshAxis("pp", 8, Role = AxisRole.Pipeline, Link = typeof(Links.NvLink3))] public sealed class Deep;

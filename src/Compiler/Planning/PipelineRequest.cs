@@ -41,7 +41,7 @@ internal sealed class PipelineRequest
         List<MeshAxisDefinition> axes = _on.Mesh.Axes.Where(a => a.Role == "Pipeline" && a.Size > 1).ToList();
         if (axes.Count == 0)
         {
-            return new Answer("", StageCut.One, null);
+            return Idle(graph) is { } idle ? Fail("SW2003", idle.Site, $"{idle.What} of '{Name}' on '{_on.Mesh.ShortName}' orders nothing: the mesh has no axis of the role Pipeline; give it one, or leave that out") : new Answer("", StageCut.One, null);
         }
 
         if (axes.Count > 1)
@@ -76,6 +76,19 @@ internal sealed class PipelineRequest
 
         ActionTable table = ActionTable.Build(schedule, shape).Merged();
         return Cut(graph, requests, axis, table) is { } cut ? new Answer(axis.Name, cut, table) : null;
+    }
+
+    /// <summary>What is asked of a pipeline on a mesh without one; an axis of one rank is one.</summary>
+    private (string What, string Site)? Idle(ModelGraph graph)
+    {
+        if (_on.Mesh.Axes.Any(a => a.Role == "Pipeline"))
+        {
+            return null;
+        }
+
+        string what = _on.OwnSchedule is { } own ? $"OwnSchedule = typeof({own.Name})" : _on.Schedule != "OneForwardOneBackward" ? $"Schedule = {_on.Schedule}"
+            : _on.Chunks != 0 ? $"Chunks = {_on.Chunks}" : _on.GroupSize != 0 ? $"GroupSize = {_on.GroupSize}" : _on.HopAwareWarmUp ? "HopAwareWarmUp" : "";
+        return what.Length > 0 ? (what, Site) : graph.StageRequests.FirstOrDefault(r => r.Mesh == _on.Mesh.Type) is { } request ? ($"The cut of '{request.Path}'", request.Site) : null;
     }
 
     /// <summary>A schedule that the user has written.</summary>

@@ -13,7 +13,7 @@ public sealed partial class Planner
     /// <summary>Every entry traced, cut into stages, placed on the axes.</summary>
     private PlacedModel? Place()
     {
-        if (MicroBatches() is not { } microBatches || Trace("Loss", training: true) is not { } train || !CheckBatch(train, microBatches) || !CheckRequests(train, microBatches))
+        if (MicroBatches() is not { } microBatches || Trace("Loss", training: true) is not { } train || !CheckBatch(train, microBatches) || !CheckRequests(train, microBatches) || !CheckDataAxes(train, microBatches))
         {
             return null;
         }
@@ -155,6 +155,32 @@ public sealed partial class Planner
         }
 
         return fine;
+    }
+
+    /// <summary>SW1003: an axis of the role Data splits the batch even where no input says so; one that cannot would leave each of its ranks with all of the work.</summary>
+    private bool CheckDataAxes(ModelGraph graph, int microBatches)
+    {
+        long rows = graph.Batch / microBatches, multiple = microBatches;
+        foreach (MeshAxisDefinition axis in _on.Mesh.Axes.Where(a => a.Role == "Data" && a.Size > 1 && graph.Inputs.Count > 0))
+        {
+            PlacementRequest[] asked = graph.Inputs.SelectMany(i => i.Requests).Where(r => r.Axis == axis.Name).ToArray();
+            if (asked.Length > 0 && asked.All(r => r.Placement != Placement.Split(0)))
+            {
+                continue;
+            }
+
+            multiple *= axis.Size;
+            if (rows % axis.Size != 0)
+            {
+                string micro = microBatches > 1 ? $", in {microBatches} micro-batches" : "", each = rows == graph.Batch / microBatches ? "" : $"; {rows} of it are left";
+                _findings.Add(Finding.At("SW1003", Site, $"the batch of '{_model.Layer.ShortName}' is {graph.Batch}{micro}{each}, which data axis '{axis.Name}' ({axis.Size}) does not divide: each of its ranks would compute all of it; {(graph.Batch / multiple + 1) * multiple} would"));
+                return false;
+            }
+
+            rows /= axis.Size;
+        }
+
+        return true;
     }
 
     /// <summary>What an annotation splits and an axis does not divide, with the size that the axes before have left and what the whole size must be a multiple of.</summary>
