@@ -185,6 +185,20 @@ public sealed class FixTests
         Assert.Empty(await desk.Fixes(found));
     }
 
+    /// <summary>Kernels whose launch takes longest: more micro-batches fill the pipeline, and the step takes longer. It is not said that no schedule would fill it.</summary>
+    [Fact]
+    public async Task ABubbleThatCouldBeSmallerInALongerStepIsSaidToBeThat()
+    {
+        Desk desk = Desk.Of(Deep(layers: 8, batch: 64, "MicroBatches = 8")
+            .Replace("typeof(Devices.A100With80GB)", "typeof(Lazy)", StringComparison.Ordinal) + """
+
+            [DeviceSpec(MemoryBytes = 80L << 30, BandwidthGBs = 1500, Fp32TFlops = 19, LaunchMicroseconds = 50000)] public sealed class Lazy;
+            """);
+        Diagnostic found = Assert.Single(await desk.Live(), d => d.Id == "SW2004");
+        Assert.Contains("of the schedules with micro-batches that divide the batch of 64, none that was planned gets below 20 %", found.GetMessage(), StringComparison.Ordinal);
+        Assert.Empty(await desk.Fixes(found));
+    }
+
     /// <summary>Two axes ask for two multiples of one constant: what each fix would write alone is wrong for the other.</summary>
     [Fact]
     public async Task FixesThatMeetInOneConstantAreMadeOneAfterAnother()

@@ -79,7 +79,10 @@ public sealed partial class Planner
 
         plans = Math.Min(plans, MostBubblePlans - MostPlansOfOne);
         (Filling Way, RankProgram? Program) least = ways.OrderBy(w => w.Bubble.Value).Select(w => (w, Look(w))).Take(MostPlansOfOne).FirstOrDefault(l => l.Item2 is not null && l.Item2.Forecast.Bubble < program.Forecast.Bubble);
-        return ($"no schedule with micro-batches that divide the batch of {batch} gets below {Quantity.Share(_limits.Bubble)}{(least.Program is { } nearest ? ": " + Result(least.Way, nearest) : "")}; use a larger batch or fewer stages", default);
+
+        // What its bubble alone would let pass may not fit, or not be faster, and only a few are planned.
+        string which = $"with micro-batches that divide the batch of {batch}", none = ways.Any(w => w.Bubble.Value <= _limits.Bubble) ? $"of the schedules {which}, none that was planned gets" : $"no schedule {which} gets";
+        return ($"{none} below {Quantity.Share(_limits.Bubble)}{(least.Program is { } nearest ? ": " + Result(least.Way, nearest) : "")}; use a larger batch or fewer stages", default);
     }
 
     /// <summary>What could be written instead: for each schedule, the one that is there first, its counts of micro-batches from the present one up.</summary>
