@@ -40,7 +40,8 @@ internal sealed record DeviceLimits(double CopyBytesPerSecond, double ProductFlo
             long start = Stopwatch.GetTimestamp();
             work();
             arena.Stream.Synchronize();
-            least = i == 0 ? least : Math.Min(least, Stopwatch.GetElapsedTime(start).TotalSeconds); // the first compiles
+            long ticks = Math.Max(1, Stopwatch.GetTimestamp() - start); // a small copy takes less than a TimeSpan can tell from nothing
+            least = i == 0 ? least : Math.Min(least, ticks / (double)Stopwatch.Frequency); // the first compiles
         }
 
         return least;
