@@ -42,9 +42,9 @@ internal sealed class MemoryFloor
                 states += group.States.Sum(s => Bytes(stage, s, (double)s.Length * group.Buckets));
             }
 
-            if (on.Recompute == "None")
+            if (on.Recompute == "None" && on.Zero == "None")
             {
-                kept += stage.Buffers.Where(b => b.Entry == "Train" && b.Space == MemorySpace.Kept && b.IsStack).Sum(b => (double)b.Bytes);
+                kept += program.Pipeline is null ? LiveAtTurn(stage) : stage.Buffers.Where(b => b.Entry == "Train" && b.Space == MemorySpace.Kept && b.IsStack).Sum(b => (double)b.Bytes);
             }
         }
 
@@ -69,6 +69,13 @@ internal sealed class MemoryFloor
         double gradients = changed.Zero is "Parameters" or "Gradients" ? _gradients / shards : _gradients;
         double state = (parameters + gradients + (changed.Zero == "None" ? _states : _states / shards)) / spread;
         return (long)(state + (changed.Recompute == "None" ? _kept / microBatches : 0)) + _scratch;
+    }
+
+    /// <summary>What lives between forward and backward, where one stage is the whole model and its memory is planned as one.</summary>
+    private static double LiveAtTurn(StageProgram stage)
+    {
+        List<long> forward = stage.Profile.Where(p => p.Entry == "Train").TakeWhile(p => !p.Where.StartsWith("Backward", StringComparison.Ordinal)).Select(p => p.Bytes).ToList();
+        return forward.Count > 0 ? forward[forward.Count - 1] : 0;
     }
 
     private static double Bytes(StageProgram stage, OperandPlan operand, double elements) => elements * BufferPlan.Width(stage.Buffers[operand.Buffer].Element);

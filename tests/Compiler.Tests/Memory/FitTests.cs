@@ -120,7 +120,7 @@ public sealed class FitTests
         }
 
         Assert.True(planned > 60, $"{planned} plans");
-        Assert.True(tight > planned / 10, $"{tight} of {planned} bounds are of use");
+        Assert.True(tight > planned / 3, $"{tight} of {planned} bounds are of use");
     }
 
     private static IEnumerable<ShardedOnDefinition> Changes(ShardedOnDefinition request, int microBatches) =>
