@@ -91,23 +91,27 @@ public sealed partial class Planner
     /// <summary>Fewest candidates without which training fits; all of them where even that does not. More dropped is less kept, so halving finds it.</summary>
     private int Least(ShardedGraph sharded, StageMap map, int count, Func<int, Func<Value, bool>> without, PipelineRequest.Answer request, int microBatches)
     {
-        int low = 0, high = count;
-        while (low < high)
+        bool Fits(int dropped)
         {
             _cancellation.ThrowIfCancellationRequested();
-            int middle = (low + high) / 2;
-            Recomputation change = Apply(sharded, map, without(middle));
+            Recomputation change = Apply(sharded, map, without(dropped));
             bool fits = TrainingBytes(sharded, map, request, microBatches) <= Budget;
             change.Undo();
-            (low, high) = fits ? (low, middle) : (middle + 1, high);
+            return fits;
         }
 
         // A search does not need the program of what surely does not fit; but another cut might.
-        if (low == count && _probes && _cut is not { Best.Overflow: 0 })
+        if (_probes && _cut is not { Best.Overflow: 0 } && !Fits(count))
         {
-            Recomputation all = Apply(sharded, map, without(count));
-            _isTooLarge = TrainingBytes(sharded, map, request, microBatches) > Budget;
-            all.Undo();
+            _isTooLarge = true;
+            return count;
+        }
+
+        int low = 0, high = count;
+        while (low < high)
+        {
+            int middle = (low + high) / 2;
+            (low, high) = Fits(middle) ? (low, middle) : (middle + 1, high);
         }
 
         return low;

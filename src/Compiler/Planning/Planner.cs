@@ -164,6 +164,12 @@ public sealed partial class Planner
         if (!pipelined)
         {
             ranks = EquatableArray.Of(arenas.Single());
+            if (_probes && ranks[0].ArenaBytes > Budget)
+            {
+                // A search has no use for the times of what does not fit.
+                _isTooLarge = true;
+                return null;
+            }
         }
         else if (Pipeline(entries, request, stages, programOf, arenas, new StepTime(program, _on.Mesh, IsHalf)) is (EquatableArray<RankPlan> placed, PipelinePlan proven, LoweredPipeline lowered))
         {
