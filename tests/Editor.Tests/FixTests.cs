@@ -185,6 +185,21 @@ public sealed class FixTests
         Assert.Empty(await desk.Fixes(found));
     }
 
+    [Fact]
+    public async Task WhatDoesNotFitIsMadeToFitBeforeItIsMadeFaster()
+    {
+        Desk desk = Desk.Of(Deep(layers: 8, batch: 64, "MicroBatches = 8")
+            .Replace("typeof(Devices.A100With80GB)", "typeof(Small)", StringComparison.Ordinal) + """
+
+            [DeviceSpec(MemoryBytes = 48L << 20, BandwidthGBs = 1500, Fp32TFlops = 19)] public sealed class Small;
+            """);
+        List<Diagnostic> found = [.. await desk.Live()];
+        Assert.Contains(found, d => d.Id == "SW3001");
+        Diagnostic bubble = Assert.Single(found, d => d.Id == "SW2004");
+        Assert.Contains("; what makes it fit comes first (SW3001)", bubble.GetMessage(), StringComparison.Ordinal);
+        Assert.Empty(await desk.Fixes(bubble));
+    }
+
     /// <summary>Kernels whose launch takes longest: more micro-batches fill the pipeline, and the step takes longer. It is not said that no schedule would fill it.</summary>
     [Fact]
     public async Task ABubbleThatCouldBeSmallerInALongerStepIsSaidToBeThat()

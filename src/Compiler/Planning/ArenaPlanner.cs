@@ -14,6 +14,8 @@ internal sealed class ArenaPlanner
     private const int MostPoints = 160;
 
     private const int WordsOfALine = 12;
+    private static readonly Phase[] s_forward = { Phase.Forward }, s_inputGradient = { Phase.InputGradient }, s_weightGradient = { Phase.WeightGradient };
+    private static readonly Phase[] s_backward = { Phase.Backward, Phase.InputGradient, Phase.WeightGradient };
     private readonly IReadOnlyList<StageProgram> _programs;
     private readonly int _worldRanks;
     private readonly long _scratchBytes;
@@ -45,6 +47,27 @@ internal sealed class ArenaPlanner
     {
         ActionTable table = entries[0].Order.Table;
         List<EquatableArray<StageSlots>> slots = entries.Select(e => PipelineSlots.Assign(e.Order)).ToList();
+        Dictionary<(int, string, Phase), long> peaks = Peaks();
+        return Enumerable.Range(0, table.Ranks.Count).Select(rank => Rank(rank, programOf, map, entries, slots, peaks, resultBytes)).ToEquatable();
+    }
+
+    /// <summary>Bytes of the ranks of a pipeline for one entry, each laid out when it is asked for.</summary>
+    /// <param name="programOf">Program of each stage.</param>
+    /// <param name="entry">The entry.</param>
+    /// <param name="order">Its order, lowered.</param>
+    public IEnumerable<long> Bytes(IReadOnlyList<int> programOf, string entry, LoweredPipeline order)
+    {
+        EquatableArray<StageSlots> slots = PipelineSlots.Assign(order);
+        for (int rank = 0; rank < order.Ranks.Count; rank++)
+        {
+            List<(int Stage, StageProgram Program)> stages = order.Table.StagesOf(rank).Select(s => (s, _programs[programOf[s]])).ToList();
+            yield return stages.Sum(s => s.Program.StateBytes) + ScalarBytes + _scratchBytes + new SlotLayout(entry, order, slots, rank, stages).Bytes;
+        }
+    }
+
+    /// <summary>The most bytes that are live at once in each phase of a program.</summary>
+    private Dictionary<(int, string, Phase), long> Peaks()
+    {
         var peaks = new Dictionary<(int, string, Phase), long>();
         for (int p = 0; p < _programs.Count; p++)
         {
@@ -54,7 +77,7 @@ internal sealed class ArenaPlanner
             }
         }
 
-        return Enumerable.Range(0, table.Ranks.Count).Select(rank => Rank(rank, programOf, map, entries, slots, peaks, resultBytes)).ToEquatable();
+        return peaks;
     }
 
     private RankPlan Rank(
@@ -81,7 +104,22 @@ internal sealed class ArenaPlanner
         {
             (string entry, LoweredPipeline order) = entries[e];
             long[] live = layouts[e].Live();
-            long Step(LoweredAction line) => line.Kind != LoweredKind.Compute ? 0 : Phases(line.Action).Max(p => peaks.TryGetValue((programOf[line.Stage], entry, p), out long bytes) ? bytes : 0);
+            var steps = new Dictionary<(int Stage, ActionKind), long>();
+            long Step(LoweredAction line)
+            {
+                if (line.Kind != LoweredKind.Compute)
+                {
+                    return 0;
+                }
+
+                if (!steps.TryGetValue((line.Stage, line.Action), out long most))
+                {
+                    steps[(line.Stage, line.Action)] = most = Phases(line.Action).Max(p => peaks.TryGetValue((programOf[line.Stage], entry, p), out long bytes) ? bytes : 0);
+                }
+
+                return most;
+            }
+
             List<TimelinePoint> points = Points(order, rank, at => live[at] + Step(order.Ranks[rank][at]));
             long bytes = layouts[e].Bytes;
             if (entry == "Infer")
@@ -123,12 +161,13 @@ internal sealed class ArenaPlanner
         return points;
     }
 
-    private static IEnumerable<Phase> Phases(ActionKind kind) => kind switch
+    /// <summary>The phases that an action runs.</summary>
+    private static Phase[] Phases(ActionKind kind) => kind switch
     {
-        ActionKind.Forward => new[] { Phase.Forward },
-        ActionKind.InputGradient => new[] { Phase.InputGradient },
-        ActionKind.WeightGradient => new[] { Phase.WeightGradient },
-        _ => new[] { Phase.Backward, Phase.InputGradient, Phase.WeightGradient },
+        ActionKind.Forward => s_forward,
+        ActionKind.InputGradient => s_inputGradient,
+        ActionKind.WeightGradient => s_weightGradient,
+        _ => s_backward,
     };
 
     /// <summary>The block of each micro-batch, where there are several.</summary>

@@ -45,6 +45,8 @@ public sealed partial class Planner
 
     private bool MayOffer => _train is { } train && train.Graph.Nodes.Count() <= MostOpsForOffers;
 
+    private static bool Fits(RankProgram program) => program.ArenaBytes <= program.Forecast.UsableBytes;
+
     /// <summary>SW2005.</summary>
     private void Tied(RankProgram program, ModelGraph graph)
     {
@@ -67,7 +69,7 @@ public sealed partial class Planner
         ShardedOnDefinition on = Schedules.Find(_on.Schedule) is { RequiredChunks: null } ? _on with { Chunks = pipeline.Stages / pipeline.Ranks } : _on;
         ModelDefinition free = _model with { Layer = WithoutStages(_model.Layer) };
         if (Try(free, type => _layers(type) is { } layer ? WithoutStages(layer) : null, on, _cancellation) is not { Pipeline: { } better } other
-            || other.Forecast.StepSeconds >= program.Forecast.StepSeconds || better.Layers[0].Layers.Count != pipeline.Stages || (other.ArenaBytes > other.Forecast.UsableBytes && program.ArenaBytes <= program.Forecast.UsableBytes))
+            || other.Forecast.StepSeconds >= program.Forecast.StepSeconds || better.Layers[0].Layers.Count != pipeline.Stages || (Fits(program) && !Fits(other)))
         {
             return;
         }
@@ -139,8 +141,8 @@ public sealed partial class Planner
         string axes = string.Join(", ", _on.Mesh.Axes.Where(a => a.Size > 1).Select(a => (a, Bytes: Moved(program, a.Name))).Where(a => a.Bytes > 0).OrderByDescending(a => a.Bytes / a.a.Link.BytesPerSecond)
             .Select(a => $"{Quantity.Bytes(a.Bytes)} over '{a.a.Name}' ({a.a.Link.Name})"));
         string longest = string.Join(", ", forecast.Exposed.Take(2).Select(e => $"{e.Operation} over '{e.Axis}' ({e.For}) {Quantity.Time(e.Seconds)}, {e.Why}"));
-        List<Quieter> ways = share > _limits.Exposed && MayOffer ? Quieters(program) : new List<Quieter>();
-        string offered = ways.Count == 0 ? "a larger batch has less to move for its work, and so have fewer ranks along the first of these axes"
+        List<Quieter> ways = share > _limits.Exposed && MayOffer && Fits(program) ? Quieters(program) : new List<Quieter>();
+        string offered = !Fits(program) ? "what makes it fit comes first (SW3001)" : ways.Count == 0 ? "a larger batch has less to move for its work, and so have fewer ranks along the first of these axes"
             : string.Join("; or ", ways.Take(2).Select(w => $"{w.Change}: {Quantity.Share(w.Share)}, step {Quantity.Time(w.Seconds)}"));
         _findings.Add(Finding.At("SW4001", Site, $"ranks of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' wait for the network for {Quantity.Share(share)} of a step, {Quantity.Time(forecast.ExposedSeconds)} of {Quantity.Time(forecast.StepSeconds)} (at least {Quantity.Time(forecast.LeastExposedSeconds)} by what depends on what): {longest}; a rank moves {axes}; {offered}") with
         {

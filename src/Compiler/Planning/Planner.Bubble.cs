@@ -22,7 +22,7 @@ public sealed partial class Planner
         }
 
         var shape = new ScheduleShape(pipeline.Ranks, pipeline.Stages / pipeline.Ranks, program.MicroBatches, _on.GroupSize != 0 ? _on.GroupSize : null, _on.HopAwareWarmUp);
-        (string says, EquatableArray<Fix> fixes) = bubble > _limits.Bubble && MayOffer ? Planned(program, shape, batch) : Halved(shape, batch);
+        (string says, EquatableArray<Fix> fixes) = !Fits(program) ? ("what makes it fit comes first (SW3001)", default) : bubble > _limits.Bubble && MayOffer ? Planned(program, shape, batch) : Halved(shape, batch);
         _findings.Add(Finding.At("SW2004", Site, $"ranks of '{_model.Layer.ShortName}' on '{_on.Mesh.ShortName}' wait for {Quantity.Share(bubble)} of a step: {program.MicroBatches} micro-batches fill {pipeline.Stages} stages ({pipeline.Schedule}); {says}") with
         {
             Measure = 100 * bubble, Fixes = fixes,
@@ -43,13 +43,12 @@ public sealed partial class Planner
     /// <summary>Another way to run the stages; simulated when asked.</summary>
     private sealed record Filling(string Change, string Key, ShardedOnDefinition On, Lazy<double> Bubble);
 
-    /// <summary>For a large bubble: what gets below the threshold, with a shorter step, and fits where this does.</summary>
+    /// <summary>For a large bubble of a plan that fits: what gets below the threshold, with a shorter step, and fits.</summary>
     private (string, EquatableArray<Fix>) Planned(RankProgram program, ScheduleShape shape, long batch)
     {
         int plans = 0;
         RankProgram? Look(Filling way) =>
-            plans++ < MostBubblePlans && Try(_model, _layers, way.On, _cancellation) is { } other && other.Forecast.StepSeconds < program.Forecast.StepSeconds
-                && (other.ArenaBytes <= other.Forecast.UsableBytes || program.ArenaBytes > program.Forecast.UsableBytes) ? other : null;
+            plans++ < MostBubblePlans && Try(_model, _layers, way.On, _cancellation) is { } other && other.Forecast.StepSeconds < program.Forecast.StepSeconds && Fits(other) ? other : null;
 
         // More micro-batches of the schedule that is there, the fewest that halve it; another schedule; both.
         double half = Math.Min(_limits.Bubble, program.Forecast.Bubble / 2);

@@ -65,5 +65,9 @@ public sealed partial class Planner
     private long? MemoryLimit() => Budget - ScratchBytesPerThread * Math.Max(1, _on.Mesh.Device.MaxThreads) - _spare is var left and > 0 ? left : null;
 
     /// <summary>What to take off the limit for another cut: 0 where the cut was not searched, fits, or was known not to.</summary>
-    private long NextSpare(RankProgram program) => _cut is { Best.Overflow: 0 } && program.TrainingBytes > Budget ? _spare + program.TrainingBytes - Budget : 0;
+    private long NextSpare(RankProgram? program) =>
+        _cut is { Best.Overflow: 0 } && (program is not null || _isTooLarge) && TrainingBytes(program) is var training && training > Budget ? _spare + training - Budget : 0;
+
+    /// <summary>What training takes of a plan, or of one that was given up for it; without bound where there is none.</summary>
+    private long TrainingBytes(RankProgram? program) => program?.TrainingBytes ?? _tooLarge;
 }

@@ -4,7 +4,7 @@ using Shardwright.Compiler.Graph.Definitions;
 
 namespace Shardwright.Compiler.Planning;
 
-/// <summary>SW4001: what an edit can do about ranks that wait for the network. Each way was planned: it waits less than the threshold, the step is shorter, and it fits where the plan does.</summary>
+/// <summary>SW4001: what an edit can do about ranks that wait for the network. Each way was planned: it waits less than the threshold, the step is shorter, and it fits, as the plan does.</summary>
 public sealed partial class Planner
 {
     /// <summary>Share of the waiting that must be the start of messages before fewer of them are looked for.</summary>
@@ -18,7 +18,7 @@ public sealed partial class Planner
         var found = new List<Quieter>();
         bool Look(string change, string key, EquatableArray<FixEdit> edits, Func<RankProgram?> plan)
         {
-            if (plan() is not { } other || other.Forecast.StepSeconds >= program.Forecast.StepSeconds || (other.ArenaBytes > other.Forecast.UsableBytes && program.ArenaBytes <= program.Forecast.UsableBytes)
+            if (plan() is not { } other || other.Forecast.StepSeconds >= program.Forecast.StepSeconds || !Fits(other)
                 || other.Forecast.ExposedSeconds / other.Forecast.StepSeconds is var share && share > _limits.Exposed)
             {
                 return false;

@@ -95,7 +95,7 @@ public sealed partial class Planner
         {
             _cancellation.ThrowIfCancellationRequested();
             Recomputation change = Apply(sharded, map, without(dropped));
-            bool fits = TrainingBytes(sharded, map, request, microBatches) <= Budget;
+            bool fits = TrainingBytes(sharded, map, request, microBatches, Budget) <= Budget;
             change.Undo();
             return fits;
         }
@@ -120,8 +120,24 @@ public sealed partial class Planner
     private static bool IsUnder(Value value, string path) =>
         value.Producer is { } producer && (path.Length == 0 ? value.Stack >= 0 || producer.Origin.Length > 0 : producer.Origin == path || producer.Origin.StartsWith(path + ".", StringComparison.Ordinal));
 
-    /// <summary>Bytes of the largest rank for training alone.</summary>
-    private long TrainingBytes(ShardedGraph sharded, StageMap map, PipelineRequest.Answer request, int microBatches)
+    /// <summary>For a search, whether training alone takes too much: then nothing else is planned, and nothing proven.</summary>
+    private bool IsTooLarge(PlacedModel model)
+    {
+        bool searchedCut = _cut is { Best.Overflow: 0 };
+        if (_on.Recompute == "Auto" && !searchedCut)
+        {
+            // What is computed again was chosen so that it fits.
+            return false;
+        }
+
+        // Another cut wants to know by how much.
+        TracedEntry train = model.Entries[0];
+        _tooLarge = TrainingBytes(train.Sharded, train.Map, model.Request, train.MicroBatches, searchedCut ? long.MaxValue : Budget);
+        return _isTooLarge = _tooLarge > Budget;
+    }
+
+    /// <summary>Bytes of a rank for training alone, with as few buffers for messages as its schedule can have: of the largest rank, or of the first that takes more than enough.</summary>
+    private long TrainingBytes(ShardedGraph sharded, StageMap map, PipelineRequest.Answer request, int microBatches, long enough)
     {
         var train = new TracedEntry("Train", sharded.Graph, sharded, map, microBatches);
         var stages = new StagePlanner(new List<TracedEntry> { train }, _on.Optimizer, _on.Precision, _zero, request.Table is not null, request.Table?.SplitsBackward ?? false, _on.Mesh, IsHalf, _cancellation);
@@ -137,8 +153,16 @@ public sealed partial class Planner
             return arenas.Single().ArenaBytes;
         }
 
-        LoweredPipeline order = PipelineLowering.Lower(table, Edges(train, stages, programOf), s_lowering);
-        return arenas.Pipeline(programOf, map, new[] { (train.Name, order) }, 0).Max(r => r.ArenaBytes);
-    }
+        long most = 0;
+        foreach (long bytes in arenas.Bytes(programOf, train.Name, PipelineLowering.Lower(table, Edges(train, stages, programOf), s_lowering)))
+        {
+            most = Math.Max(most, bytes);
+            if (most > enough)
+            {
+                break;
+            }
+        }
 
+        return most;
+    }
 }

@@ -40,6 +40,9 @@ public sealed partial class Planner
     /// <summary>Whether training alone is known not to fit, and a plan that does not is of no interest.</summary>
     private bool _isTooLarge;
 
+    /// <summary>What training takes that is too large.</summary>
+    private long _tooLarge = long.MaxValue;
+
     private Planner(ModelDefinition model, Func<string, LayerDefinition?> layers, ShardedOnDefinition on, CancellationToken cancellation)
     {
         _model = model;
@@ -77,7 +80,7 @@ public sealed partial class Planner
     private (bool? Fits, RankProgram? Program) Try(ShardedOnDefinition on, ref PlacedModel? placed)
     {
         RankProgram? program = Plan(_model, _layers, on, proposes: false, probes: true, _cancellation, placed, out Planner planner).Program;
-        bool? fits = planner._isTooLarge ? false : program is null ? null : program.ArenaBytes <= program.Forecast.UsableBytes;
+        bool? fits = program is not null ? program.ArenaBytes <= program.Forecast.UsableBytes : planner._isTooLarge ? false : null;
         planner._change?.Undo();
 
         // What ended on the way may have left a change behind.
@@ -95,11 +98,12 @@ public sealed partial class Planner
         try
         {
             program = planner.Run(placed);
-            for (int again = 0; again < MostCuts && program is not null && planner.NextSpare(program) is long spare and > 0; again++)
+            for (int again = 0; again < MostCuts && planner.NextSpare(program) is long spare and > 0; again++)
             {
                 // The pieces were priced before their memory was laid out. What was too little is taken off the limit, and the model is cut again.
-                var next = new Planner(model, layers, on, cancellation) { _spare = spare, _limits = planner._limits };
-                if (next.Run() is not { } other || other.TrainingBytes >= program.TrainingBytes)
+                var next = new Planner(model, layers, on, cancellation) { _spare = spare, _limits = planner._limits, _probes = probes };
+                RankProgram? other = next.Run();
+                if (next.TrainingBytes(other) >= planner.TrainingBytes(program))
                 {
                     break;
                 }
@@ -137,7 +141,7 @@ public sealed partial class Planner
         }
 
         _change = Recompute(_train, model.Entries[0].Map, model.Request, model.Entries[0].MicroBatches);
-        return _isTooLarge ? null : Assemble(model.Entries, model.Request, model.Entries[0].MicroBatches);
+        return _isTooLarge || (_probes && IsTooLarge(model)) ? null : Assemble(model.Entries, model.Request, model.Entries[0].MicroBatches);
     }
 
     private RankProgram? Assemble(IReadOnlyList<TracedEntry> entries, PipelineRequest.Answer request, int microBatches)
@@ -164,12 +168,6 @@ public sealed partial class Planner
         if (!pipelined)
         {
             ranks = EquatableArray.Of(arenas.Single());
-            if (_probes && ranks[0].ArenaBytes > Budget)
-            {
-                // A search has no use for the times of what does not fit.
-                _isTooLarge = true;
-                return null;
-            }
         }
         else if (Pipeline(entries, request, stages, programOf, arenas, new StepTime(program, _on.Mesh, IsHalf)) is (EquatableArray<RankPlan> placed, PipelinePlan proven, LoweredPipeline lowered))
         {

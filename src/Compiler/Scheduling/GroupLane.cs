@@ -4,7 +4,8 @@ namespace Shardwright.Compiler.Scheduling;
 internal sealed class GroupLane
 {
     private readonly Dictionary<int, int> _started = [], _awaited = [];
-    private readonly Queue<Round> _open = new();
+    private readonly List<Round> _open = [];
+    private int _oldest;
     private double _free;
 
     /// <summary>Makes the lane of a group.</summary>
@@ -36,19 +37,19 @@ internal sealed class GroupLane
     public void Take(int rank) => _awaited[rank]++;
 
     /// <summary>The oldest collective that some member has started and another has not; null if there is none.</summary>
-    public (string Text, int First)? Open => _open.Count == 0 ? null : (_open.Peek().Text, _open.Peek().First);
+    public (string Text, int First)? Open => _oldest == _open.Count ? null : (_open[_oldest].Text, _open[_oldest].First);
 
     /// <summary>A rank starts its next collective.</summary>
     /// <returns>The rank that started another one in its place, and which; null if they agree.</returns>
     public (int Rank, string Text)? Start(int rank, string text, double at, double time)
     {
         int number = _started[rank]++ - Ends.Count;
-        if (number == _open.Count)
+        if (_oldest + number == _open.Count)
         {
-            _open.Enqueue(new Round(rank, text));
+            _open.Add(new Round(rank, text));
         }
 
-        Round round = _open.ElementAt(number);
+        Round round = _open[_oldest + number];
         if (round.Text != text)
         {
             return (round.First, round.Text);
@@ -60,12 +61,22 @@ internal sealed class GroupLane
         if (number == 0 && round.Count == _started.Count)
         {
             // The first open one is full only when its last member comes, so no later one can be full before it.
-            _open.Dequeue();
+            Close();
             _free = Math.Max(_free, round.At) + round.Time;
             Ends.Add(_free);
         }
 
         return null;
+    }
+
+    /// <summary>Leaves out the oldest; what is left out is let go of now and then, so that a lane of many collectives holds those that are open.</summary>
+    private void Close()
+    {
+        if (++_oldest > _open.Count / 2)
+        {
+            _open.RemoveRange(0, _oldest);
+            _oldest = 0;
+        }
     }
 
     private sealed class Round(int first, string text)
