@@ -6,12 +6,17 @@ namespace Shardwright.Benchmarks;
 /// <summary>Causal attention: FLOPs of the half that counts, over the peak of multiply-adds.</summary>
 internal static unsafe class AttentionBenchmark
 {
-    public static void Run(double peak, int threads)
+    public static void Run(double peak, int threads, string filter)
     {
         Console.WriteLine($"causal attention, {threads} thread(s): GFLOP/s on the causal half, share of the peak of {threads} x {peak:F0}");
         using ThreadTeam team = ThreadTeam.Owning(threads);
-        foreach ((int batch, int heads, int tokens, int width) in new[] { (1, 8, 1024, 64), (8, 6, 256, 64), (16, 8, 128, 16), (1, 2, 4096, 64), (1, 4, 1000, 80) })
+        foreach ((int batch, int heads, int tokens, int width) in new[] { (1, 8, 1024, 64), (8, 6, 256, 64), (16, 8, 128, 16), (1, 2, 4096, 64), (1, 4, 1000, 80), (4, 8, 256, 32), (1, 4, 512, 128) })
         {
+            if (!$"{heads} heads of {width}, {tokens} tokens".Contains(filter, StringComparison.Ordinal))
+            {
+                continue;
+            }
+
             long size = (long)batch * heads * tokens * width;
             using Floats q = new(size), k = new(size), v = new(size), o = new(size), dO = new(size), dq = new(size), dk = new(size), dv = new(size), lse = new((long)batch * heads * tokens);
             var shape = new AttentionShape(batch, heads, heads, 1, 0, tokens, tokens, width, true, 1 / MathF.Sqrt(width), false);

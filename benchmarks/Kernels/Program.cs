@@ -25,7 +25,7 @@ if (what is "epilogues" or "all")
 
 if (what is "attention" or "all")
 {
-    AttentionBenchmark.Run(peak, threads);
+    AttentionBenchmark.Run(peak, threads, only);
 }
 
 if (what is "rows" or "all")

@@ -11,7 +11,7 @@ string what = args.Length > 0 && !args[0].StartsWith('-') ? args[0] : "peer", on
 int threads = int.Parse(Option("--threads", "1"), invariant), rounds = int.Parse(Option("--rounds", "9"), invariant);
 
 // Processor time is that of one thread: nothing else can be measured by it.
-Measure.ProcessorTime = args.Contains("--processor-time") && threads == 1 && what is ("peer" or "profile" or "calibrate");
+Measure.ProcessorTime = args.Contains("--processor-time") && threads == 1 && what is ("peer" or "profile" or "latency" or "calibrate");
 double peak = Limits.FmaPeak();
 Console.WriteLine($"multiply-adds in registers: {peak:F1} GFLOP/s a core; {(Measure.ProcessorTime ? "processor time" : "time of day")}");
 IEnumerable<Subject> subjects = Subject.All.Where(s => only.Length == 0 || s.Name.StartsWith(only, StringComparison.Ordinal));

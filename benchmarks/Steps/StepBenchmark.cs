@@ -91,16 +91,23 @@ internal static class StepBenchmark
         void Loop() => Parallel.For(0, threads, new ParallelOptions { MaxDegreeOfParallelism = threads }, _ => Limits.Fma(rounds));
         rounds = (long)(rounds * Enumerable.Range(0, 10).Min(_ => Time(step, 1)) / Enumerable.Range(0, 20).Min(_ => Time(Loop, 1)));
         double[] times = new double[steps], loops = new double[steps];
+        var causes = new Counters[steps];
         long allocated = 0;
         for (int i = 0; i < steps; i++)
         {
+            Counters start = Counters.Now();
             long before = GC.GetAllocatedBytesForCurrentThread();
             times[i] = Time(step, 1);
             allocated += GC.GetAllocatedBytesForCurrentThread() - before;
+            causes[i] = Counters.Now() - start;
             loops[i] = Time(Loop, 1);
         }
 
         Console.WriteLine($"{subject.Name}, {threads} thread(s), {steps} steps: {Spread(times)}; {allocated} bytes allocated. A loop in registers: {Spread(loops)}");
+        foreach (int i in Enumerable.Range(0, steps).OrderByDescending(i => times[i]).Take(Math.Max(3, steps / 50)))
+        {
+            Console.WriteLine($"  step {i,4}: {times[i] * 1e3,8:F2} ms, the loop after it {loops[i] * 1e3,8:F2} ms; {causes[i]}");
+        }
     });
 
     private static string Spread(double[] times)

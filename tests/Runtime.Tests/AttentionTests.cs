@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using Shardwright.Kernels;
 
 namespace Shardwright.Tests;
@@ -14,6 +16,10 @@ public sealed class AttentionTests
     [InlineData(1, 2, 2, 130, 130, 64, true, true)]
     [InlineData(1, 1, 1, 70, 61, 8, true, false)]
     [InlineData(1, 1, 1, 300, 500, 24, false, false)]
+    [InlineData(1, 4, 1, 150, 201, 20, true, false)]
+    [InlineData(1, 2, 1, 129, 129, 33, true, true)]
+    [InlineData(1, 1, 1, 100, 100, 132, true, false)]
+    [InlineData(2, 2, 2, 97, 31, 16, true, false)]
     public void FollowsItsFormula(int batch, int heads, int keyHeads, int queries, int keys, int width, bool causal, bool hasSegments)
     {
         var shape = new AttentionShape(batch, heads, keyHeads, heads / keyHeads, 0, queries, keys, width, causal, 0.3f, hasSegments);
@@ -108,5 +114,26 @@ public sealed class AttentionTests
             Assert.Equal(Enumerable.Range(0, Visible).Sum(j => p[j] / sum * v[j * Width + x]), o[Row * Width + x], 2e-6);
             Assert.Equal(Enumerable.Range(0, Visible).Sum(j => 0.1f * p[j] / sum * (dp[j] - delta) * k[j * Width + x]), dq[Row * Width + x], 5e-6);
         }
+    }
+
+    /// <summary>The bits of a causal attention and its gradients; narrow heads, wide ones, and such as a tile does not divide.</summary>
+    public static string Bits()
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach ((int queries, int keys, int width) in new[] { (130, 130, 16), (70, 150, 64), (101, 101, 132), (65, 65, 7) })
+        {
+            var shape = new AttentionShape(1, 2, 1, 2, 0, queries, keys, width, true, 0.3f, false);
+            int qSize = 2 * queries * width, kSize = keys * width;
+            float[] q = Numbers.Random(qSize, 1), k = Numbers.Random(kSize, 2), v = Numbers.Random(kSize, 3), dO = Numbers.Random(qSize, 4), o = Numbers.Empty(qSize), lse = Numbers.Empty(2 * queries), dq = Numbers.Empty(qSize), dk = Numbers.Empty(kSize), dv = Numbers.Empty(kSize);
+            int[] none = GC.AllocateArray<int>(1, pinned: true);
+            Attention.Forward(Execution.ThreadTeam.Single, shape, ref q[0], ref k[0], ref v[0], ref none[0], ref o[0], ref lse[0]);
+            Attention.Backward(Execution.ThreadTeam.Single, shape, ref q[0], ref k[0], ref v[0], ref none[0], ref o[0], ref lse[0], ref dO[0], ref dq[0], ref dk[0], ref dv[0]);
+            foreach (float[] result in new[] { o, lse, dq, dk, dv })
+            {
+                hash.AppendData(MemoryMarshal.AsBytes(result.AsSpan()));
+            }
+        }
+
+        return Convert.ToHexString(hash.GetHashAndReset());
     }
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.Intrinsics;
 
 namespace Shardwright.Tests;
 
@@ -36,6 +37,11 @@ public sealed class HardwarePathTests
         }
 
         Assert.True(child.ExitCode == 0, $"{what}: {await output}{await error}");
+        if (what == "wide vectors off" && Vector256.IsHardwareAccelerated)
+        {
+            Assert.Contains($"{AttentionTests.Bits()} {KernelTests.Bits()}", await output, StringComparison.Ordinal);
+        }
+
         Assert.Contains(what == "wide vectors off" ? "512 off" : "256 off", await output, StringComparison.Ordinal);
     }
 }

@@ -145,6 +145,45 @@ public sealed class KernelTests
         Assert.Equal(rows - 1, all[size + rows + 1]);
     }
 
+    /// <summary>Rows of several pieces whose largest logit comes early, late, a little or far above what came before, or after nothing at all.</summary>
+    [Fact]
+    public void LogSumExpFollowsALargestThatMoves()
+    {
+        const int Classes = 4700, Rows = 6;
+        float[][] shifts = [[0, 3, 6, 5, 7], [0, 12, 50, 300, 301], [400, 100, -50, 0, 399], [float.NegativeInfinity, float.NegativeInfinity, 4, 90, 2], [-3e4f, 0, 3e4f, 0, 1], [0, 7.5f, 15, 22.5f, 30]];
+        float[] x = Numbers.Random(Rows * Classes, 6);
+        for (int i = 0; i < x.Length; i++)
+        {
+            x[i] += shifts[i / Classes][i % Classes / 1024];
+        }
+
+        int[] targets = GC.AllocateArray<int>(Rows, pinned: true);
+        Array.Fill(targets, Classes - 1);
+        float[] lse = Numbers.OnTeams(Rows + 2, (team, y) =>
+        {
+            float none = 0;
+            CrossEntropy.Forward(team, Rows, Classes, ref x[0], ref targets[0], ref none, false, -100, ref y[Rows], ref y[Rows + 1], ref y[0]);
+        });
+        for (int row = 0; row < Rows; row++)
+        {
+            double max = Enumerable.Range(0, Classes).Max(i => x[row * Classes + i]), expected = max + Math.Log(Enumerable.Range(0, Classes).Sum(i => Math.Exp(x[row * Classes + i] - max)));
+            Assert.Equal(expected, lse[row], 3e-7 * Math.Abs(expected) + 1e-6);
+        }
+    }
+
+    /// <summary>The bits of kernels whose vectors are as wide as the machine's.</summary>
+    public static string Bits()
+    {
+        const int Rows = 3, Classes = 2500;
+        float[] x = Numbers.Random(Rows * Classes, 7), y = Numbers.Empty(2 * Rows * Classes + Rows + 2);
+        int[] targets = GC.AllocateArray<int>(Rows, pinned: true);
+        float one = 1, none = 0;
+        CrossEntropy.Forward(ThreadTeam.Single, Rows, Classes, ref x[0], ref targets[0], ref none, false, -100, ref y[Rows], ref y[Rows + 1], ref y[0]);
+        CrossEntropy.Backward(ThreadTeam.Single, Rows, Classes, ref x[0], ref targets[0], ref none, false, -100, 0, ref y[0], ref one, ref y[Rows + 2]);
+        Softmax.Forward(ThreadTeam.Single, Rows, Classes, false, ref x[0], ref y[Rows + 2 + Rows * Classes]);
+        return Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(System.Runtime.InteropServices.MemoryMarshal.AsBytes(y.AsSpan())));
+    }
+
     [Theory]
     [InlineData(new long[] { 3, 5, 4, 7 }, new[] { 0, 2, 1, 3 })]
     [InlineData(new long[] { 2, 6, 9 }, new[] { 1, 0, 2 })]

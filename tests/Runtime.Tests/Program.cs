@@ -18,6 +18,10 @@ internal static class Program
             gemm.TheOrderAlongTheDepthDoesNotDependOnTheOtherSizes();
             new AttentionTests().FollowsItsFormula(2, 2, 2, 7, 7, 5, true, false);
             new AttentionTests().FollowsItsFormula(2, 3, 1, 45, 45, 12, false, true);
+            new AttentionTests().FollowsItsFormula(1, 1, 1, 70, 61, 8, true, false);
+            new AttentionTests().FollowsItsFormula(1, 2, 1, 67, 67, 18, true, true);
+            Console.WriteLine($"{AttentionTests.Bits()} {KernelTests.Bits()}");
+            kernels.LogSumExpFollowsALargestThatMoves();
             kernels.LayerNormFollowsItsFormula(3, 19);
             kernels.NormsWithoutMeanAndSoftmaxFollowTheirFormulas(5, 37);
             kernels.CrossEntropyAndItsGradientFollowTheFormula(3, 50);

@@ -42,11 +42,6 @@ public static unsafe partial class Attention
     /// <summary>Number of keys that any query of a block sees.</summary>
     private static int Visible(in AttentionShape s, int q0, int queries) => s.Causal ? Math.Min(s.Keys, q0 + queries + s.Keys - s.Queries) : s.Keys;
 
-    /// <summary>Whether any score of a block is hidden: only such blocks are masked.</summary>
-    private static bool HasHidden(in AttentionShape s, int* segments, int q0, int k0, int keys) => segments != null || (s.Causal && k0 + keys - 1 > q0 + s.Keys - s.Queries);
-
-    private static bool IsHidden(in AttentionShape s, int* segments, int query, int key) => (s.Causal && key > query + s.Keys - s.Queries) || (segments != null && segments[query] != segments[key]);
-
     private static int RoundUp(int size, int unit) => (size + unit - 1) / unit * unit;
 
     /// <summary>C (+)= A·B over packed panels, or an A whose depth steps through memory. C has room for whole tiles with <paramref name="padded"/>.</summary>
@@ -79,5 +74,5 @@ public static unsafe partial class Attention
         }
     }
 
-    private const float Log2E = 1.44269504f;
+    private const float Log2E = 1.44269504f, Log2 = 0.693147182f;
 }

@@ -46,6 +46,9 @@ public static unsafe partial class Attention
             float* k = K + keyHead * S.Keys * d, v = V + keyHead * S.Keys * d;
             int* segments = Segments == null ? null : Segments + (long)b * S.Queries;
 
+            // Values of narrow heads are a left operand as they are: a tile reads whole fours of rows of it.
+            bool inPlace = d % 4 == 0 && d <= 32;
+
             // scratch: edge, scores [keys, queries], then for each block of a group: queries [width, queries], output [width, queries], maxima, sums; then keys and values.
             int stateFloats = QueryBlock * (d + wide + 2), blocks = Math.Clamp(128 * 1024 / stateFloats, 1, 8);
             float* scores = scratch + 12 * 32, states = scores + KeyBlock * QueryBlock, panels = states + RoundUp(blocks * stateFloats, 16);
@@ -76,7 +79,11 @@ public static unsafe partial class Attention
                     if (packed != c0)
                     {
                         GemmPack.Run(k + (long)c0 * d, d, false, chunkKeys, d, tileRows, keyPanels);
-                        GemmPack.Run(v + (long)c0 * d, d, true, d, chunkKeys, tileRows, valuePanels);
+                        if (!inPlace)
+                        {
+                            GemmPack.Run(v + (long)c0 * d, d, true, d, chunkKeys, tileRows, valuePanels);
+                        }
+
                         packed = c0;
                     }
 
@@ -92,8 +99,9 @@ public static unsafe partial class Attention
                                 Multiply<TTile>(keys, tileColumns, d, keyPanels + (nint)(k0 - c0) * d, tileRows * d, tileRows, state + j * d, 0, scores + j * KeyBlock, tileColumns, false, true, scratch);
                             }
 
-                            bool hidden = HasHidden(S, segments, group + q0, k0, keys);
-                            if (hidden)
+                            // Query i of the block sees the keys of the block up to i + diagonal.
+                            int diagonal = S.Causal ? group + q0 + S.Keys - S.Queries - k0 : KeyBlock;
+                            if (segments != null)
                             {
                                 Hide(segments, scores, tileColumns, group + q0, queries, k0, keys);
                             }
@@ -101,12 +109,12 @@ public static unsafe partial class Attention
                             for (int j = 0; j < QueryBlock; j += Lanes)
                             {
                                 int inPanel = j % tileColumns;
-                                Weights(scores + (j - inPanel) * KeyBlock + inPanel, tileColumns, keys, max + j, output + (j - inPanel) * wide + inPanel, d, hidden);
+                                Weights(scores + (j - inPanel) * KeyBlock + inPanel, tileColumns, keys, segments != null ? 0 : Math.Clamp(j + diagonal + 1, 0, keys), j + diagonal, max + j, output + (j - inPanel) * wide + inPanel, d);
                             }
 
                             for (int j = 0; j < QueryBlock; j += tileColumns)
                             {
-                                Multiply<TTile>(d, tileColumns, keys, valuePanels + (nint)(k0 - c0) * tileRows, (nint)tileRows * chunkKeys, tileRows, scores + j * KeyBlock, 0, output + j * wide, tileColumns, true, true, scratch);
+                                Multiply<TTile>(d, tileColumns, keys, inPlace ? v + (long)k0 * d : valuePanels + (nint)(k0 - c0) * tileRows, inPlace ? tileRows : (nint)tileRows * chunkKeys, inPlace ? d : tileRows, scores + j * KeyBlock, 0, output + j * wide, tileColumns, true, true, scratch);
                             }
                         }
                     }
@@ -125,10 +133,9 @@ public static unsafe partial class Attention
             for (int i = 0; i < queries; i++)
             {
                 float* column = scores + i / tileColumns * tileColumns * KeyBlock + i % tileColumns;
-                int first = segments != null ? 0 : Math.Max(0, q0 + i + S.Keys - S.Queries + 1 - k0);
-                for (int key = first; key < keys; key++)
+                for (int key = 0; key < keys; key++)
                 {
-                    if (IsHidden(S, segments, q0 + i, k0 + key))
+                    if (segments[q0 + i] != segments[k0 + key])
                     {
                         column[(nint)key * tileColumns] = float.NegativeInfinity;
                     }
@@ -140,14 +147,18 @@ public static unsafe partial class Attention
         private static void Finish(float* output, int wide, int tileColumns, int queries, int width, float* o, float* lse)
         {
             float* max = output + QueryBlock * wide, sum = max + QueryBlock;
-            for (int i = 0; i < QueryBlock; i++)
+            for (int i = 0; i < QueryBlock; i += 8)
             {
-                if (i < queries)
+                Vector256<float> sums = Vector256.Load(sum + i), value = Vector256.FusedMultiplyAdd(Vector256.Load(max + i), Vector256.Create(Log2), VectorMath.Log(sums));
+                Vector256.Store(Vector256.ConditionalSelect(Vector256.Equals(sums, default), default, Vector256.Create(1f) / sums), sum + i);
+                if (queries - i >= 8)
                 {
-                    lse[i] = sum[i] == 0 ? float.NegativeInfinity : (max[i] + MathF.Log2(sum[i])) / Log2E;
+                    Vector256.Store(value, lse + i);
                 }
-
-                sum[i] = sum[i] == 0 ? 0 : 1 / sum[i];
+                else
+                {
+                    VectorMath.StorePart(value, ref *lse, i, Math.Max(0, queries - i));
+                }
             }
 
             for (int j = 0; j < queries; j += tileColumns)

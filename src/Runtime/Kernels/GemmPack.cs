@@ -13,6 +13,9 @@ internal static unsafe class GemmPack
     /// <summary>Rows that the memory is asked for in advance: pieces of rows are too short for it to see them coming.</summary>
     private const int Ahead = 8;
 
+    /// <summary>Depth up to which the lanes that come next are those of the next panel: the next lanes of this one would be asked for too late.</summary>
+    private const int Shallow = 64;
+
     /// <summary>Packs lanes × depth elements into panels of <paramref name="width"/> lanes. The source is [depth, lanes] with <paramref name="along"/>, else [lanes, depth].</summary>
     public static void Run(float* source, nint stride, bool along, int lanes, int depth, int width, float* panel)
     {
@@ -140,7 +143,7 @@ internal static unsafe class GemmPack
         }
     }
 
-    /// <summary>The source holds the depth of one lane side by side: squares of 8 × 8 are turned in registers. Groups of lanes go from the last to the first,
+    /// <summary>The source holds the depth of one lane side by side: it is turned in registers. Groups of lanes go from the last to the first,
     /// for the stores of a group spill into the first lanes of the next depth.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     private static void Across(float* from, nint stride, int count, int depth, int width, float* to)
@@ -154,39 +157,128 @@ internal static unsafe class GemmPack
         int squares = depth & ~7;
         for (int lane = (width - 1) & ~7; lane >= 0; lane -= 8)
         {
-            int rows = Math.Min(8, count - lane);
+            // The same columns of the lanes that come next are asked for: beyond the last lane there is nothing to ask for.
             float* row = from + lane * stride, target = to + lane;
-            nint next = lane == 0 ? width * stride : -8 * stride;
-            for (int p = 0; p < squares; p += 8, row += 8, target += 8 * width)
+            nint next = lane == 0 || depth <= Shallow ? width * stride : -8 * stride;
+            int rows = Math.Min(8, count - lane);
+            if (rows == 8)
             {
-                if ((p & 8) == 0)
-                {
-                    // The same columns of the lanes that come next: beyond the last lane it asks for nothing that is there.
-                    float* ahead = row + next;
-                    for (int r = 0; r < rows; r++, ahead += stride)
-                    {
-                        Sse.Prefetch0(ahead);
-                    }
-                }
-
-                Vector256<float> r0 = rows > 0 ? Vector256.Load(row) : default, r1 = rows > 1 ? Vector256.Load(row + stride) : default;
-                Vector256<float> r2 = rows > 2 ? Vector256.Load(row + 2 * stride) : default, r3 = rows > 3 ? Vector256.Load(row + 3 * stride) : default;
-                Vector256<float> r4 = rows > 4 ? Vector256.Load(row + 4 * stride) : default, r5 = rows > 5 ? Vector256.Load(row + 5 * stride) : default;
-                Vector256<float> r6 = rows > 6 ? Vector256.Load(row + 6 * stride) : default, r7 = rows > 7 ? Vector256.Load(row + 7 * stride) : default;
-                Turn(ref r0, ref r1, ref r2, ref r3);
-                Turn(ref r4, ref r5, ref r6, ref r7);
-                Vector256.Store(Avx.Permute2x128(r0, r4, 0x20), target);
-                Vector256.Store(Avx.Permute2x128(r1, r5, 0x20), target + width);
-                Vector256.Store(Avx.Permute2x128(r2, r6, 0x20), target + 2 * width);
-                Vector256.Store(Avx.Permute2x128(r3, r7, 0x20), target + 3 * width);
-                Vector256.Store(Avx.Permute2x128(r0, r4, 0x31), target + 4 * width);
-                Vector256.Store(Avx.Permute2x128(r1, r5, 0x31), target + 5 * width);
-                Vector256.Store(Avx.Permute2x128(r2, r6, 0x31), target + 6 * width);
-                Vector256.Store(Avx.Permute2x128(r3, r7, 0x31), target + 7 * width);
+                Squares(row, stride, next, squares, width, target);
+            }
+            else if (rows == 4 && width - lane == 4)
+            {
+                Halves(row, stride, next, squares, width, target);
+            }
+            else
+            {
+                Parts(row, stride, rows, squares, width, target);
             }
         }
 
         Plain(from, stride, count, squares, depth, width, to);
+    }
+
+    /// <summary>Eight lanes: squares of 8 × 8.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
+    private static void Squares(float* row, nint stride, nint next, int depth, nint width, float* target)
+    {
+        for (int p = 0; p < depth; p += 8, row += 8)
+        {
+            float* low = row, high = row + 4 * stride;
+            if ((p & 8) == 0)
+            {
+                float* ahead = row + next, farAhead = ahead + 4 * stride;
+                Sse.Prefetch0(ahead);
+                Sse.Prefetch0(ahead + stride);
+                Sse.Prefetch0(ahead + 2 * stride);
+                Sse.Prefetch0(ahead + 3 * stride);
+                Sse.Prefetch0(farAhead);
+                Sse.Prefetch0(farAhead + stride);
+                Sse.Prefetch0(farAhead + 2 * stride);
+                Sse.Prefetch0(farAhead + 3 * stride);
+            }
+
+            Vector256<float> r0 = Vector256.Load(low), r1 = Vector256.Load(low + stride), r2 = Vector256.Load(low + 2 * stride), r3 = Vector256.Load(low + 3 * stride);
+            Vector256<float> r4 = Vector256.Load(high), r5 = Vector256.Load(high + stride), r6 = Vector256.Load(high + 2 * stride), r7 = Vector256.Load(high + 3 * stride);
+            Turn(ref r0, ref r1, ref r2, ref r3);
+            Turn(ref r4, ref r5, ref r6, ref r7);
+            Vector256.Store(Avx.Permute2x128(r0, r4, 0x20), target);
+            target += width;
+            Vector256.Store(Avx.Permute2x128(r1, r5, 0x20), target);
+            target += width;
+            Vector256.Store(Avx.Permute2x128(r2, r6, 0x20), target);
+            target += width;
+            Vector256.Store(Avx.Permute2x128(r3, r7, 0x20), target);
+            target += width;
+            Vector256.Store(Avx.Permute2x128(r0, r4, 0x31), target);
+            target += width;
+            Vector256.Store(Avx.Permute2x128(r1, r5, 0x31), target);
+            target += width;
+            Vector256.Store(Avx.Permute2x128(r2, r6, 0x31), target);
+            target += width;
+            Vector256.Store(Avx.Permute2x128(r3, r7, 0x31), target);
+            target += width;
+        }
+    }
+
+    /// <summary>The last four lanes of a panel.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
+    private static void Halves(float* row, nint stride, nint next, int depth, nint width, float* target)
+    {
+        for (int p = 0; p < depth; p += 8, row += 8)
+        {
+            if ((p & 8) == 0)
+            {
+                float* ahead = row + next;
+                Sse.Prefetch0(ahead);
+                Sse.Prefetch0(ahead + stride);
+                Sse.Prefetch0(ahead + 2 * stride);
+                Sse.Prefetch0(ahead + 3 * stride);
+            }
+
+            Vector256<float> r0 = Vector256.Load(row), r1 = Vector256.Load(row + stride), r2 = Vector256.Load(row + 2 * stride), r3 = Vector256.Load(row + 3 * stride);
+            Turn(ref r0, ref r1, ref r2, ref r3);
+            Vector128.Store(r0.GetLower(), target);
+            target += width;
+            Vector128.Store(r1.GetLower(), target);
+            target += width;
+            Vector128.Store(r2.GetLower(), target);
+            target += width;
+            Vector128.Store(r3.GetLower(), target);
+            target += width;
+            Vector128.Store(r0.GetUpper(), target);
+            target += width;
+            Vector128.Store(r1.GetUpper(), target);
+            target += width;
+            Vector128.Store(r2.GetUpper(), target);
+            target += width;
+            Vector128.Store(r3.GetUpper(), target);
+            target += width;
+        }
+    }
+
+    /// <summary>Any number of lanes; the others are zeros.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
+    private static void Parts(float* row, nint stride, int rows, int depth, nint width, float* target)
+    {
+        for (int p = 0; p < depth; p += 8, row += 8, target += 8 * width)
+        {
+            Vector256<float> r0 = rows > 0 ? Vector256.Load(row) : default, r1 = rows > 1 ? Vector256.Load(row + stride) : default;
+            Vector256<float> r2 = rows > 2 ? Vector256.Load(row + 2 * stride) : default, r3 = rows > 3 ? Vector256.Load(row + 3 * stride) : default;
+            Vector256<float> r4 = rows > 4 ? Vector256.Load(row + 4 * stride) : default, r5 = rows > 5 ? Vector256.Load(row + 5 * stride) : default;
+            Vector256<float> r6 = rows > 6 ? Vector256.Load(row + 6 * stride) : default;
+            Vector256<float> r7 = default;
+            Turn(ref r0, ref r1, ref r2, ref r3);
+            Turn(ref r4, ref r5, ref r6, ref r7);
+            Vector256.Store(Avx.Permute2x128(r0, r4, 0x20), target);
+            Vector256.Store(Avx.Permute2x128(r1, r5, 0x20), target + width);
+            Vector256.Store(Avx.Permute2x128(r2, r6, 0x20), target + 2 * width);
+            Vector256.Store(Avx.Permute2x128(r3, r7, 0x20), target + 3 * width);
+            Vector256.Store(Avx.Permute2x128(r0, r4, 0x31), target + 4 * width);
+            Vector256.Store(Avx.Permute2x128(r1, r5, 0x31), target + 5 * width);
+            Vector256.Store(Avx.Permute2x128(r2, r6, 0x31), target + 6 * width);
+            Vector256.Store(Avx.Permute2x128(r3, r7, 0x31), target + 7 * width);
+        }
     }
 
     private static void Plain(float* from, nint stride, int count, int start, int depth, int width, float* to)

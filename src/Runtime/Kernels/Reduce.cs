@@ -68,9 +68,8 @@ public static unsafe class Reduce
                     Sse.Prefetch0(x + 512);
                 }
 
-                Vector256<double> a = Widen(x), b = Widen(x + 4);
-                Add(ref low, ref lowLost, a * a);
-                Add(ref high, ref highLost, b * b);
+                AddSquare(ref low, ref lowLost, Widen(x));
+                AddSquare(ref high, ref highLost, Widen(x + 4));
             }
 
             WideSum sum = default;
@@ -87,13 +86,24 @@ public static unsafe class Reduce
             Parts[part] = sum;
         }
 
-        /// <summary>Adds terms that are not negative, and what rounding loses of them (Knuth's exact sum of two).</summary>
+        /// <summary>Adds squares, and what rounding loses of them (Knuth's exact sum of two). The square of a float is exact in double precision: fused or not, the bits are the same,
+        /// and half of the additions go where multiplications are done.</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void Add(ref Vector256<double> sum, ref Vector256<double> lost, Vector256<double> term)
+        private static void AddSquare(ref Vector256<double> sum, ref Vector256<double> lost, Vector256<double> root)
         {
-            Vector256<double> next = sum + term, back = next - sum;
-            lost += (sum - (next - back)) + (term - back);
-            sum = next;
+            if (Fma.IsSupported)
+            {
+                Vector256<double> next = Fma.MultiplyAdd(root, root, sum), back = next - sum;
+                Vector256<double> one = Vector256.Create(1.0);
+                lost = Fma.MultiplyAdd(Fma.MultiplyAdd(sum - (next - back), one, Fma.MultiplySubtract(root, root, back)), one, lost);
+                sum = next;
+            }
+            else
+            {
+                Vector256<double> term = root * root, next = sum + term, back = next - sum;
+                lost += (sum - (next - back)) + (term - back);
+                sum = next;
+            }
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -6,7 +6,7 @@ using V = System.Runtime.Intrinsics.Vector256<float>;
 namespace Shardwright.Kernels;
 
 /// <summary>Sums and maxima of one row, in an order that depends on its length alone: four vectors of 8 go side by side, for one would wait for itself.
-/// Vectors of 8 on every machine: memory is the limit, and the bits are the same.</summary>
+/// Vectors of 8 on every machine where memory is the limit; an exponential is a long chain, of which wider vectors keep more under way. The bits are the same.</summary>
 internal static unsafe class RowMath
 {
     private const float Log2E = 1.44269504f;
@@ -99,10 +99,7 @@ internal static unsafe class RowMath
             a = Vector256.MaxNative(a, Vector256.Load(x + i));
         }
 
-        a = Vector256.MaxNative(Vector256.MaxNative(a, b), Vector256.MaxNative(c, d));
-        Vector128<float> four = Vector128.MaxNative(a.GetLower(), a.GetUpper());
-        four = Vector128.MaxNative(four, Vector128.Shuffle(four, Vector128.Create(2, 3, 0, 1)));
-        float result = Vector128.MaxNative(four, Vector128.Shuffle(four, Vector128.Create(1, 0, 3, 2))).ToScalar();
+        float result = Largest(Vector256.MaxNative(Vector256.MaxNative(a, b), Vector256.MaxNative(c, d)));
         for (; i < n; i++)
         {
             result = MathF.Max(result, x[i]);
@@ -111,19 +108,46 @@ internal static unsafe class RowMath
         return result;
     }
 
-    /// <summary>ln Σ exp x, in pieces that come from memory once: the sum so far shrinks where a piece has a larger maximum.</summary>
+    private static float Largest(V x)
+    {
+        Vector128<float> four = Vector128.MaxNative(x.GetLower(), x.GetUpper());
+        four = Vector128.MaxNative(four, Vector128.Shuffle(four, Vector128.Create(2, 3, 0, 1)));
+        return Vector128.MaxNative(four, Vector128.Shuffle(four, Vector128.Create(1, 0, 3, 2))).ToScalar();
+    }
+
+    /// <summary>ln Σ exp x, in pieces that come from memory once. Exponentials of a piece are taken relative to the largest of the pieces before, while its own largest is looked for:
+    /// only where that is a good deal larger they are taken again.</summary>
     public static float LogSumExp(float* x, int n)
     {
-        float max = float.NegativeInfinity, sum = 0;
+        const float Larger = 8;
+        float shift = float.NegativeInfinity, sum = 0;
         for (int from = 0; from < n; from += Piece)
         {
             int size = Math.Min(Piece, n - from);
-            float larger = MathF.Max(max, Max(x + from, size));
-            sum = float.IsNegativeInfinity(larger) ? 0 : (max == larger || sum == 0 ? sum : sum * MathF.Exp(max - larger)) + ExpSum(x + from, larger, size, x + from + Piece);
-            max = larger;
+            float max = float.PositiveInfinity, added = 0;
+            if (!float.IsNegativeInfinity(shift))
+            {
+                added = ExpSum(x + from, shift, size, out max);
+            }
+
+            if (!(max <= shift + Larger))
+            {
+                max = Max(x + from, size);
+                float larger = MathF.Max(shift, max);
+                if (float.IsNegativeInfinity(larger))
+                {
+                    continue;
+                }
+
+                sum = sum == 0 ? 0 : sum * MathF.Exp(shift - larger);
+                added = ExpSum(x + from, larger, size);
+                shift = larger;
+            }
+
+            sum += added;
         }
 
-        return max + MathF.Log(sum);
+        return shift + MathF.Log(sum);
     }
 
     /// <summary>y = exp(x − shift), with the shift the largest; returns the sum.</summary>
@@ -131,6 +155,20 @@ internal static unsafe class RowMath
     {
         V a = default, b = default, s = Vector256.Create(shift), log = Vector256.Create(Log2E);
         int i = 0;
+        if (Vector512.IsHardwareAccelerated)
+        {
+            Vector512<float> both = default, wideShift = Vector512.Create(shift), wideLog = Vector512.Create(Log2E);
+            for (; i <= n - 16; i += 16)
+            {
+                Ask(i % 32 == 0 ? ahead : null, i);
+                Vector512<float> e = VectorMath.Exp2OfScore((Vector512.Load(x + i) - wideShift) * wideLog);
+                both += e;
+                Vector512.Store(e, y + i);
+            }
+
+            (a, b) = (both.GetLower(), both.GetUpper());
+        }
+
         for (; i <= n - 16; i += 16)
         {
             Ask(i % 32 == 0 ? ahead : null, i);
@@ -160,6 +198,18 @@ internal static unsafe class RowMath
     {
         V a = default, b = default, s = Vector256.Create(shift), log = Vector256.Create(Log2E);
         int i = 0;
+        if (Vector512.IsHardwareAccelerated)
+        {
+            Vector512<float> both = default, wideShift = Vector512.Create(shift), wideLog = Vector512.Create(Log2E);
+            for (; i <= n - 16; i += 16)
+            {
+                Ask(i % 32 == 0 ? ahead : null, i);
+                both += VectorMath.Exp2OfScore((Vector512.Load(x + i) - wideShift) * wideLog);
+            }
+
+            (a, b) = (both.GetLower(), both.GetUpper());
+        }
+
         for (; i <= n - 16; i += 16)
         {
             Ask(i % 32 == 0 ? ahead : null, i);
@@ -180,11 +230,51 @@ internal static unsafe class RowMath
         return Vector256.Sum(a + b) + tail;
     }
 
+    /// <summary>Σ exp(x − shift) and the largest x, in one pass: where that is larger than the shift by more than some 80, the sum means nothing.</summary>
+    public static float ExpSum(float* x, float shift, int n, out float max)
+    {
+        V a = default, b = default, s = Vector256.Create(shift), log = Vector256.Create(Log2E), top = Vector256.Create(80f), largest = Vector256.Create(float.NegativeInfinity), other = largest;
+        int i = 0;
+        if (Vector512.IsHardwareAccelerated)
+        {
+            Vector512<float> both = default, wideShift = Vector512.Create(shift), wideLog = Vector512.Create(Log2E), wideTop = Vector512.Create(80f), most = Vector512.Create(float.NegativeInfinity);
+            for (; i <= n - 16; i += 16)
+            {
+                Vector512<float> v = Vector512.Load(x + i);
+                most = Vector512.MaxNative(most, v);
+                both += VectorMath.Exp2OfScore(Vector512.MinNative(wideTop, (v - wideShift) * wideLog));
+            }
+
+            (a, b, largest, other) = (both.GetLower(), both.GetUpper(), most.GetLower(), most.GetUpper());
+        }
+
+        for (; i <= n - 16; i += 16)
+        {
+            V first = Vector256.Load(x + i), second = Vector256.Load(x + i + 8);
+            largest = Vector256.MaxNative(largest, first);
+            other = Vector256.MaxNative(other, second);
+            a += VectorMath.Exp2OfScore(Vector256.MinNative(top, (first - s) * log));
+            b += VectorMath.Exp2OfScore(Vector256.MinNative(top, (second - s) * log));
+        }
+
+        max = MathF.Max(Largest(Vector256.MaxNative(largest, other)), i < n ? Max(x + i, n - i) : float.NegativeInfinity);
+        return Vector256.Sum(a + b) + (i < n ? ExpSum(x + i, shift, n - i) : 0);
+    }
+
     /// <summary>y = a·exp(x − shift), with the shift no less than the largest; y may be x.</summary>
     public static void ScaledExp(float* x, float shift, float a, float* y, int n)
     {
         V s = Vector256.Create(shift), log = Vector256.Create(Log2E), factor = Vector256.Create(a);
         int i = 0;
+        if (Vector512.IsHardwareAccelerated)
+        {
+            Vector512<float> wideShift = Vector512.Create(shift), wideLog = Vector512.Create(Log2E), wideFactor = Vector512.Create(a);
+            for (; i <= n - 16; i += 16)
+            {
+                Vector512.Store(VectorMath.Exp2OfScore((Vector512.Load(x + i) - wideShift) * wideLog) * wideFactor, y + i);
+            }
+        }
+
         for (; i <= n - 16; i += 16)
         {
             V first = VectorMath.Exp2OfScore((Vector256.Load(x + i) - s) * log) * factor, second = VectorMath.Exp2OfScore((Vector256.Load(x + i + 8) - s) * log) * factor;
