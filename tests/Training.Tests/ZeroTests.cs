@@ -25,7 +25,7 @@ public sealed class ZeroTests
         return (TokenTensor.Of(ids, ZeroNet.Batch, ZeroNet.Context), TokenTensor.Of(targets, ZeroNet.Batch, ZeroNet.Context));
     }
 
-    private static Type Class(string name) => typeof(ZeroNet).GetNestedType(name) ?? typeof(ZeroSmall).GetNestedType(name)!;
+    private static Type Class(string name) => typeof(ZeroNet).GetNestedType(name) ?? typeof(ZeroDeep).GetNestedType(name) ?? typeof(ZeroSmall).GetNestedType(name)!;
 
     private static T Static<T>(string name, string property) => (T)Class(name).GetProperty(property)!.GetValue(null)!;
 
@@ -94,6 +94,23 @@ public sealed class ZeroTests
     [InlineData("Pp2Dp2M4ZbH1Zero2")]
     [InlineData("Pp2Dp2M4BfsZero3")]
     public void OverlapChangesNoBit(string name) => AssertSameBits(Run(name, overlap: false), Run(name));
+
+    public static TheoryData<string> Deep { get; } = new(typeof(ZeroDeep).GetNestedTypes().Where(t => t.Name.Contains("Zero", StringComparison.Ordinal)).Select(t => t.Name));
+
+    /// <summary>Windows that span actions: what is gathered and summed beside a neighbouring action is the same as where each action waits for its own, and follows one rank.</summary>
+    [Theory]
+    [MemberData(nameof(Deep))]
+    public void WindowsThatSpanActionsFollowOneRank(string name)
+    {
+        RunResult expected = Run("DeepOne"), actual = Run(name);
+        AssertSameBits(Run(name, overlap: false), actual);
+        MeshRun.AssertInitial(expected, actual);
+        MeshRun.AssertGradients(expected, actual, 1e-5);
+        MeshRun.AssertLosses(expected, actual, Steps, 5e-6);
+    }
+
+    [Fact]
+    public void WindowsThatSpanActionsChangeNoBitOfOneMicroBatch() => AssertSameBits(Run("DeepM1"), Run("DeepM1Zero3"));
 
     /// <summary>On a link whose latency is all that counts, the collectives of a layer that are under way together take the time of one: a step waits for less of them.</summary>
     [Fact]

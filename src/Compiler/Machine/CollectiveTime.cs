@@ -19,6 +19,10 @@ public static class CollectiveTime
     public static double Gather(int ranks, double bytes, double latency, double rate) =>
         ranks <= 1 ? 0 : (ranks - 1) * latency + (ranks - 1.0) / ranks * bytes / rate;
 
+    /// <summary>All-gather of a few bytes: by ring, or by doubling, α·⌈log₂ n⌉ + (n−1)/n · B/β, whichever is faster.</summary>
+    public static double SmallGather(int ranks, double bytes, double latency, double rate) =>
+        ranks <= 1 ? 0 : Math.Min(Gather(ranks, bytes, latency, rate), latency * Math.Ceiling(Math.Log(ranks, 2)) + (ranks - 1.0) / ranks * bytes / rate);
+
     /// <summary>All-to-all; bytes are those of one rank: (n−1)α + (n−1)/n · B/β.</summary>
     public static double AllToAll(int ranks, double localBytes, double latency, double rate) => Gather(ranks, localBytes, latency, rate);
 

@@ -53,14 +53,15 @@ public static class Simulator
     /// <param name="costs">Times of each stage.</param>
     /// <param name="link">Time of messages between ranks.</param>
     /// <param name="edges">What passes between stages; each stage to the next if null.</param>
-    public static Simulation Run(ActionTable table, IReadOnlyList<StageCost> costs, LinkCost link = default, IReadOnlyList<StageEdge>? edges = null)
+    /// <param name="times">For each rank the time of each of its actions, where these differ from those of their stages.</param>
+    public static Simulation Run(ActionTable table, IReadOnlyList<StageCost> costs, LinkCost link = default, IReadOnlyList<StageEdge>? edges = null, IReadOnlyList<double[]>? times = null)
     {
         if (costs.Count != table.Stages)
         {
             throw new ArgumentException($"{costs.Count} stage times for {table.Stages} stages: give one for each", nameof(costs));
         }
 
-        return new SimulatorRun(table, costs, link, edges ?? StageEdge.Chain(table.Stages)).Run();
+        return new SimulatorRun(table, costs, link, edges ?? StageEdge.Chain(table.Stages), each: times).Run();
     }
 
     /// <summary>Runs it with equal stages.</summary>

@@ -17,10 +17,12 @@ internal sealed class SimulatorRun
     private readonly int[] _next;
     private readonly double[] _free, _busy, _exposed;
     private readonly double[][]? _starts, _ends;
+    private readonly IReadOnlyList<double[]>? _each;
     private readonly Stack<int> _ready = new();
 
-    public SimulatorRun(ActionTable table, IReadOnlyList<StageCost> costs, LinkCost link, IReadOnlyList<StageEdge> edges, bool times = true)
+    public SimulatorRun(ActionTable table, IReadOnlyList<StageCost> costs, LinkCost link, IReadOnlyList<StageEdge> edges, bool times = true, IReadOnlyList<double[]>? each = null)
     {
+        _each = each;
         (_table, _costs, _link, _edges, _count) = (table, costs, link, edges, table.Shape.MicroBatches);
         _forward = NotYet(table.Stages * _count);
         _input = NotYet(table.Stages * _count);
@@ -116,7 +118,7 @@ internal sealed class SimulatorRun
 
     private void Do(int rank, StageAction action, double start)
     {
-        double time = _costs[action.Stage].Of(action.Kind), end = start + time;
+        double time = _each is null ? _costs[action.Stage].Of(action.Kind) : _each[rank][_next[rank]], end = start + time;
         _exposed[rank] += Exposed(rank, action, start);
         int at = _next[rank]++;
         _free[rank] = end;

@@ -94,6 +94,7 @@ internal sealed class ArenaPlanner
             chunks.Add(new ChunkPlan(stage, programOf[stage], offset, layouts.SelectMany(l => l.Of(stage, free)).ToEquatable(), program.Stacks.Select(s => map.FirstLayer(s.Id, stage)).ToEquatable(), before, after)
             {
                 Steps = layouts.SelectMany(l => l.StepsOf(stage, free)).ToEquatable(),
+                Found = Found(table.Ranks[rank], stage, program),
             });
             offset += program.StateBytes;
         }
@@ -134,6 +135,20 @@ internal sealed class ArenaPlanner
         }
 
         return Finish(chunks, state, actions.ToEquatable(), memory);
+    }
+
+    /// <summary>How often the actions of a stage find their first layers in their rings.</summary>
+    private static EquatableArray<(Phase, RingFind, int)> Found(EquatableArray<StageAction> actions, int stage, StageProgram program)
+    {
+        if (!program.Entries[0].Spans)
+        {
+            return default;
+        }
+
+        ImmutableArray<ActionTurn> turns = ActionTurn.Of(actions);
+        Dictionary<Phase, int> Count(Func<ActionTurn, bool> which) => Enumerable.Range(0, actions.Count).Where(i => actions[i].Stage == stage && actions[i].Kind != ActionKind.WeightGradient && which(turns[i]))
+            .SelectMany(i => Phases(actions[i].Kind)).GroupBy(p => p).ToDictionary(p => p.Key, p => p.Count());
+        return Count(t => t.Turns).Select(c => (c.Key, RingFind.Turns, c.Value)).Concat(Count(t => t.Stays).Select(c => (c.Key, RingFind.Stays, c.Value))).ToEquatable();
     }
 
     /// <summary>A point for each action, which also stands for the messages before it (the last one for those behind it too).</summary>

@@ -51,6 +51,12 @@ public enum MemorySpace
 
     /// <summary>What lives from the gradient of the inputs to that of the parameters, where the schedule splits backward.</summary>
     Deferred,
+
+    /// <summary>Parameters that the rank's action before has begun to gather: one block of the stage, from there on to the end of the action.</summary>
+    Gathered,
+
+    /// <summary>Gradients whose last sums end beside the rank's next action: one block of the stage.</summary>
+    Summed,
 }
 
 /// <summary>A named piece of the arena.</summary>
@@ -83,6 +89,9 @@ public sealed record BufferPlan(int Id, string Name, DType Element, MemorySpace 
 
     /// <summary>Whether there is one for each micro-batch in flight.</summary>
     public bool IsPerMicroBatch => Space is not (MemorySpace.State or MemorySpace.Step) || Head is not null || Tail is not null;
+
+    /// <summary>Whether the slot of its first layer alternates where a rank's actions repeat each other: a ring of two slots for an odd number of layers.</summary>
+    public bool Alternates { get; init; }
 
     /// <summary>Whether it is indexed by layer.</summary>
     public bool IsStack => Slots > 1 || Span > 0;

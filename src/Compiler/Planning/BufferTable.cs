@@ -40,5 +40,8 @@ internal sealed class BufferTable
     /// <summary>Says that the first or last slot of a stack lies elsewhere.</summary>
     public void Join(int id, (MemorySpace, long)? head, (MemorySpace, long)? tail, int span) => _buffers[id] = _buffers[id] with { Head = head, Tail = tail, Span = span };
 
+    /// <summary>Says that the slot of the first layer alternates.</summary>
+    public void Alternate(int id) => _buffers[id] = _buffers[id] with { Alternates = true };
+
     public OperandPlan Whole(int id) => new(id, SlotIndex.None, null, _buffers[id].Length, 0);
 }

@@ -79,7 +79,7 @@ internal sealed partial class EntryBuilder
         }
 
         EquatableArray<InputPlan> inputs = _graph.Inputs.Select(i => new InputPlan(Logical.Inputs[i.Input].Name, i.Tensor.Local.Element, i.Tensor.Logical.Dims, i.Tensor.Local.Dims, i.Tensor.Start.ToEquatable())).ToEquatable();
-        return new EntryPlan(_entry, inputs, phases.Select(p => new PhasePlan(p.Phase, p.Main.ToEquatable())).ToEquatable(), methods.ToEquatable(), _graph.Result is { } r ? Operand(r) : null, Logical.Result?.Type.Dims ?? default, _microBatches)
+        return new EntryPlan(_entry, inputs, phases.Select(p => new PhasePlan(p.Phase, p.Main.ToEquatable()) { Opening = Opening(p.Phase), Closing = Closing(p.Phase) }).ToEquatable(), methods.ToEquatable(), _graph.Result is { } r ? Operand(r) : null, Logical.Result?.Type.Dims ?? default, _microBatches)
         {
             Boundaries = _graph.Boundaries.Select(b => new BoundaryPlan(Operand(b.Tensor), b.Arrives, b.IsGradient, b.Tensor.Local.Bytes, $"{b.Tensor.Name} {Comment(b.Tensor)}")).ToEquatable(),
         };

@@ -265,6 +265,11 @@ internal sealed partial class EntryBuilder
             long offset = space == MemorySpace.Step ? offsets[storage.Bottom] : Take(space, Size(storage) * BodySlots(storage));
             storage.Buffer = _buffers.Add(name, storage.Type.Element, space, offset, storage.Type.Count, Size(storage), Math.Max(1, BodySlots(storage)), storage.Category, storage.Comment);
             _buffers.Own(storage.Buffer, _entry, space == MemorySpace.Step ? PhaseOf(storage) : Phase.Whole);
+            if (storage.Alternates)
+            {
+                _buffers.Alternate(storage.Buffer);
+            }
+
             if (storage.HasHead || storage.HasTail)
             {
                 (MemorySpace, long)? head = storage.HasHead ? Edge(storage, storage.IsGradient ? MemorySpace.GradientIn : MemorySpace.Input) : null;

@@ -59,6 +59,7 @@ internal sealed partial class EntryBuilder
             Settle(loop, summed, result, loop != piece && IsCarried(loop) ? MicroBatchGuard.Last : MicroBatchGuard.All);
         }
 
+        EndPrevious(piece, result);
         foreach ((int number, ParameterGroup group, OperandPlan window) in WindowsOf(piece, isGradient: true))
         {
             bool behind = IsBehind(piece, number);
@@ -102,7 +103,7 @@ internal sealed partial class EntryBuilder
     {
         foreach ((Piece loop, Summed summed) in Pending(piece))
         {
-            foreach ((int number, ParameterGroup group, OperandPlan window) in WindowsOf(loop, isGradient: true).Where(w => IsBehind(loop, w.Number)))
+            foreach ((int number, ParameterGroup group, OperandPlan window) in BehindOf(loop, loop != piece))
             {
                 List<ShardSum> sums = Sums(group, window);
                 for (int next = 1; next < sums.Count; next++)
@@ -125,7 +126,7 @@ internal sealed partial class EntryBuilder
             return;
         }
 
-        foreach ((int number, ParameterGroup group, OperandPlan window) in WindowsOf(loop, isGradient: true).Where(w => IsBehind(loop, w.Number)))
+        foreach ((int number, ParameterGroup group, OperandPlan window) in BehindOf(loop, last: true))
         {
             List<ShardSum> sums = Sums(group, window);
             for (int next = 1; next < sums.Count; next++)
@@ -148,9 +149,11 @@ internal sealed partial class EntryBuilder
     }
 
     /// <summary>Waits for the last sums of a layer, adds them to the shards, and gives up its slot.</summary>
-    private void Settle(Piece loop, Summed summed, List<ProgramStatement> result, MicroBatchGuard on)
+    private void Settle(Piece loop, Summed summed, List<ProgramStatement> result, MicroBatchGuard on) => Settle(loop, summed, result, on, BehindOf(loop, summed.Guard is null));
+
+    private void Settle(Piece loop, Summed summed, List<ProgramStatement> result, MicroBatchGuard on, IEnumerable<(int, ParameterGroup, OperandPlan)> windows)
     {
-        foreach ((int number, ParameterGroup group, OperandPlan window) in WindowsOf(loop, isGradient: true).Where(w => IsBehind(loop, w.Number)))
+        foreach ((int number, ParameterGroup group, OperandPlan window) in windows)
         {
             result.Add(End(number, Sums(group, window).Last(), summed) with { On = on });
             if (!IsDirect(group, window))

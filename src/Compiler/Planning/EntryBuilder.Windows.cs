@@ -16,7 +16,11 @@ internal sealed partial class EntryBuilder
 
     private Storage Window(int piece, int group, bool isGradient)
     {
-        if (!isGradient && Shares(_pieces[piece], group) && _windows.FirstOrDefault(w => w.Key.Group == group && !w.Key.IsGradient && _pieces[w.Key.Piece].Stack == _pieces[piece].Stack).Value is { } ring)
+        if (!isGradient && IsOpened(_pieces[piece], group) && _windows.FirstOrDefault(w => w.Key.Group == group && !w.Key.IsGradient && IsOpened(_pieces[w.Key.Piece], group) && _pieces[w.Key.Piece].Stack == _pieces[piece].Stack).Value is { } opened)
+        {
+            _windows[(piece, group, isGradient)] = opened;
+        }
+        else if (!isGradient && Shares(_pieces[piece], group) && _windows.FirstOrDefault(w => w.Key.Group == group && !w.Key.IsGradient && _pieces[w.Key.Piece].Stack == _pieces[piece].Stack).Value is { } ring)
         {
             _windows[(piece, group, isGradient)] = ring;
         }
@@ -26,9 +30,14 @@ internal sealed partial class EntryBuilder
             string what = isGradient ? "Gradient" : "Parameter", of = _groups[group].Buckets > 1 ? ", of one layer" : "";
             int slots = Slots(_pieces[piece], group, isGradient);
             string gathered = slots > 1 ? "gathered, the next beside it" : "gathered", summed = slots > 1 ? "until they are summed into shards, beside the next layer" : "until they are summed into shards";
+            bool spans = isGradient ? IsClosed(_pieces[piece], group) : IsOpened(_pieces[piece], group);
+            gathered += spans ? ", the first beside the action before" : "";
+            summed += spans ? " or action" : "";
             _windows[(piece, group, isGradient)] = window = new Storage($"group{group}{what}Window", new TensorType(ElementOf(_groups[group].Parameters), EquatableArray.Of(_groups[group].Shards!.Length)), slots, $"{_groups[group].Name}{of}: {(isGradient ? summed : gathered)}")
             {
                 Category = isGradient ? MemoryCategory.Gradients : MemoryCategory.Parameters,
+                Space = !spans ? null : isGradient ? MemorySpace.Summed : MemorySpace.Gathered,
+                Alternates = spans && slots > 1 && _graph.Layers[_pieces[piece].Stack!.Id] % 2 == 1,
             };
             _storages.Add(window);
         }
@@ -75,12 +84,13 @@ internal sealed partial class EntryBuilder
         }
     }
 
-    private IEnumerable<Home> GatheredHomes => _windows.Where(w => !w.Key.IsGradient && !(IsKept && Shares(_pieces[w.Key.Piece], w.Key.Group))).Select(w => new Home(w.Value, SlotIndex.Layer, 0));
+    private IEnumerable<Home> GatheredHomes => _windows.Where(w => !w.Key.IsGradient && w.Value.Space is null && !(IsKept && Shares(_pieces[w.Key.Piece], w.Key.Group))).Select(w => new Home(w.Value, SlotIndex.Layer, 0));
 
     /// <summary>Whether each layer of a loop has its own bucket of a group.</summary>
     private bool IsOfLayers(Piece piece, int group) => piece.Stack is { } stack && _parameters.Values.Any(p => p.Group == group && p.Stack == stack.Id);
 
-    private int Slots(Piece piece, int group, bool isGradient) => IsOfLayers(piece, group) && (!isGradient || _groups[group].Shards!.Scatters) ? Math.Min(2, _graph.Layers[piece.Stack!.Id]) : 1;
+    /// <summary>Slots of a window. Even one layer has two where it is gathered, or summed, beside an action that has the same layer in the other.</summary>
+    private int Slots(Piece piece, int group, bool isGradient) => (isGradient ? IsClosed(piece, group) : IsOpened(piece, group) && FindOf(piece, group) is null) ? 2 : IsOfLayers(piece, group) && (!isGradient || _groups[group].Shards!.Scatters) ? Math.Min(2, _graph.Layers[piece.Stack!.Id]) : 1;
 
     /// <summary>Whether a loop shares the ring of a group's parameters with the loop of the other direction.</summary>
     private bool Shares(Piece piece, int group) => _entry == "Train" && piece.Phase == Phase.Whole && piece.Stack is { } stack && _graph.Layers[stack.Id] > 1 && IsOfLayers(piece, group)
@@ -135,7 +145,7 @@ internal sealed partial class EntryBuilder
                 int layersOf = _graph.Layers[piece.Stack!.Id];
                 if (!shares || !backward || layersOf > 2)
                 {
-                    result.Add(new ProgramStatement.Wait(Gathered(number), EquatableArray.Of(group.Shards!.Axis)) { Guard = !shares ? null : backward ? new LayerGuard(2, layersOf) : Later(new LayerGuard(-1, layersOf, -2)) });
+                    result.Add(new ProgramStatement.Wait(Gathered(piece, number), EquatableArray.Of(group.Shards!.Axis)) { Guard = FindOf(piece, number) is { } by ? Unfound(new LayerGuard(0, layersOf, backward ? 2 : -2), by) : !shares ? null : backward ? new LayerGuard(2, layersOf) : Later(new LayerGuard(-1, layersOf, -2)) });
                 }
             }
             else
@@ -150,7 +160,8 @@ internal sealed partial class EntryBuilder
             bool backward = piece.Region.Region.IsBackward;
             StartGathers(
                 piece, backward ? SlotIndex.PreviousLayer : SlotIndex.NextLayer, "of the next layer, under way beside this one", result,
-                group => !Shares(piece, group) ? (new LayerGuard(backward ? -1 : 1, layers), MicroBatchGuard.All, true)
+                group => FindOf(piece, group) is { } by ? (Unfound(new LayerGuard(backward ? -1 : 1, layers, backward ? 1 : -1), by), MicroBatchGuard.All, true)
+                    : !Shares(piece, group) ? (new LayerGuard(backward ? -1 : 1, layers), MicroBatchGuard.All, true)
                     : backward ? (new LayerGuard(-1, layers, 1), MicroBatchGuard.All, layers > 2) : (Later(new LayerGuard(1, layers, -1)), MicroBatchGuard.All, true));
         }
 
@@ -158,6 +169,8 @@ internal sealed partial class EntryBuilder
         {
             StartFirst(loop, "of the first layer, under way beside what comes before", result);
         }
+
+        StartNext(piece, result);
     }
 
     /// <summary>Right before a loop: its first gather, where nothing that comes before it in its action can hide it; the wait for it, where only some micro-batches gather it.</summary>
@@ -177,34 +190,33 @@ internal sealed partial class EntryBuilder
         {
             if (Gathers(piece, number) is { } on)
             {
-                main.Add(new ProgramStatement.Wait(Gathered(number), EquatableArray.Of(group.Shards!.Axis)) { On = on });
+                main.Add(new ProgramStatement.Wait(Gathered(piece, number), EquatableArray.Of(group.Shards!.Axis)) { On = on });
             }
         }
     }
 
     private void StartFirst(Piece loop, string beside, List<ProgramStatement> result) =>
-        StartGathers(loop, loop.Region.Region.IsBackward ? SlotIndex.FinalLayer : SlotIndex.First, beside, result, group => (null, Gathers(loop, group) ?? MicroBatchGuard.All, Gathers(loop, group) is not null));
+        StartGathers(loop, loop.Region.Region.IsBackward ? SlotIndex.FinalLayer : SlotIndex.First, beside, result, group => (null, Gathers(loop, group) ?? MicroBatchGuard.All, !IsOpened(loop, group) && Gathers(loop, group) is not null));
 
-    private void StartGathers(Piece loop, SlotIndex slot, string beside, List<ProgramStatement> result, Func<int, (LayerGuard? Guard, MicroBatchGuard On, bool Is)> when)
+    private void StartGathers(Piece loop, SlotIndex slot, string beside, List<ProgramStatement> result, Func<int, (LayerGuard? Guard, MicroBatchGuard On, bool Is)> when, Func<int, RingFind?>? unless = null)
     {
         int layers = _graph.Layers[loop.Stack!.Id];
-        foreach ((int number, ParameterGroup group, OperandPlan window) in RingsOf(loop, isGradient: false))
+        foreach ((int number, ParameterGroup group, OperandPlan window) in RingsOf(loop, isGradient: false).Where(r => when(r.Number).Is))
         {
             OperandPlan At(OperandPlan operand) => operand with { Slot = slot, Layers = layers };
-            (LayerGuard? guard, MicroBatchGuard on, bool gathers) = when(number);
-            if (gathers)
+            (LayerGuard? guard, MicroBatchGuard on, bool _) = when(number);
+            result.Add(new ProgramStatement.Start(Gathered(loop, number), CollectiveKind.AllGather, EquatableArray.Of(group.Shards!.Axis), At(group.Parameters), At(window), group.Shards.GatherBytes, "parameters, " + group.Name)
             {
-                result.Add(new ProgramStatement.Start(Gathered(number), CollectiveKind.AllGather, EquatableArray.Of(group.Shards!.Axis), At(group.Parameters), At(window), group.Shards.GatherBytes, "parameters, " + group.Name)
-                {
-                    Guard = guard,
-                    On = on,
-                    Beside = beside,
-                });
-            }
+                Guard = guard,
+                On = on,
+                Unless = unless?.Invoke(number),
+                Beside = beside,
+            });
         }
     }
 
-    private static string Gathered(int group) => $"group{group}Gathered";
+    /// <summary>Ticket of the gathers of a loop. A later loop of an action may gather while the next action's first layer is under way.</summary>
+    private string Gathered(Piece loop, int group) => $"group{group}Gathered" + (_spans && !IsOpened(loop, group) ? loop.Phase.ToString() : "");
 
     private DType ElementOf(OperandPlan operand) => _buffers[operand.Buffer].Element;
 

@@ -42,6 +42,7 @@ internal sealed partial class EntryBuilder
     private readonly int _microBatches;
     private readonly MeshDefinition _mesh;
     private readonly bool _half;
+    private readonly bool _spans;
     private readonly CancellationToken _cancellation;
     private readonly List<Piece> _pieces = new();
     private readonly Dictionary<LocalTensor, Home> _homes = new();
@@ -55,9 +56,10 @@ internal sealed partial class EntryBuilder
     private readonly HashSet<LocalTensor> _arrivals;
     private readonly HashSet<LocalTensor> _departures;
 
-    public EntryBuilder(string entry, LocalGraph graph, KernelBuilder kernels, BufferTable buffers, ParameterLayout layout, int microBatches, MeshDefinition mesh, bool half, CancellationToken cancellation)
+    public EntryBuilder(string entry, LocalGraph graph, KernelBuilder kernels, BufferTable buffers, ParameterLayout layout, int microBatches, MeshDefinition mesh, bool half, bool spans, CancellationToken cancellation)
     {
         _entry = entry;
+        _spans = spans && entry == "Train";
         _graph = graph;
         _kernels = kernels;
         _buffers = buffers;

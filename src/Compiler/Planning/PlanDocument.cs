@@ -88,7 +88,7 @@ public static class PlanDocument
             [MemoryCategory.Parameters] = Kept(g => g.ParameterElements, g => g.Parameters),
             [MemoryCategory.Gradients] = Kept(g => g.GradientElements, g => g.Gradients),
             [MemoryCategory.OptimizerState] = Kept(g => g.StateElements, g => g.States.FirstOrDefault()),
-            [MemoryCategory.Communication] = rank.ScalarBytes + Covered(rank.Chunks.SelectMany(c => c.Spaces).Where(s => s.Entry == "Train" && s.Space is not (MemorySpace.Kept or MemorySpace.Deferred))),
+            [MemoryCategory.Communication] = rank.ScalarBytes + Covered(rank.Chunks.SelectMany(c => c.Spaces).Where(s => s.Entry == "Train" && s.Space is not (MemorySpace.Kept or MemorySpace.Deferred or MemorySpace.Gathered or MemorySpace.Summed))),
             [MemoryCategory.Workspace] = program.ScratchBytesPerThread * program.MaxThreads,
         };
         memory[MemoryCategory.Activations] = rank.ArenaBytes - memory.Values.Sum();
@@ -146,7 +146,7 @@ public static class PlanDocument
         StageProgram stage = program.Stages[chunk.Program];
         string prefix = program.Pipeline is null ? "" : $"stage {chunk.Stage} ";
         EntryPlan train = stage.Entries[0];
-        foreach ((string where, ProgramStatement.Start start, long times) in train.Collectives)
+        foreach ((string where, ProgramStatement.Start start, long times) in chunk.Collectives(stage))
         {
             yield return Row(start.Kind.ToString(), string.Join("+", start.Axes), start.Bytes, times, stage.Buffers[start.Source.Buffer].Name, prefix + where, start.Reason, start.Work);
         }

@@ -140,7 +140,7 @@ public sealed partial class Planner
     private long TrainingBytes(ShardedGraph sharded, StageMap map, PipelineRequest.Answer request, int microBatches, long enough)
     {
         var train = new TracedEntry("Train", sharded.Graph, sharded, map, microBatches);
-        var stages = new StagePlanner(new List<TracedEntry> { train }, _on.Optimizer, _on.Precision, _zero, request.Table is not null, request.Table?.SplitsBackward ?? false, _on.Mesh, IsHalf, _cancellation);
+        var stages = new StagePlanner(new List<TracedEntry> { train }, _on.Optimizer, _on.Precision, _zero, request.Table is not null, request.Table?.SplitsBackward ?? false, _on.Mesh, IsHalf, spans: false, _cancellation);
         int[] programOf = Enumerable.Range(0, request.Cut.Stages).Select(stages.Plan).ToArray();
         if (stages.Unroutable.Count > 0)
         {

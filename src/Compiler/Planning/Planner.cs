@@ -144,10 +144,18 @@ public sealed partial class Planner
         return _isTooLarge || (_probes && IsTooLarge(model)) ? null : Assemble(model.Entries, model.Request, model.Entries[0].MicroBatches);
     }
 
+    /// <summary>Windows of ZeRO span the actions of a pipeline where they fit that way.</summary>
     private RankProgram? Assemble(IReadOnlyList<TracedEntry> entries, PipelineRequest.Answer request, int microBatches)
     {
+        bool spans = request.Table is not null && _zero is { Stage: > 1 };
+        RankProgram? program = Assemble(entries, request, microBatches, spans);
+        return spans && program is not null && program.ArenaBytes > Budget ? Assemble(entries, request, microBatches, spans: false) : program;
+    }
+
+    private RankProgram? Assemble(IReadOnlyList<TracedEntry> entries, PipelineRequest.Answer request, int microBatches, bool spans)
+    {
         bool pipelined = request.Table is not null;
-        var stages = new StagePlanner(entries, _on.Optimizer, _on.Precision, _zero, pipelined, request.Table?.SplitsBackward ?? false, _on.Mesh, IsHalf, _cancellation);
+        var stages = new StagePlanner(entries, _on.Optimizer, _on.Precision, _zero, pipelined, request.Table?.SplitsBackward ?? false, _on.Mesh, IsHalf, spans, _cancellation);
         int[] programOf = Enumerable.Range(0, request.Cut.Stages).Select(stages.Plan).ToArray();
         if (stages.Unroutable.Count > 0)
         {
@@ -178,8 +186,8 @@ public sealed partial class Planner
             return null;
         }
 
-        program = program with { Ranks = ranks, Pipeline = pipeline };
-        return program with { Precision = _on.Precision, Order = order, Forecast = StepTime.Of(program, _on.Mesh, IsHalf, order) };
+        program = program with { Ranks = ranks, Pipeline = pipeline, Order = order };
+        return program with { Precision = _on.Precision, Forecast = StepTime.Of(program, _on.Mesh, IsHalf, order) };
     }
 
     private (EquatableArray<RankPlan>, PipelinePlan, LoweredPipeline)? Pipeline(IReadOnlyList<TracedEntry> entries, PipelineRequest.Answer request, StagePlanner stages, int[] programOf, ArenaPlanner arenas, StepTime time)

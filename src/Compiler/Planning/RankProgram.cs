@@ -69,9 +69,26 @@ public abstract record ProgramStatement
     /// <summary>Micro-batches in which it is done; others than all only where one program runs them one after another.</summary>
     public MicroBatchGuard On { get; init; }
 
+    /// <summary>At the start of an action: what tells that it need not be done, because its layers are in their ring; null for always.</summary>
+    public RingFind? Unless { get; init; }
+
     /// <summary>How often it is done in so many micro-batches, in a loop over layers or in none.</summary>
-    public long Times(int microBatches, int layers = 0)
+    /// <param name="microBatches">Their number.</param>
+    /// <param name="layers">Layers of the loop; 0 for none.</param>
+    /// <param name="found">In a pipeline: in how many of them the loop finds its first layers, by what tells it.</param>
+    public long Times(int microBatches, int layers = 0, Func<RingFind, int>? found = null)
     {
+        if (Unless is { } find)
+        {
+            return microBatches - (found?.Invoke(find) ?? 0);
+        }
+
+        if (Guard is { SecondIsLater: true, By: not RingFind.Later } guard)
+        {
+            int finds = found?.Invoke(guard.By) ?? 0;
+            return (long)(microBatches - finds) * guard.Count(true) + (long)finds * guard.Count(false);
+        }
+
         int first = IsIn(0, microBatches) ? 1 : 0, later = On switch { MicroBatchGuard.First => 0, MicroBatchGuard.Last => 1 - first, _ => microBatches - 1 };
         return (long)first * Of(true) + (long)later * Of(false);
 
@@ -115,6 +132,12 @@ public abstract record ProgramStatement
     /// <summary>Waits for a collective.</summary>
     public sealed record Wait(string Ticket, EquatableArray<string> Axes) : ProgramStatement;
 
+    /// <summary>Starts to gather what the rank's next action reads first, once in an action.</summary>
+    public sealed record StartNext : ProgramStatement;
+
+    /// <summary>Ends the last sums of the rank's action before, once in an action.</summary>
+    public sealed record EndPrevious : ProgramStatement;
+
     /// <summary>Calls a method once, or once per layer.</summary>
     /// <param name="Method">Position in the entry's methods.</param>
     /// <param name="Layers">0 for once.</param>
@@ -150,68 +173,6 @@ public abstract record ProgramStatement
         public bool IsOfPrevious { get; init; }
     }
 }
-
-/// <summary>A method of the program: a region of the graph.</summary>
-/// <param name="Name">C# identifier: <c>ForwardBlocks</c>.</param>
-/// <param name="Summary">What it does, for its doc comment.</param>
-/// <param name="TakesLayer">Whether it is called per layer.</param>
-public sealed record MethodPlan(string Name, string Summary, bool TakesLayer, EquatableArray<ProgramStatement> Statements);
-
-/// <summary>A model input of an entry.</summary>
-/// <param name="Name">Parameter name.</param>
-/// <param name="Element">Element type.</param>
-/// <param name="Logical">Logical sizes, of the whole step.</param>
-/// <param name="Local">Sizes that a rank reads per micro-batch.</param>
-/// <param name="Start">Logical position of the first element read, for each dim.</param>
-public sealed record InputPlan(string Name, DType Element, EquatableArray<long> Logical, EquatableArray<long> Local, EquatableArray<Offset> Start);
-
-/// <summary>An entry of the model: Train, Evaluate or Infer.</summary>
-/// <param name="Name">Train, Evaluate or Infer.</param>
-/// <param name="Phases">What is run for each micro-batch: one phase for a model of one stage, else one for each action of the stage.</param>
-/// <param name="Methods">One for each region.</param>
-/// <param name="Result">Operand that holds the inference result of a micro-batch; null for others.</param>
-/// <param name="ResultDims">Sizes of that of the whole batch.</param>
-/// <param name="MicroBatches">Number of micro-batches.</param>
-public sealed record EntryPlan(string Name, EquatableArray<InputPlan> Inputs, EquatableArray<PhasePlan> Phases, EquatableArray<MethodPlan> Methods, OperandPlan? Result, EquatableArray<long> ResultDims, int MicroBatches)
-{
-    /// <summary>What arrives and goes, in the order of the messages.</summary>
-    public EquatableArray<BoundaryPlan> Boundaries { get; init; }
-
-    /// <summary>Micro-batches that a pipeline has under way in one run of its order: one where the result of each is read before the next.</summary>
-    /// <param name="entry">Name of the entry.</param>
-    /// <param name="microBatches">Its micro-batches.</param>
-    public static int MicroBatchesOfARun(string entry, int microBatches) => entry == "Infer" ? 1 : microBatches;
-
-    /// <summary>Loads and calls of all phases.</summary>
-    public IEnumerable<ProgramStatement> Main => Phases.SelectMany(p => p.Main);
-
-    /// <summary>Collectives of a step's micro-batches: the method that starts each, and how often.</summary>
-    public IEnumerable<(string Where, ProgramStatement.Start Start, long Times)> Collectives => Phases.SelectMany(p => p.Main.SelectMany(s => Started(p.Phase, s)));
-
-    private IEnumerable<(string, ProgramStatement.Start, long)> Started(Phase phase, ProgramStatement statement)
-    {
-        if (statement is not ProgramStatement.Call call)
-        {
-            return statement is ProgramStatement.Start own ? new[] { (phase == Phase.Whole ? Name : Name + phase, own, own.Times(MicroBatches)) } : Array.Empty<(string, ProgramStatement.Start, long)>();
-        }
-
-        MethodPlan method = Methods[call.Method];
-        return method.Statements.OfType<ProgramStatement.Start>().Select(s => (method.Name, s, s.Times(MicroBatches, call.Layers)));
-    }
-}
-
-/// <summary>An action of a stage.</summary>
-/// <param name="Phase">Which.</param>
-/// <param name="Main">Loads and calls.</param>
-public sealed record PhasePlan(Phase Phase, EquatableArray<ProgramStatement> Main);
-
-/// <summary>A tensor that passes between a stage and a neighbour.</summary>
-/// <param name="Operand">Where it lies.</param>
-/// <param name="Arrives">Whether it comes or goes.</param>
-/// <param name="IsGradient">Whether it travels backward.</param>
-/// <param name="Bytes">Size.</param>
-/// <param name="Comment">Name, shape and placement.</param>
-public sealed record BoundaryPlan(OperandPlan Operand, bool Arrives, bool IsGradient, long Bytes, string Comment);
 
 /// <summary>A state that the optimizer keeps for a parameter.</summary>
 /// <param name="Name">Its name in checkpoints, a contract: <c>firstMoment</c>, <c>secondMoment</c>, <c>velocity</c>.</param>
@@ -341,6 +302,13 @@ public sealed record ChunkPlan(int Stage, int Program, long StateOffset, Equatab
 {
     /// <summary>For each entry and action: where what lives within it lies, bytes from the start of the arena.</summary>
     public EquatableArray<(string Entry, Phase Phase, long Offset)> Steps { get; init; }
+
+    /// <summary>Micro-batches in which an action of a training step finds its first layers in their ring, by what tells it; those of none are left out.</summary>
+    public EquatableArray<(Phase Phase, RingFind By, int Count)> Found { get; init; }
+
+    /// <summary>Collectives of a step's micro-batches on this stage.</summary>
+    public IEnumerable<(string Where, ProgramStatement.Start Start, long Times)> Collectives(StageProgram program) =>
+        program.Entries[0].CollectivesWhere((phase, by) => Found.Where(f => f.Phase == phase && f.By == by).Sum(f => f.Count));
 }
 
 /// <summary>A parameter that several stages hold: a copy on each, their gradients summed once per step.</summary>
@@ -438,6 +406,9 @@ public sealed record RankProgram(
 
     /// <summary>The order of a training step's micro-batches; null for a model of one stage.</summary>
     public LoweredPipeline? Order { get; init; }
+
+    /// <summary>Whether windows of parameters or gradients live from one action of a rank to the next.</summary>
+    public bool Spans => Stages.Any(s => s.Entries[0].Spans);
 
     /// <summary>Size of the largest arena.</summary>
     public long ArenaBytes => Ranks.Max(r => r.ArenaBytes);

@@ -15,13 +15,14 @@ internal sealed class SlotLayout
     /// <summary>Work that the search of all ranks of an entry may do.</summary>
     private const long MostLooks = 3_000_000;
 
-    private static readonly MemorySpace[] s_spaces = { MemorySpace.Input, MemorySpace.Kept, MemorySpace.Output, MemorySpace.GradientIn, MemorySpace.GradientOut, MemorySpace.Deferred };
+    private static readonly MemorySpace[] s_spaces = { MemorySpace.Input, MemorySpace.Kept, MemorySpace.Output, MemorySpace.GradientIn, MemorySpace.GradientOut, MemorySpace.Deferred, MemorySpace.Gathered, MemorySpace.Summed };
     private readonly long _looks;
     private readonly string _entry;
     private readonly EquatableArray<LoweredAction> _lines;
     private readonly EquatableArray<StageSlots> _slots;
     private readonly IReadOnlyList<(int Stage, StageProgram Program)> _programs;
     private readonly Try _best;
+    private (List<int> Lines, ImmutableArray<ActionTurn> Turns)? _actions;
 
     /// <summary>Lays out.</summary>
     /// <param name="entry">Name of the entry.</param>
@@ -125,7 +126,8 @@ internal sealed class SlotLayout
         MemorySpace.Output => slots.Output,
         MemorySpace.GradientIn => slots.GradientIn,
         MemorySpace.GradientOut => slots.GradientOut,
-        _ => slots.Deferred,
+        MemorySpace.Deferred => slots.Deferred,
+        _ => SlotMap.None, // one for all micro-batches
     };
 
     /// <summary>The spaces of a stage, from an offset on.</summary>
@@ -141,10 +143,18 @@ internal sealed class SlotLayout
         var live = new long[_lines.Count + 1];
         foreach ((int stage, MemorySpace space, long bytes, int _, int _, EquatableArray<int> _) in _best.Spaces.Where(s => s.Count > 0))
         {
+            // Lives of a window meet where one action hands it to the next: it counts once.
+            bool once = space is MemorySpace.Gathered or MemorySpace.Summed;
+            int covered = -1;
             foreach ((int _, int begin, int end) in Lives(stage, space, default))
             {
-                live[begin] += ArenaLayout.Align(bytes);
-                live[end + 1] -= ArenaLayout.Align(bytes);
+                int from = once ? Math.Max(begin, covered + 1) : begin;
+                if (from <= end)
+                {
+                    live[from] += ArenaLayout.Align(bytes);
+                    live[end + 1] -= ArenaLayout.Align(bytes);
+                    covered = end;
+                }
             }
         }
 
@@ -166,6 +176,16 @@ internal sealed class SlotLayout
     /// <summary>Lives in a space: of each micro-batch, with its slot; or, where a space has no buffers of its own, the actions of the stage.</summary>
     private IEnumerable<(int Slot, int Begin, int End)> Lives(int stage, MemorySpace space, EquatableArray<int> slotOf)
     {
+        if (space is MemorySpace.Gathered or MemorySpace.Summed)
+        {
+            foreach ((int begin, int end) in space == MemorySpace.Gathered ? Gathered(stage) : Summed(stage))
+            {
+                yield return (0, begin, end);
+            }
+
+            yield break;
+        }
+
         SlotMap map = MapOf(_slots[stage], space);
         ImmutableArray<(int Begin, int End)> lives = map.Lives.Items;
         for (int m = 0; m < lives.Length; m++)
@@ -181,6 +201,40 @@ internal sealed class SlotLayout
             if (_lines[at].Kind == LoweredKind.Compute && _lines[at].Stage == stage)
             {
                 yield return (0, at, at);
+            }
+        }
+    }
+
+    /// <summary>Lines of the rank's actions, and what each finds.</summary>
+    private (List<int> Lines, ImmutableArray<ActionTurn> Turns) Actions()
+    {
+        List<int> lines = Enumerable.Range(0, _lines.Count).Where(at => _lines[at].Kind == LoweredKind.Compute).ToList();
+        return (lines, ActionTurn.Of(lines.Select(at => new StageAction(_lines[at].Action, _lines[at].Stage, _lines[at].MicroBatch)).ToList()));
+    }
+
+    /// <summary>Gathered parameters live from the action that starts to gather them, or has left them, to the end of the one that reads them.</summary>
+    private IEnumerable<(int Begin, int End)> Gathered(int stage)
+    {
+        (List<int> lines, ImmutableArray<ActionTurn> turns) = _actions ??= Actions();
+        for (int i = 0; i < lines.Count; i++)
+        {
+            if (_lines[lines[i]].Stage == stage && _lines[lines[i]].Action != ActionKind.WeightGradient)
+            {
+                int from = turns[i].Stays ? turns[i].From : turns[i].Before;
+                yield return (from < 0 ? 0 : lines[from], lines[i]);
+            }
+        }
+    }
+
+    /// <summary>Gradients on their way into shards live from the action that makes them to the end of the rank's next one.</summary>
+    private IEnumerable<(int Begin, int End)> Summed(int stage)
+    {
+        (List<int> lines, ImmutableArray<ActionTurn> _) = _actions ??= Actions();
+        for (int i = 0; i < lines.Count; i++)
+        {
+            if (_lines[lines[i]].Stage == stage && _lines[lines[i]].Action is ActionKind.Backward or ActionKind.WeightGradient)
+            {
+                yield return (lines[i], i + 1 < lines.Count ? lines[i + 1] : _lines.Count - 1);
             }
         }
     }

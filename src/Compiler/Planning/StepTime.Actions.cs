@@ -142,7 +142,7 @@ internal sealed partial class StepTime
         {
             StageProgram stage = _program.Stages[program];
             EntryPlan train = stage.Entries[0];
-            action = new ActionWalk(this, stage).Whole(train, train.Phases.Where(p => phases.Contains(p.Phase)).SelectMany(p => p.Main), _ => true, ends: true, first: false, out _);
+            action = new ActionWalk(this, stage).Whole(train, train.Phases.Where(p => phases.Contains(p.Phase)).SelectMany(p => p.Main), _ => true, ends: !IsSpanning, first: false, out _);
         }
 
         return _actions[key] = action;

@@ -34,24 +34,39 @@ internal sealed partial class StepTime
         Simulation? pipeline = order is null ? null : Pipeline(order, least);
         List<StepEnd> ends = Enumerable.Range(0, _program.Ranks.Count).Select(rank => Reduced(rank, order, pipeline, least)).ToList();
 
-        // The norm of the gradients is one of all ranks: the optimizer begins on all at once, and the step ends with the slowest.
-        double joined = ends.Max(e => e.Clock);
+        // Losses and the norm of the gradients are those of all ranks: the optimizer begins on all at once, and the step ends with the slowest.
+        Join(ends, "end of the pipeline");
         for (int rank = 0; rank < ends.Count; rank++)
         {
-            ends[rank].Join(joined, "end of the pipeline");
+            SumScalars(ends[rank], RankProgram.LossSetsOf(_program.Stages, "Train"), "loss");
+            Norms(rank, ends[rank]);
+        }
+
+        Join(ends, "norms of other stages");
+        for (int rank = 0; rank < ends.Count; rank++)
+        {
+            SumScalars(ends[rank], _program.NormSets, "gradient norm");
             Update(rank, ends[rank]);
         }
 
-        double seconds = ends.Max(e => e.Clock);
-        ends.ForEach(e => e.Join(seconds, "update of other stages"));
+        double seconds = Join(ends, "update of other stages");
         return new StepClock(pipeline, ends.Select((end, rank) => Rank(rank, end, pipeline, least)).ToList(), seconds);
+    }
+
+    /// <summary>All ranks wait for the slowest.</summary>
+    private static double Join(List<StepEnd> ends, string name)
+    {
+        double joined = ends.Max(e => e.Clock);
+        ends.ForEach(e => e.Join(joined, name));
+        return joined;
     }
 
     private RankClock Rank(int rank, StepEnd end, Simulation? pipeline, bool least)
     {
-        List<List<Round>> stages = _program.Ranks[rank].Chunks.Select(c => Rounds(c.Program)).ToList();
+        List<List<Round>> stages = IsSpanning ? new List<List<Round>> { Turns(rank) } : _program.Ranks[rank].Chunks.Select(c => Rounds(c.Program)).ToList();
+        (ActionTime First, ActionTime Last) Ends(List<Round> rounds) => IsSpanning ? (Turn(rank, 0), Turn(rank, _program.Order!.Table.Ranks[rank].Count - 1)) : (rounds[0].Action, rounds[rounds.Count - 1].Action);
         IEnumerable<ExposedCollective> within = least
-            ? stages.Select(s => new ExposedCollective("", "", "", s.Sum(r => r.Times * Math.Max(0, r.Action.LeastSeconds - r.Action.Compute)) + Outside(s[0].Action, s[s.Count - 1].Action), ""))
+            ? stages.Select(s => new ExposedCollective("", "", "", s.Sum(r => r.Times * Math.Max(0, r.Action.LeastSeconds - r.Action.Compute)) + Outside(Ends(s).First, Ends(s).Last), ""))
             : stages.SelectMany(s => s).SelectMany(r => r.Action.Parts.SelectMany(p => p.Waits.Select(w => w with { Seconds = (double)r.Times * p.Times * w.Seconds })));
         IEnumerable<ExposedCollective> between = pipeline is null ? Enumerable.Empty<ExposedCollective>() : new[] { new ExposedCollective("Send", _program.Pipeline!.Axis, "between stages", pipeline.Exposed[rank], NeededNext) };
         List<ExposedCollective> waits = within.Concat(between).Concat(end.Waits).Where(w => w.Seconds > 0)
@@ -97,7 +112,8 @@ internal sealed partial class StepTime
         Dictionary<int, int> programs = _program.Ranks.SelectMany(r => r.Chunks).ToDictionary(c => c.Stage, c => c.Program);
         List<StageCost> costs = Costs(order.Table, s => programs[s], least);
         LinkCost link = Link(_program.Pipeline!.Axis);
-        return least ? Simulator.Run(order.Table, costs, link, order.Edges.ToList()) : PipelineClock.Run(order, costs, link);
+        double[][]? times = IsSpanning ? order.Table.Ranks.Select((actions, rank) => Enumerable.Range(0, actions.Count).Select(at => Turn(rank, at).Of(least)).ToArray()).ToArray() : null;
+        return least ? Simulator.Run(order.Table, costs, link, order.Edges.ToList(), times) : PipelineClock.Run(order, costs, link, times);
     }
 
     /// <summary>Times of the stages' actions for one micro-batch.</summary>

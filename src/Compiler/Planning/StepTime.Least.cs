@@ -33,8 +33,10 @@ internal sealed partial class StepTime
     /// nor are waited for by these statements run beside any of them: they cost time only where a lane has more to carry than there is to compute.</summary>
     /// <param name="stage">Their stage.</param>
     /// <param name="statements">The statements.</param>
+    /// <param name="owner">Whose action they are part of.</param>
     /// <param name="under">What others have started.</param>
-    private LeastTime Least(StageProgram stage, EquatableArray<ProgramStatement> statements, IReadOnlyDictionary<string, UnderWay> under)
+    /// <param name="hooks">What they start or end of the rank's neighbouring actions.</param>
+    private LeastTime Least(StageProgram stage, string owner, EquatableArray<ProgramStatement> statements, IReadOnlyDictionary<string, UnderWay> under, IReadOnlyList<Hook> hooks)
     {
         var table = new StatementTable(statements);
         var movables = new Dictionary<int, Movable>();
@@ -53,7 +55,7 @@ internal sealed partial class StepTime
             }
         }
 
-        double clock = 0;
+        double clock = hooks.Sum(h => h.Statements.Sum(s => Of(h.Stage, s).Compute));
         var free = new Dictionary<string, double>();
         var bound = movables.Values.Where(m => !m.IsEarly && !m.IsLate).ToLookup(m => m.Before);
         var from = movables.OrderBy(m => m.Key).Select(m => m.Value).Where(m => !m.IsEarly && !m.IsLate).ToLookup(m => m.After);
@@ -77,9 +79,16 @@ internal sealed partial class StepTime
         double Longest(Func<Movable, bool> which) => Most(movables.Values.Where(which));
 
         // Sums that are waited for elsewhere run beside what is there; those of another layer run beside this one.
-        IEnumerable<Movable> beside = Enumerable.Range(0, statements.Count).Where(at => !waited.ContainsKey(at) && statements[at] is ProgramStatement.Wait)
-            .Select(at => under.TryGetValue(((ProgramStatement.Wait)statements[at]).Ticket, out UnderWay communication) ? communication : default).Where(u => u.Start is { Kind: CollectiveKind.ReduceScatter or CollectiveKind.AllReduce })
-            .Select(u => new Movable(u.Span.Lane, u.Span.Seconds, -1, -1));
+        IEnumerable<string> elsewhere = Enumerable.Range(0, statements.Count).Where(at => !waited.ContainsKey(at)).Select(at => statements[at]).OfType<ProgramStatement.Wait>().Select(w => owner + w.Ticket)
+            .Concat(hooks.SelectMany(h => h.Statements.OfType<ProgramStatement.Wait>().Select(w => h.Owner + w.Ticket)));
+        List<Movable> beside = elsewhere.Select(ticket => under.TryGetValue(ticket, out UnderWay communication) ? communication : default).Where(u => u.Start is { Kind: CollectiveKind.ReduceScatter or CollectiveKind.AllReduce })
+            .Select(u => new Movable(u.Span.Lane, u.Span.Seconds, -1, -1)).ToList();
+        List<Movable> ahead = hooks.SelectMany(h => h.Statements.OfType<ProgramStatement.Start>().Select(s => new Movable(string.Join("+", s.Axes), Of(h.Stage, s).Communication, -1, statements.Count) { IsEarly = true, IsAhead = true })).ToList();
+        for (int i = 0; i < ahead.Count; i++)
+        {
+            movables[statements.Count + i] = ahead[i];
+        }
+
         return new LeastTime(Math.Max(clock, Most(movables.Values.Where(m => !m.IsLate || !m.IsAhead).Concat(beside))), Longest(m => m.IsEarly && !m.IsAhead), Longest(m => m.IsEarly && m.IsAhead), Longest(m => m.IsLate));
     }
 

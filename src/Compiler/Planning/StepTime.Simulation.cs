@@ -124,7 +124,7 @@ internal sealed partial class StepTime
 
             free = simulated.Ends[rank][i];
             yield return new SimulatedSpan(SimulatedKind.Action, "", action.ToString(), start, free, 0);
-            foreach (SimulatedSpan span in At(Action(programs[action.Stage], PhasesOf(action.Kind), inFew), start))
+            foreach (SimulatedSpan span in At(IsSpanning ? Turn(rank, i, inFew) : Action(programs[action.Stage], PhasesOf(action.Kind), inFew), start))
             {
                 yield return span with { Start = Math.Min(span.Start, free), End = Math.Min(span.End, free) }; // sums of one kind differ from the other by rounding
             }

@@ -168,18 +168,33 @@ internal sealed partial class StepTime
             ends[(actions[i].Stage, actions[i].Kind)] = i;
         }
 
-        return ends.Where(l => l.Key.Item2 != ActionKind.Forward).OrderBy(l => l.Value).SelectMany(l => Of(programs[l.Key.Item1], Action(programs[l.Key.Item1], PhasesOf(l.Key.Item2)), pipeline.Starts[rank][l.Value]));
+        return ends.Where(l => l.Key.Item2 != ActionKind.Forward).OrderBy(l => l.Value).SelectMany(l => Of(programs[l.Key.Item1], IsSpanning ? Turn(rank, l.Value) : Action(programs[l.Key.Item1], PhasesOf(l.Key.Item2)), pipeline.Starts[rank][l.Value]));
+    }
+
+    /// <summary>Sums a number or two of every rank, for each set of axes, and of the pipeline, along which they are parts: each is waited for where it starts.</summary>
+    private void SumScalars(StepEnd end, EquatableArray<EquatableArray<string>> sets, string of)
+    {
+        const int Bytes = 2 * sizeof(double);
+        foreach (List<MeshAxisDefinition> axes in sets.Select(set => _mesh.Axes.Where(a => a.Size > 1 && (set.Contains(a.Name) || a.Name == _program.Pipeline?.Axis)).ToList()).Where(a => a.Count > 0))
+        {
+            double seconds = axes.Sum(a => CollectiveTime.SmallGather(a.Size, Bytes * a.Size, a.Link.LatencySeconds, a.Link.BytesPerSecond));
+            end.Await(end.Send(string.Join("+", axes.Select(a => a.Name)), nameof(CollectiveKind.AllGather), end.Clock, seconds, Bytes), of, NothingBeside);
+        }
+    }
+
+    /// <summary>Squares of a rank's gradients.</summary>
+    private void Norms(int rank, StepEnd end)
+    {
+        foreach ((StageProgram stage, ParameterGroup group) in _program.Ranks[rank].Chunks.Select(c => _program.Stages[c.Program]).SelectMany(s => s.Groups.Select(g => (s, g))))
+        {
+            end.Compute($"norm of {group.Name}", OpTime.Seconds(Device, WorkKind.Elementwise, 2 * group.Buckets * group.Updated.Length, Bytes(stage, group, group.Gradients), _half));
+        }
     }
 
     /// <summary>The optimizer of a rank's stages, one after another; parameters of which only shards are updated are gathered beside what follows, and each stage waits for its own.</summary>
     private void Update(int rank, StepEnd end)
     {
         List<StageProgram> stages = _program.Ranks[rank].Chunks.Select(c => _program.Stages[c.Program]).ToList();
-        foreach ((StageProgram stage, ParameterGroup group) in stages.SelectMany(s => s.Groups.Select(g => (s, g))))
-        {
-            end.Compute($"norm of {group.Name}", OpTime.Seconds(Device, WorkKind.Elementwise, 2 * group.Buckets * group.Updated.Length, Bytes(stage, group, group.Gradients), _half));
-        }
-
         foreach (StageProgram stage in stages)
         {
             var gathers = new List<(SimulatedSpan Span, string Of, string Why)>();

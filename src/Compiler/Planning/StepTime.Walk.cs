@@ -13,13 +13,18 @@ internal sealed partial class StepTime
     private sealed class ActionWalk
     {
         private readonly StepTime _time;
-        private readonly StageProgram _stage;
+        private StageProgram _stage;
         private readonly List<Part> _parts = new();
 
         // Times count from the start of the part that is walked.
         private Dictionary<string, UnderWay> _under = new();
         private Dictionary<string, double> _free = new();
         private bool _isFirst;
+
+        // In a pipeline: whose action it is, what it finds, and what it does for its neighbours.
+        private string _owner = "";
+        private Func<RingFind, bool> _finds = _ => true;
+        private Hook? _next, _previous;
 
         public ActionWalk(StepTime time, StageProgram stage) => (_time, _stage) = (time, stage);
 
@@ -51,6 +56,40 @@ internal sealed partial class StepTime
             return ends ? End() : new ActionTime(_parts.ToEquatable());
         }
 
+        /// <summary>Walks an action of a rank between its neighbours; what it leaves under way goes on in the next one.</summary>
+        /// <param name="turn">The action.</param>
+        /// <param name="opening">What it starts itself, because no action comes before it.</param>
+        /// <param name="previous">What it ends of the action before.</param>
+        /// <param name="next">What it starts of the action behind.</param>
+        /// <param name="closing">What it ends itself, because no action follows.</param>
+        public ActionTime Whole(TurnAction turn, Hook? opening, Hook? previous, Hook? next, Hook? closing)
+        {
+            EntryPlan entry = turn.Stage.Entries[0];
+            (_stage, _owner, _finds, _previous, _next) = (turn.Stage, turn.Owner, turn.Finds, opening, null);
+            _parts.Clear();
+            Late(opening is null);
+            (_previous, _next) = (previous, next);
+            foreach (ProgramStatement statement in entry.Phases.Where(p => turn.Phases.Contains(p.Phase)).SelectMany(p => p.Main))
+            {
+                bool calls = statement is ProgramStatement.Call;
+                Loop(calls ? Math.Max(1, ((ProgramStatement.Call)statement).Layers) : 1, statement is ProgramStatement.Call { Reversed: true }, calls ? entry.Methods[((ProgramStatement.Call)statement).Method].Statements : EquatableArray.Of(statement));
+            }
+
+            Late(_previous is null && _next is null);
+            _previous = closing;
+            Late(closing is null);
+            return new ActionTime(_parts.ToEquatable());
+        }
+
+        /// <summary>What has not been done for neighbours is done now.</summary>
+        private void Late(bool nothing)
+        {
+            if (!nothing)
+            {
+                Loop(1, false, EquatableArray.Of<ProgramStatement>(new ProgramStatement.EndPrevious(), new ProgramStatement.StartNext()));
+            }
+        }
+
         /// <summary>Walks the statements of a method, once for each layer.</summary>
         private void Loop(int layers, bool reversed, EquatableArray<ProgramStatement> statements)
         {
@@ -58,7 +97,7 @@ internal sealed partial class StepTime
             for (int i = 0; i < layers;)
             {
                 int layer = reversed ? layers - 1 - i : i;
-                List<ProgramStatement> done = guarded ? statements.Where(s => s.Guard?.Holds(layer, _isFirst) != false).ToList() : statements.ToList();
+                List<ProgramStatement> done = guarded ? statements.Where(s => s.Guard?.Holds(layer, s.Guard.By == RingFind.Later ? _isFirst : !_finds(s.Guard.By)) != false).ToList() : statements.ToList();
                 (Dictionary<string, UnderWay> under, Dictionary<string, double> free) = (_under, _free);
                 Part part = Walk(done.ToEquatable(), layers > 1);
 
@@ -98,18 +137,40 @@ internal sealed partial class StepTime
             Dictionary<string, UnderWay> found = _under, under = new(_under);
             var free = new Dictionary<string, double>(_free);
             double clock = 0;
-            foreach (ProgramStatement statement in statements)
+            var hooks = new List<Hook>();
+            foreach (ProgramStatement own in statements)
             {
-                Time time = _time.Of(_stage, statement);
+                if (own is not (ProgramStatement.StartNext or ProgramStatement.EndPrevious))
+                {
+                    Do(_stage, _owner, own);
+                    continue;
+                }
+
+                bool starts = own is ProgramStatement.StartNext;
+                Hook? hook = starts ? _next : _previous;
+                (_next, _previous) = (starts ? null : _next, starts ? _previous : null);
+                if (hook is not null)
+                {
+                    hooks.Add(hook);
+                    foreach (ProgramStatement statement in hook.Statements)
+                    {
+                        Do(hook.Stage, hook.Owner, statement);
+                    }
+                }
+            }
+
+            void Do(StageProgram stage, string owner, ProgramStatement statement)
+            {
+                Time time = _time.Of(stage, statement);
                 if (statement is ProgramStatement.Start start)
                 {
                     string lane = string.Join("+", start.Axes);
                     double from = Math.Max(clock, free.TryGetValue(lane, out double since) ? since : 0);
-                    under[start.Ticket] = new UnderWay(new SimulatedSpan(SimulatedKind.Communication, lane, start.Kind.ToString(), from, free[lane] = from + time.Communication, start.Bytes), start, clock);
+                    under[owner + start.Ticket] = new UnderWay(new SimulatedSpan(SimulatedKind.Communication, lane, start.Kind.ToString(), from, free[lane] = from + time.Communication, start.Bytes), start, clock);
                 }
                 else if (statement is ProgramStatement.Wait wait)
                 {
-                    clock = Await(wait.Ticket, clock, under, spans, waits);
+                    clock = Await(owner + wait.Ticket, clock, under, spans, waits);
                 }
                 else if (statement is ProgramStatement.StartGradients gradients)
                 {
@@ -126,7 +187,7 @@ internal sealed partial class StepTime
             _free = free.Where(f => f.Value > clock).ToDictionary(f => f.Key, f => f.Value - clock);
 
             // The least is of the order as it is, or better.
-            LeastTime least = statements.Any(s => s is ProgramStatement.Start or ProgramStatement.Wait) ? _time.Least(_stage, statements, found) : new LeastTime(clock, 0, 0, 0);
+            LeastTime least = hooks.Count > 0 || statements.Any(s => s is ProgramStatement.Start or ProgramStatement.Wait) ? _time.Least(_stage, _owner, statements, found, hooks) : new LeastTime(clock, 0, 0, 0);
 
             // The least is of the order as it is, or better. In a loop only all layers together say so: one may wait for what another has left on a link.
             return new Part(1, clock, loops ? least : least with { Seconds = Math.Min(clock, least.Seconds) }, spans.ToEquatable(), sums.ToEquatable(), waits.ToEquatable());

@@ -35,9 +35,11 @@ internal sealed class StepWorld
     /// <summary>The programs of an entry, one for each coordinate on the pipeline axis.</summary>
     public MeshWorld Of(string entry, LoweredPipeline order)
     {
-        var inside = new Dictionary<(int Program, ActionKind Kind, bool Last), LaneInstruction[]>();
+        var inside = new Dictionary<InsideKey, LaneInstruction[]>();
         EquatableArray<LaneInstruction>[] programs = order.Ranks.Select((lines, rank) =>
         {
+            ImmutableArray<ActionTurn> turns = ActionTurn.Of(order.Table.Ranks[rank]);
+            int action = 0;
             var result = ImmutableArray.CreateBuilder<LaneInstruction>(lines.Count + 16);
             Dictionary<int, int> last = Enumerable.Range(0, lines.Count).Where(i => lines[i].Kind == LoweredKind.Compute && lines[i].Action is ActionKind.Backward or ActionKind.WeightGradient)
                 .GroupBy(i => lines[i].Stage).ToDictionary(g => g.Key, g => g.Last());
@@ -47,10 +49,12 @@ internal sealed class StepWorld
                 switch (line.Kind)
                 {
                     case LoweredKind.Compute:
-                        (int, ActionKind, bool Last) key = (_programOf[line.Stage], line.Action, last.TryGetValue(line.Stage, out int final) && final == at);
+                        Doing? Neighbour(int i) => i < 0 || i >= turns.Length ? null : new Doing(_programOf[order.Table.Ranks[rank][i].Stage], order.Table.Ranks[rank][i].Kind, turns[i].Stays, turns[i].Turns);
+                        var key = new InsideKey(Neighbour(action)!.Value, last.TryGetValue(line.Stage, out int final) && final == at, Neighbour(action - 1), Neighbour(action + 1));
+                        action++;
                         if (!inside.TryGetValue(key, out LaneInstruction[]? collectives))
                         {
-                            inside[key] = collectives = Inside(_programs[_programOf[line.Stage]], entry, line.Action, key.Last).ToArray();
+                            inside[key] = collectives = Inside(entry, key).ToArray();
                         }
 
                         result.Add(new LaneInstruction(LaneKind.Compute, -1));
@@ -86,37 +90,85 @@ internal sealed class StepWorld
     /// <summary>Layers that stand for all of a loop whose layers start what their neighbours wait for: its first, one between, its last.</summary>
     private const int LinkedLayers = 3;
 
-    /// <summary>Collectives of an action. A loop does the same for every layer: where it leaves nothing under way, once stands for all, or a few layers where neighbours are linked.</summary>
-    private IEnumerable<LaneInstruction> Inside(StageProgram stage, string name, ActionKind kind, bool last)
+    /// <summary>An action, with what it finds in its rings.</summary>
+    private readonly record struct Doing(int Program, ActionKind Kind, bool Stays, bool Turns)
     {
-        EntryPlan entry = stage.Entries.First(e => e.Name == name);
-        Phase[] wanted = kind switch
+        public bool Finds(RingFind? by) => by switch { RingFind.Turns => Turns, RingFind.Stays => Stays, _ => false };
+    }
+
+    /// <summary>An action between the rank's other ones.</summary>
+    private readonly record struct InsideKey(Doing Own, bool IsLast, Doing? Before, Doing? Next);
+
+    private IEnumerable<PhasePlan> Phases(Doing action, string entry)
+    {
+        Phase[] wanted = action.Kind switch
         {
             ActionKind.Forward => new[] { Phase.Forward },
             ActionKind.InputGradient => new[] { Phase.InputGradient },
             ActionKind.WeightGradient => new[] { Phase.WeightGradient },
             _ => new[] { Phase.Backward, Phase.InputGradient, Phase.WeightGradient },
         };
-        foreach (PhasePlan phase in wanted.SelectMany(w => entry.Phases.Where(p => p.Phase == w)))
+        return wanted.SelectMany(w => _programs[action.Program].Entries.First(e => e.Name == entry).Phases.Where(p => p.Phase == w));
+    }
+
+    private IEnumerable<LaneInstruction> Opening(Doing? action, string entry) => action is not { } next ? Enumerable.Empty<LaneInstruction>()
+        : Phases(next, entry).SelectMany(p => p.Opening).Where(s => !next.Finds(s.Unless)).Select(s => Line(_programs[next.Program], s, last: false)!.Value);
+
+    private IEnumerable<LaneInstruction> Closing(Doing? action, string entry) => action is not { } before ? Enumerable.Empty<LaneInstruction>()
+        : Phases(before, entry).SelectMany(p => p.Closing).Select(s => Line(_programs[before.Program], s, last: false)).Where(l => l is not null).Select(l => l!.Value);
+
+    /// <summary>Collectives of an action. A loop does the same for every layer: where it leaves nothing under way, once stands for all, or a few layers where neighbours are linked.
+    /// What the next action reads first is started where it says so, and the sums of the one before end where it says so: at its end at the latest.</summary>
+    private IEnumerable<LaneInstruction> Inside(string name, InsideKey key)
+    {
+        StageProgram stage = _programs[key.Own.Program];
+        EntryPlan entry = stage.Entries.First(e => e.Name == name);
+        bool last = key.IsLast, starts = true, ends = true;
+        foreach (LaneInstruction first in key.Before is null ? Opening(key.Own, name) : Enumerable.Empty<LaneInstruction>())
+        {
+            yield return first;
+        }
+
+        foreach (PhasePlan phase in Phases(key.Own, name))
         {
             foreach (ProgramStatement statement in phase.Main)
             {
                 var call = statement as ProgramStatement.Call;
                 IEnumerable<ProgramStatement> body = call is not null ? entry.Methods[call.Method].Statements : new[] { statement };
-                (LaneInstruction Line, LayerGuard? Guard)[] lines = body.Select(s => (Line: Line(stage, s, last), s.Guard)).Where(l => l.Line is not null).Select(l => (l.Line!.Value, l.Guard)).ToArray();
-                bool settled = lines.Count(l => l.Line.Kind == LaneKind.StartCollective) == lines.Count(l => l.Line.Kind == LaneKind.AwaitCollective);
+                (LaneInstruction[] Lines, LayerGuard? Guard)[] lines = body.Select(s => (Lines: Lines(s), s.Guard)).Where(l => l.Lines.Length > 0).ToArray();
+                bool settled = lines.Sum(l => l.Lines.Count(i => i.Kind == LaneKind.StartCollective)) == lines.Sum(l => l.Lines.Count(i => i.Kind == LaneKind.AwaitCollective));
                 int layers = Math.Max(1, call?.Layers ?? 0), shown = !settled ? layers : lines.Any(l => l.Guard is not null) ? Math.Min(LinkedLayers, layers) : 1;
                 for (int i = 0; i < shown; i++)
                 {
                     int layer = call is { Reversed: true } ? shown - 1 - i : i;
-                    foreach ((LaneInstruction line, LayerGuard? guard) in lines)
+                    foreach ((LaneInstruction[] some, LayerGuard? guard) in lines)
                     {
-                        if (guard is null || (guard with { Layers = shown }).Holds(layer))
+                        foreach (LaneInstruction line in guard is null || (guard with { Layers = shown }).Holds(layer, !key.Own.Finds(guard.By)) ? some : [])
                         {
                             yield return line;
                         }
                     }
                 }
+            }
+        }
+
+        foreach (LaneInstruction late in Lines(new ProgramStatement.EndPrevious()).Concat(Lines(new ProgramStatement.StartNext())).Concat(key.Next is null ? Closing(key.Own, name) : Enumerable.Empty<LaneInstruction>()))
+        {
+            yield return late;
+        }
+
+        LaneInstruction[] Lines(ProgramStatement statement)
+        {
+            switch (statement)
+            {
+                case ProgramStatement.StartNext:
+                    (bool first, starts) = (starts, false);
+                    return first ? Opening(key.Next, name).ToArray() : [];
+                case ProgramStatement.EndPrevious:
+                    (first, ends) = (ends, false);
+                    return first ? Closing(key.Before, name).ToArray() : [];
+                default:
+                    return Line(stage, statement, last) is { } line ? [line] : [];
             }
         }
     }

@@ -37,6 +37,9 @@ internal sealed class Storage
     /// <summary>Actions of its stage in which it is needed, as bits.</summary>
     public int Phases { get; set; }
 
+    /// <summary>Whether the slot of the first layer alternates from action to action.</summary>
+    public bool Alternates { get; set; }
+
     /// <summary>Whether slot 0 of a stack that is handed from layer to layer arrives from another stage.</summary>
     public bool HasHead { get; set; }
 

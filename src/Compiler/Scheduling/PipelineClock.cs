@@ -10,15 +10,16 @@ public static class PipelineClock
     /// <param name="pipeline">The lowered program.</param>
     /// <param name="costs">Times of the stages.</param>
     /// <param name="link">Time of messages.</param>
-    public static Simulation Run(LoweredPipeline pipeline, IReadOnlyList<StageCost> costs, LinkCost link)
+    /// <param name="times">For each rank the time of each of its actions, where these differ from those of their stages.</param>
+    public static Simulation Run(LoweredPipeline pipeline, IReadOnlyList<StageCost> costs, LinkCost link, IReadOnlyList<double[]>? times = null)
     {
-        Simulation free = Simulator.Run(pipeline.Table, costs, link, pipeline.Edges.ToList());
+        Simulation free = Simulator.Run(pipeline.Table, costs, link, pipeline.Edges.ToList(), times);
         if (!MayBind(pipeline, costs, link))
         {
             return free;
         }
 
-        RankWorldRun run = ProgressProof.Run(PipelineProof.World(pipeline, costs, link));
+        RankWorldRun run = ProgressProof.Run(PipelineProof.World(pipeline, costs, link, times: times));
         return run.Makespan <= free.Makespan * (1 + 1e-9) ? free : Bounded(pipeline, free, run);
     }
 

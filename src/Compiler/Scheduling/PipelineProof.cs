@@ -13,9 +13,10 @@ public static class PipelineProof
     /// <param name="inside">For a rank and a line what it does inside, in order: the collectives of its kernels, in groups behind the pipeline's own
     /// (<paramref name="groups"/>, numbered from 0 here). Where it gives null, a line is what the pipeline makes of it.</param>
     /// <param name="groups">Groups that <paramref name="inside"/> names.</param>
+    /// <param name="times">For timed runs: for each rank the time of each of its actions, where these differ from those of their stages.</param>
     public static RankWorld World(
         LoweredPipeline pipeline, IReadOnlyList<StageCost>? costs = null, LinkCost link = default,
-        Func<int, LoweredAction, IEnumerable<LaneInstruction>?>? inside = null, IReadOnlyList<LaneGroup>? groups = null)
+        Func<int, LoweredAction, IEnumerable<LaneInstruction>?>? inside = null, IReadOnlyList<LaneGroup>? groups = null, IReadOnlyList<double[]>? times = null)
     {
         ActionTable table = pipeline.Table;
         int ranks = table.Ranks.Count;
@@ -27,6 +28,8 @@ public static class PipelineProof
         int tied = all.Count;
         all.AddRange(pipeline.Options.TiedStages.Select((stages, i) => new LaneGroup($"tied parameters {i}", stages.Select(s => table.RankOfStage[s]).Distinct().OrderBy(r => r).ToEquatable())));
 
+        var done = new int[ranks];
+        double Time(int rank, LoweredAction line) => times is not null ? times[rank][done[rank]++] : costs?[line.Stage].Of(line.Action) ?? 0;
         IEnumerable<LaneInstruction> Line(int rank, LoweredAction line)
         {
             if (inside?.Invoke(rank, line) is { } instructions)
@@ -36,7 +39,7 @@ public static class PipelineProof
 
             LaneInstruction one = line.Kind switch
             {
-                LoweredKind.Compute => new(LaneKind.Compute, -1, null, costs?[line.Stage].Of(line.Action) ?? 0),
+                LoweredKind.Compute => new(LaneKind.Compute, -1, null, Time(rank, line)),
                 LoweredKind.StartReceive => new(LaneKind.StartReceive, line.Message),
                 LoweredKind.AwaitReceive => new(LaneKind.AwaitReceive, line.Message),
                 LoweredKind.StartSend => new(LaneKind.StartSend, line.Message),

@@ -39,6 +39,8 @@ internal static class PipelinePrinter
             MemorySpace.Output => "goes",
             MemorySpace.GradientIn => "a gradient that arrives",
             MemorySpace.GradientOut => "a gradient that goes",
+            MemorySpace.Gathered => "handed from action to action, one for all micro-batches",
+            MemorySpace.Summed => "handed to the next action, one for all micro-batches",
             _ => "waits for the gradients of the parameters",
         },
     };
@@ -84,6 +86,8 @@ internal static class PipelinePrinter
         w.Close();
         w.Close();
         w.Line();
+        Between(w, stage, "Open", "in SlotSet m", "m", p => p.Opening.Count > 0);
+        Between(w, stage, "Close", "int microBatch, in SlotSet m", "microBatch, m", p => p.Closing.Count > 0);
         w.Line("/// <inheritdoc/>");
         w.Open("public int Tensors(PipelineEntry entry, Passing passing, in SlotSet m, Span<Slice<byte>> tensors)");
         w.Open("switch ((entry, passing))");
@@ -105,6 +109,32 @@ internal static class PipelinePrinter
 
         w.Line("default:");
         w.Line("    return 0;");
+        w.Close();
+        w.Close();
+        w.Line();
+    }
+
+    /// <summary>What an action does beside a neighbouring one.</summary>
+    private static void Between(IndentedWriter w, StageProgram stage, string verb, string parameters, string arguments, Func<PhasePlan, bool> which)
+    {
+        List<(EntryPlan Entry, PhasePlan Phase)> phases = stage.Entries.SelectMany(e => e.Phases.Where(which).Select(p => (e, p))).ToList();
+        if (phases.Count == 0)
+        {
+            return;
+        }
+
+        w.Line("/// <inheritdoc/>");
+        w.Open($"public void {verb}(PipelineEntry entry, PipelinePhase phase, {parameters})");
+        w.Open("switch ((entry, phase))");
+        foreach ((EntryPlan entry, PhasePlan phase) in phases)
+        {
+            // An action may run both halves of a backward.
+            string both = phase.Phase is Phase.InputGradient or Phase.WeightGradient ? $" or (PipelineEntry.{entry.Name}, PipelinePhase.Backward)" : "";
+            w.Line($"case (PipelineEntry.{entry.Name}, PipelinePhase.{phase.Phase}){both}:");
+            w.Line($"    {verb}{entry.Name}{phase.Phase}({arguments});");
+            w.Line("    break;");
+        }
+
         w.Close();
         w.Close();
         w.Line();

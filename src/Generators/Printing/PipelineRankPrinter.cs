@@ -20,6 +20,11 @@ internal static class PipelineRankPrinter
         w.Line("private readonly IStage[] stages;");
         w.Line("private readonly PipelineExecutor executor;");
         w.Line("private readonly Batch batch = new();");
+        if (program.Spans)
+        {
+            w.Line("private readonly PipelineTurn turn = new();");
+        }
+
         w.Line($"private readonly ProcessGroup pipelineGroup;");
         for (int i = 0; i < pipeline.Tied.Count; i++)
         {
@@ -45,7 +50,7 @@ internal static class PipelineRankPrinter
 
         BindGroups(w, program);
         w.Line($"var kernels = {Kernels(program, gpu)};");
-        w.Line("stages = Stages(this, Arena, kernels, batch, pipelineIndex);");
+        w.Line($"stages = Stages(this, Arena, kernels, batch, {(program.Spans ? "turn, " : "")}pipelineIndex);");
         w.Line($"var all = new IPipelineStage?[{pipeline.Stages}];");
         w.Open("for (int i = 0; i < stages.Length; i++)");
         w.Line("all[StagesOf(pipelineIndex)[i]] = stages[i];");
@@ -56,7 +61,7 @@ internal static class PipelineRankPrinter
             w.Line($"tiedGradients{i} = stages.Select(s => s.TiedGradient({i})).Where(s => s.Length > 0).ToArray();");
         }
 
-        w.Line($"executor = new PipelineExecutor(Arena, rank, pipelineGroup, all, rankOfStage, {program.MicroBatches}, {program.PassingTensors});");
+        w.Line($"executor = new PipelineExecutor(Arena, rank, pipelineGroup, all, rankOfStage, {program.MicroBatches}, {program.PassingTensors}{(program.Spans ? ", turn" : "")});");
         w.Close();
         w.Line();
         Places(w, program, KernelsType(gpu));
@@ -137,10 +142,10 @@ internal static class PipelineRankPrinter
 
         w.Close(";");
         w.Line();
-        w.Open($"private static IStage[] Stages(RankBase rank, Arena arena, {kernels} kernels, Batch batch, int pipelineIndex) => pipelineIndex switch");
+        w.Open($"private static IStage[] Stages(RankBase rank, Arena arena, {kernels} kernels, Batch batch, {(program.Spans ? "PipelineTurn turn, " : "")}int pipelineIndex) => pipelineIndex switch");
         for (int rank = 0; rank < program.Ranks.Count; rank++)
         {
-            IEnumerable<string> parts = program.Ranks[rank].Chunks.Select((c, i) => $"new {program.Stages[c.Program].Name}<{kernels}>(rank, arena, kernels, memory[{rank}][{i}], batch)");
+            IEnumerable<string> parts = program.Ranks[rank].Chunks.Select((c, i) => $"new {program.Stages[c.Program].Name}<{kernels}>(rank, arena, kernels, memory[{rank}][{i}], batch{(program.Spans ? ", turn" : "")})");
             w.Line($"{(rank + 1 < program.Ranks.Count ? rank.ToString(System.Globalization.CultureInfo.InvariantCulture) : "_")} => new IStage[] {{ {string.Join(", ", parts)} }},");
         }
 

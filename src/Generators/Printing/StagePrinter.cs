@@ -23,7 +23,7 @@ internal static class StagePrinter
         w.Line("/// <typeparam name=\"TKernels\">The kernels of a backend; a struct, so that calls cost nothing.</typeparam>");
         w.Open(program.Pipeline is null
             ? $"internal sealed class {stage.Name}<TKernels>(RankBase rank, Arena arena, TKernels kernels, StageMemory at) where TKernels : struct, IKernels"
-            : $"internal sealed class {stage.Name}<TKernels>(RankBase rank, Arena arena, TKernels kernels, StageMemory at, Batch batch) : IStage where TKernels : struct, IKernels");
+            : $"internal sealed class {stage.Name}<TKernels>(RankBase rank, Arena arena, TKernels kernels, StageMemory at, Batch batch{(program.Spans ? ", PipelineTurn turn" : "")}) : IStage where TKernels : struct, IKernels");
         Memory(w, stage);
         Fields(w, program, stage);
         foreach (EntryPlan entry in stage.Entries)
@@ -111,6 +111,12 @@ internal static class StagePrinter
             EntryPhase(w, program, stage, entry, phase);
         }
 
+        foreach (PhasePlan phase in entry.Phases)
+        {
+            Between(w, program, stage, entry, phase, opens: true);
+            Between(w, program, stage, entry, phase, opens: false);
+        }
+
         string slots = program.Pipeline is null ? "" : ", in SlotSet m";
         foreach (MethodPlan method in entry.Methods)
         {
@@ -175,10 +181,20 @@ internal static class StagePrinter
         if (statement.Guard is { } guard)
         {
             string Has(int offset) => offset > 0 ? $"layer + {offset} < {guard.Layers}" : $"layer >= {-offset}";
-            parts.Add(Has(guard.Offset));
+            if (guard.IsNot)
+            {
+                parts.Add($"layer == {(guard.Offset > 0 ? guard.Layers - guard.Offset : -guard.Offset - 1)}");
+            }
+            else if (guard.Offset != 0)
+            {
+                parts.Add(Has(guard.Offset));
+            }
+
             if (guard.Second != 0)
             {
-                parts.Add(guard.SecondIsLater ? $"({Has(guard.Second)} || microBatch == 0)" : Has(guard.Second));
+                string nothing = Unfound(guard.By);
+                bool never = (guard with { SecondIsLater = false }).Count(first: false) == 0;
+                parts.Add(!guard.SecondIsLater ? Has(guard.Second) : never ? nothing : guard.Offset == 0 ? $"{Has(guard.Second)} || {nothing}" : $"({Has(guard.Second)} || {nothing})");
             }
         }
 
@@ -187,8 +203,16 @@ internal static class StagePrinter
             parts.Add(statement.On switch { MicroBatchGuard.First => "microBatch == 0", MicroBatchGuard.NotFirst => "microBatch > 0", _ => $"microBatch == {entry.MicroBatches - 1}" });
         }
 
+        if (statement.Unless is { } unless)
+        {
+            parts.Add(Unfound(unless));
+        }
+
         return string.Join(" && ", parts);
     }
+
+    /// <summary>That a loop finds nothing in its ring.</summary>
+    private static string Unfound(RingFind by) => by switch { RingFind.Turns => "!m.Turns", RingFind.Stays => "!m.Stays", _ => "microBatch == 0" };
 
     private static void EntryPhase(IndentedWriter w, RankProgram program, StageProgram stage, EntryPlan entry, PhasePlan phase)
     {
@@ -235,6 +259,30 @@ internal static class StagePrinter
         w.Line();
     }
 
+    /// <summary>What an action starts beside the rank's action before, or leaves to end beside the next one.</summary>
+    private static void Between(IndentedWriter w, RankProgram program, StageProgram stage, EntryPlan entry, PhasePlan phase, bool opens)
+    {
+        EquatableArray<ProgramStatement> statements = opens ? phase.Opening : phase.Closing;
+        if (statements.Count == 0)
+        {
+            return;
+        }
+
+        string what = entry.Name + phase.Phase.ToString();
+        w.Summary(opens ? $"Starts to gather the parameters that {what} reads first, where they are not in their rings." : $"Ends the sums of gradients that {what} has left under way.");
+        w.Open(opens ? $"private void Open{what}(in SlotSet m)" : $"private void Close{what}(int microBatch, in SlotSet m)");
+        string guard = "";
+        foreach (ProgramStatement statement in statements)
+        {
+            guard = Guarded(w, guard, Condition(entry, statement));
+            Statement(w, program, stage, entry, statement);
+        }
+
+        Guarded(w, guard, "");
+        w.Close();
+        w.Line();
+    }
+
     private static void Statement(IndentedWriter w, RankProgram program, StageProgram stage, EntryPlan entry, ProgramStatement statement)
     {
         switch (statement)
@@ -257,6 +305,12 @@ internal static class StagePrinter
             case ProgramStatement.Start start:
                 w.Line($"// {start.Kind} over {string.Join("+", start.Axes)}: {start.Reason}{(start.Beside is null ? start.Work.Length == 0 ? "" : ", beside " + start.Work : ", " + start.Beside)}; {Text.Size(start.Bytes)} per rank");
                 w.Line($"{(start.Beside is null ? "Ticket " : "")}{start.Ticket} = {Collective(stage, start)};");
+                break;
+            case ProgramStatement.StartNext:
+                w.Line("turn.StartNext(); // parameters that the rank's next action reads first, under way beside this");
+                break;
+            case ProgramStatement.EndPrevious:
+                w.Line("turn.EndPrevious(); // sums of gradients that the rank's action before has left under way");
                 break;
             case ProgramStatement.StartGradients gradients:
                 UpdatePrinter.StartGradients(w, program, stage, entry, gradients.Group);
@@ -325,6 +379,7 @@ internal static class StagePrinter
             SlotIndex.NextIteration => $"{operand.Layers} - layer",
             _ => "0",
         };
+        slot = !buffer.Alternates ? slot : $"{(slot == "0" ? "" : slot + " + ")}m.{buffer.Space}From";
         text += buffer.IsPerMicroBatch ? (slot.Length > 0 ? $"[m, {slot}]" : "[m]") : slot.Length > 0 ? $"[{slot}]" : "";
 
         return operand.Start is { } start ? $"{text}.Part({Text.Offset(start)}, {operand.Length})"

@@ -100,6 +100,12 @@ public enum SlotKind
 
     /// <summary>What lives from the gradient of the inputs to that of the parameters.</summary>
     Deferred,
+
+    /// <summary>Parameters that are gathered from the action before on: one block for all micro-batches.</summary>
+    Gathered,
+
+    /// <summary>Gradients whose sums end in the next action: one block for all micro-batches.</summary>
+    Summed,
 }
 
 /// <summary>The blocks that a micro-batch has on a stage.</summary>
@@ -115,6 +121,18 @@ public readonly record struct SlotSet(int Input, int Kept, int Output, int Gradi
     /// <summary>Whether the micro-batch is the last whose gradients the stage adds up: the sums of its parameters' gradients are complete with it.</summary>
     public bool IsLast { get; init; }
 
+    /// <summary>Of an action: whether the rank's action before, gradients of weights aside, was of the same stage.</summary>
+    public bool Stays { get; init; }
+
+    /// <summary>Of an action: whether that one went the other way, too, and has ended with the layers that this one begins with.</summary>
+    public bool Turns { get; init; }
+
+    /// <summary>Of an action: the slot of layer 0 in rings of parameters that have two for an odd number of layers.</summary>
+    public int GatheredFrom { get; init; }
+
+    /// <summary>Of an action: the same in rings of gradients.</summary>
+    public int SummedFrom { get; init; }
+
     /// <summary>The block of a kind.</summary>
     public int Of(SlotKind kind) => kind switch
     {
@@ -123,7 +141,8 @@ public readonly record struct SlotSet(int Input, int Kept, int Output, int Gradi
         SlotKind.Output => Output,
         SlotKind.GradientIn => GradientIn,
         SlotKind.GradientOut => GradientOut,
-        _ => Deferred,
+        SlotKind.Deferred => Deferred,
+        _ => 0,
     };
 }
 

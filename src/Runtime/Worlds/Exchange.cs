@@ -254,23 +254,24 @@ internal sealed class Exchange
         }
     }
 
-    /// <summary>Waits for a moment without using the processor, but for the last half of a millisecond, which no timer meets.</summary>
+    /// <summary>Waits for a moment without using the processor, but for the last tens of microseconds.</summary>
     private void Sleep(long until)
     {
         while (Stopwatch.GetTimestamp() is var now && now < until)
         {
-            double left = (until - now) * 1000.0 / Stopwatch.Frequency;
-            if (left < 0.5)
+            double left = (until - now) * 1000.0 / Stopwatch.Frequency - Nap.Milliseconds;
+            if (left < 1)
             {
-                Thread.Yield();
-                continue;
+                Nap.Until(Math.Min(until, now + Stopwatch.Frequency / 500));
             }
-
-            lock (_gate)
+            else
             {
-                if (!_world.Stopping)
+                lock (_gate)
                 {
-                    Monitor.Wait(_gate, (int)Math.Max(1, Math.Round(left)));
+                    if (!_world.Stopping)
+                    {
+                        Monitor.Wait(_gate, (int)left);
+                    }
                 }
             }
 

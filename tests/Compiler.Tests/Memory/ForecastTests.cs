@@ -34,8 +34,12 @@ public sealed class ForecastTests
         Assert.Equal(Layers * Bucket(forecast), forecast.CommunicationSeconds, 1e-9);
         Assert.Equal(Bucket(forecast), forecast.ExposedSeconds, 1e-9);
         Assert.Equal(forecast.ExposedSeconds, forecast.LeastExposedSeconds, 1e-12);
-        ExposedCollective only = Assert.Single(forecast.Exposed);
-        Assert.Equal(("AllReduce", "dp", "longer than the work beside it"), (only.Operation, only.Axis, only.Why));
+        Assert.Equal(("AllReduce", "dp", "longer than the work beside it"), (forecast.Exposed[0].Operation, forecast.Exposed[0].Axis, forecast.Exposed[0].Why));
+
+        // Of the loss each rank has two numbers; the norm is of gradients that both have.
+        ExposedCollective loss = Assert.Single(forecast.Exposed.Skip(1));
+        Assert.Equal(("AllGather", "dp", "loss", "waited for where it starts"), (loss.Operation, loss.Axis, loss.For, loss.Why));
+        Assert.Equal(2 * 8 / Rate(forecast), loss.Seconds, 1e-15);
     }
 
     /// <summary>On a slow one, over which a sum takes longer than the backward of a layer, the link is busy from the first sum on: what is exposed is its time, less the backward of the other layers.</summary>
@@ -45,8 +49,9 @@ public sealed class ForecastTests
         Plans net = Net(0.04);
         PlanForecast forecast = net.Program("OnPair").Forecast;
         List<SimulatedSpan> spans = [.. net.Simulate("OnPair").SpansOf(0)];
-        SimulatedSpan[] sums = [.. spans.Where(s => s.Kind == SimulatedKind.Communication)];
+        SimulatedSpan[] sums = [.. spans.Where(s => s is { Kind: SimulatedKind.Communication, Name: "AllReduce" })];
         Assert.Equal(Layers, sums.Length);
+        Assert.Equal(Layers + 1, spans.Count(s => s.Kind == SimulatedKind.Communication)); // and the loss
         double backward = spans.Where(s => s.Kind == SimulatedKind.Kernel && !s.Name.StartsWith("norm of", StringComparison.Ordinal) && !s.Name.StartsWith("AdamW of", StringComparison.Ordinal)).Max(s => s.End);
         Assert.True(sums[0].Start < backward, "the first sum starts within backward");
         Assert.Equal(Layers * Bucket(forecast) - (backward - sums[0].Start), forecast.ExposedSeconds, 1e-6);

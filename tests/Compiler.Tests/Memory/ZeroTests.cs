@@ -183,18 +183,35 @@ public sealed class ZeroTests
         Assert.DoesNotContain(stage.Entries[0].Collectives, c => c.Start.Guard is not null);
     }
 
+    private static string Emitted(string on, int layers, string hint)
+    {
+        CSharpCompilation compilation = AnalysisTests.Compile(Model(on).Replace("«", "", StringComparison.Ordinal).Replace("»", "", StringComparison.Ordinal).Replace("new(4, ", $"new({layers}, ", StringComparison.Ordinal));
+        return string.Concat(AnalysisTests.Generate(compilation).Result.GeneratedSources.Where(s => s.HintName.Contains(hint, StringComparison.Ordinal)).Select(s => s.SourceText.ToString())).Replace("\r", "", StringComparison.Ordinal);
+    }
+
     [Fact]
     public void TheEmittedLoopStartsTheNextLayersGather()
     {
-        CSharpCompilation compilation = AnalysisTests.Compile(Model("ShardedOn<Cube>(MicroBatches = 2, Schedule = PipelineSchedule.GPipe, Zero = ZeroStage.Parameters)").Replace("«", "", StringComparison.Ordinal).Replace("»", "", StringComparison.Ordinal));
-        string stage = string.Concat(AnalysisTests.Generate(compilation).Result.GeneratedSources.Where(s => s.HintName.Contains("Stage0", StringComparison.Ordinal)).Select(s => s.SourceText.ToString())).Replace("\r", "", StringComparison.Ordinal);
+        string stage = Emitted("ShardedOn<Square>(MicroBatches = 2, Zero = ZeroStage.Parameters, ZeroAxis = \"dq\")", 4, "Stage0");
         Assert.Contains("private Ticket group0Gathered; // under way from layer to layer", stage, StringComparison.Ordinal);
         Assert.Matches(
-            @"private void ForwardBlocks\(int layer[^)]*\)\s+\{\s+dpGroup\.Wait\(group0Gathered\);\s+if \(layer \+ 1 < 2\)\s+\{\s+// AllGather over dp: parameters, [^\n]*, of the next layer, under way beside this one; [^\n]* per rank\s+group0Gathered = dpGroup\.StartAllGather\(arena, group0Parameters\[layer \+ 1\], group0ParameterWindow\[layer \+ 1\]\);\s+\}\s+kernels\.", stage);
-        Assert.Matches(@"if \(layer >= 1\)\s+\{\s+// AllGather[^\n]*\s+group0Gathered = dpGroup\.StartAllGather\(arena, group0Parameters\[layer - 1\], group0ParameterWindow2\[layer - 1\]\);", stage);
-        Assert.Matches(@"if \(layer \+ 1 < 2\)\s+\{\s+dpGroup\.Wait\(group0Scattered\);\s+kernels\.Accumulate\(group0GradientWindow\[layer \+ 1\]\.Part\([^)]*\), group0Gradients\[layer \+ 1\], microBatch\);[^\n]*\s+\}", stage);
-        Assert.Matches(@"under way beside the next layer; [^\n]*\s+group0Scattered = dpGroup\.StartReduceScatter\(arena, group0GradientWindow\[layer\]", stage);
-        Assert.Matches(@"of the first layer[^\n]*\s+group0Gathered = dpGroup\.StartAllGather\(arena, group0Parameters\[0\], group0ParameterWindow\[0\]\);", stage);
+            @"private void ForwardBlocks\(int layer[^)]*\)\s+\{\s+if \(layer >= 1 && \(layer >= 2 \|\| microBatch == 0\)\)\s+\{\s+dqGroup\.Wait\(group0Gathered\);\s+\}\s+if \(layer \+ 1 < 4 && \(layer >= 1 \|\| microBatch == 0\)\)\s+\{\s+// AllGather over dq: parameters, [^\n]*, of the next layer, under way beside this one; [^\n]* per rank\s+group0Gathered = dqGroup\.StartAllGather\(arena, group0Parameters\[layer \+ 1\], group0ParameterWindow\[layer \+ 1\]\);\s+\}\s+kernels\.", stage);
+        Assert.Matches(@"of the first layer[^\n]*\s+group0Gathered = dqGroup\.StartAllGather\(arena, group0Parameters\[0\], group0ParameterWindow\[0\]\);", stage);
+    }
+
+    /// <summary>On a pipeline a loop says what it finds, and does for the actions beside it; what an action begins and leaves is a method of its own. Stages of three layers have the slots of their rings by turns.</summary>
+    [Fact]
+    public void TheEmittedActionGathersForTheNextOneAndEndsTheSumsOfTheOneBefore()
+    {
+        string stage = Emitted("ShardedOn<Cube>(MicroBatches = 2, Schedule = PipelineSchedule.GPipe, Zero = ZeroStage.Parameters)", 6, "Stage0");
+        Assert.Matches(
+            @"private void ForwardBlocks\(int layer[^)]*\)\s+\{\s+if \(layer >= 2 \|\| !m\.Turns\)\s+\{\s+dpGroup\.Wait\(group0Gathered\);\s+\}\s+if \(layer \+ 1 < 3 && \(layer >= 1 \|\| !m\.Turns\)\)\s+\{\s+// AllGather over dp: parameters, [^\n]*, of the next layer, under way beside this one; [^\n]* per rank\s+group0Gathered = dpGroup\.StartAllGather\(arena, group0Parameters\[layer \+ 1\], group0ParameterWindow\[m, layer \+ 1 \+ m\.GatheredFrom\]\);\s+\}\s+if \(layer == 2\)\s+\{\s+turn\.StartNext\(\); [^\n]*\s+\}\s+kernels\.", stage);
+        Assert.Matches(@"if \(layer == 2\)\s+\{\s+turn\.EndPrevious\(\); [^\n]*\s+\}\s+(kernels\.Clear[^\n]*\s+)*// ReduceScatter[^\n]*under way beside the next layer; [^\n]*\s+group0Scattered = dpGroup\.StartReduceScatter\(arena, group0GradientWindow\[m, layer \+ m\.SummedFrom\]", stage);
+        Assert.Matches(@"void OpenTrainBackward\(in SlotSet m\)\s+\{\s+if \(!m\.Turns\)\s+\{\s+// AllGather[^\n]*of the first layer, under way beside the action before[^\n]*\s+group0Gathered = dpGroup\.StartAllGather\(arena, group0Parameters\[2\], group0ParameterWindow\[m, 2 \+ m\.GatheredFrom\]\);", stage);
+        Assert.Matches(@"void CloseTrainBackward\(int microBatch, in SlotSet m\)\s+\{\s+dpGroup\.Wait\(group0Scattered\);\s+kernels\.Accumulate\(group0GradientWindow\[m, m\.SummedFrom\]\.Part\([^)]*\), group0Gradients\[0\], microBatch\);", stage);
+
+        // A stage of two layers keeps both as long as its rank stays.
+        Assert.Matches(@"private void ForwardBlocks\(int layer[^)]*\)\s+\{\s+if \(!m\.Stays\)", Emitted("ShardedOn<Cube>(MicroBatches = 2, Schedule = PipelineSchedule.GPipe, Zero = ZeroStage.Parameters)", 4, "Stage0"));
     }
 
     private static string Model(string on, string weight = "readonly Tensor w = Parameter(6, 6);") => AnalysisTests.Head + $$"""

@@ -24,9 +24,6 @@ internal static class OverlapModels
     /// <param name="Window">Milliseconds of work that it may be under way beside.</param>
     internal sealed record Case(string Name, string[] Axes, string On, int MicroBatches, int Layers, double Bytes, double Window)
     {
-        /// <summary>Whether the program waits no more than the least that its plan states; not yet within a tensor-parallel layer, nor for shards of parameters between the actions of a pipeline.</summary>
-        public bool IsLeast { get; init; } = true;
-
         public int BatchRows => Rows * MicroBatches * (Axes.Contains("dp") ? 2 : 1);
     }
 
@@ -42,7 +39,12 @@ internal static class OverlapModels
         new("Zero2", ["dp"], "Zero = ZeroStage.Gradients", 2, 6, Bucket / 2, 2 * Product),
         new("Zero3", ["dp"], "Zero = ZeroStage.Parameters", 2, 6, Bucket / 2, Product),
         new("PpDp", ["pp", "dp"], "HopAwareWarmUp = true", 16, 4, Activation, 2 * Product),
-        new("PpZero3", ["pp", "dp"], "HopAwareWarmUp = true, Zero = ZeroStage.Parameters", 16, 4, Activation, 2 * Product) { IsLeast = false },
+        new("PpZero2", ["pp", "dp"], "HopAwareWarmUp = true, Zero = ZeroStage.Gradients", 16, 4, Activation, 2 * Product),
+        new("PpZero3", ["pp", "dp"], "HopAwareWarmUp = true, Zero = ZeroStage.Parameters", 16, 4, Activation, 2 * Product),
+
+        // Stages of three layers, which gather one of them in each action, two where actions repeat each other.
+        new("PpZero3Deep", ["pp", "dp"], "Schedule = PipelineSchedule.GPipe, Zero = ZeroStage.Parameters", 4, 6, Bucket / 2, Product),
+        new("PpZero3Bfs", ["pp", "dp"], "Schedule = PipelineSchedule.LoopedBreadthFirst, Zero = ZeroStage.Parameters", 4, 12, Bucket / 2, Product),
     ];
 
     internal static string MeshOf(int percent) => $"At{percent}";

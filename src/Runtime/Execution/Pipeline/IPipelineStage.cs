@@ -57,6 +57,16 @@ public interface IPipelineStage
     /// <summary>Runs an action for a micro-batch.</summary>
     void Run(PipelineEntry entry, PipelinePhase phase, int microBatch, in SlotSet m);
 
+    /// <summary>Starts to gather the parameters that an action reads first, beside the rank's action before.</summary>
+    void Open(PipelineEntry entry, PipelinePhase phase, in SlotSet m)
+    {
+    }
+
+    /// <summary>Ends the sums that an action has left under way, beside the rank's next action.</summary>
+    void Close(PipelineEntry entry, PipelinePhase phase, int microBatch, in SlotSet m)
+    {
+    }
+
     /// <summary>Names the tensors that pass; returns how many.</summary>
     int Tensors(PipelineEntry entry, Passing passing, in SlotSet m, Span<Slice<byte>> tensors);
 }

@@ -31,11 +31,45 @@ public sealed class PipelineActions
     {
         Actions = actions;
         Slots = slots;
+        Runs = [.. Enumerable.Range(0, actions.Length).Where(i => actions[i].Verb == PipelineVerb.Run)];
+        Turns = MakeTurns();
     }
 
     internal PipelineAction[] Actions { get; }
 
     internal Dictionary<int, SlotSet[]> Slots { get; }
+
+    /// <summary>Positions of the lines that run a stage.</summary>
+    internal int[] Runs { get; }
+
+    /// <summary>For each of them the blocks of its micro-batch, and what it finds of the rank's actions before.</summary>
+    internal SlotSet[] Turns { get; }
+
+    /// <summary>As the compiler has laid memory out for: parameters that one action has gathered are there for the next one of the stage, gradients of weights alone or none between.</summary>
+    private SlotSet[] MakeTurns()
+    {
+        var turns = new SlotSet[Runs.Length];
+        int from = -1;
+        for (int i = 0; i < Runs.Length; i++)
+        {
+            PipelineAction action = Actions[Runs[i]];
+            PipelineAction? gathered = from < 0 ? null : Actions[Runs[from]], before = i == 0 ? null : Actions[Runs[i - 1]];
+            bool stays = gathered?.Stage == action.Stage, turned = stays && gathered!.Value.IsGradient != action.IsGradient;
+            bool sums = action.Phase is PipelinePhase.Backward or PipelinePhase.WeightGradient, again = sums && before is { Phase: PipelinePhase.Backward or PipelinePhase.WeightGradient } && before.Value.Stage == action.Stage;
+
+            // Two actions that repeat each other begin in the slot that the other has not ended with.
+            turns[i] = Slots[action.Stage][action.MicroBatch] with
+            {
+                Stays = stays,
+                Turns = turned,
+                GatheredFrom = !stays ? 0 : turned ? turns[from].GatheredFrom : 1 - turns[from].GatheredFrom,
+                SummedFrom = again ? 1 - turns[i - 1].SummedFrom : 0,
+            };
+            from = action.Phase == PipelinePhase.WeightGradient ? from : i;
+        }
+
+        return turns;
+    }
 
     /// <summary>Reads a table.</summary>
     /// <param name="microBatches">Number of micro-batches.</param>
@@ -67,6 +101,11 @@ public sealed class PipelineActions
             }
 
             actions.AddRange(line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(Word));
+        }
+
+        foreach (int stage in actions.Select(a => a.Stage).Distinct().Where(s => !slots.ContainsKey(s)))
+        {
+            slots[stage] = new SlotSet[microBatches];
         }
 
         foreach (IGrouping<int, PipelineAction> stage in actions.Where(a => a is { Verb: PipelineVerb.Run, Phase: PipelinePhase.Backward or PipelinePhase.WeightGradient }).GroupBy(a => a.Stage))

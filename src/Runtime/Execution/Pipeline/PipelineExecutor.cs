@@ -19,6 +19,7 @@ public sealed class PipelineExecutor
     private readonly int _width;
     private readonly Slice<byte>[] _from;
     private readonly Slice<byte>[] _to;
+    private readonly PipelineTurn? _turn;
 
     /// <summary>Binds the executor to a rank.</summary>
     /// <param name="arena">Memory of the rank.</param>
@@ -28,8 +29,10 @@ public sealed class PipelineExecutor
     /// <param name="rankOfStage">Pipeline coordinate of each stage.</param>
     /// <param name="microBatches">Most micro-batches of an entry.</param>
     /// <param name="tensors">Most tensors that pass between two stages in one direction.</param>
-    public PipelineExecutor(Arena arena, RankContext context, ProcessGroup group, IPipelineStage?[] stages, int[] rankOfStage, int microBatches, int tensors)
+    /// <param name="turn">What actions do for their neighbours; null for nothing.</param>
+    public PipelineExecutor(Arena arena, RankContext context, ProcessGroup group, IPipelineStage?[] stages, int[] rankOfStage, int microBatches, int tensors, PipelineTurn? turn = null)
     {
+        _turn = turn;
         _arena = arena;
         _context = context;
         _group = group;
@@ -49,6 +52,8 @@ public sealed class PipelineExecutor
     /// <param name="first">Number of the micro-batch of the step that is the first of the table: where the table is run for one after another.</param>
     public void Run(PipelineEntry entry, PipelineActions table, int first = 0)
     {
+        int run = 0;
+        _turn?.Begin(_stages, entry, table, first);
         foreach (PipelineAction action in table.Actions)
         {
             _context.ThrowIfStopping();
@@ -58,7 +63,9 @@ public sealed class PipelineExecutor
                 case PipelineVerb.Run:
                     using (new TraceSpan(_context.Trace, SpanKind.Action, _context.Trace is null ? "" : action.Label))
                     {
-                        _stages[action.Stage]!.Run(entry, action.Phase, first + action.MicroBatch, m);
+                        _turn?.Enter();
+                        _stages[action.Stage]!.Run(entry, action.Phase, first + action.MicroBatch, table.Turns[run++]);
+                        _turn?.Leave();
                         HandOver(entry, action, table, m);
                     }
 
@@ -77,6 +84,8 @@ public sealed class PipelineExecutor
                     break;
             }
         }
+
+        _turn?.End();
     }
 
     private int Index(PipelineAction action, Passing passing) => (action.Stage * 4 + (int)passing) * _microBatches + action.MicroBatch;
