@@ -7,7 +7,7 @@ namespace Shardwright.Tests;
 /// allocates once, and exactly what its plan says.</summary>
 public sealed class PoisonTests
 {
-    public static TheoryData<string> Meshes { get; } = new(new[] { typeof(ParityGpt), typeof(DropoutGpt), typeof(PipelineGpt), typeof(RecomputeGpt), typeof(MarkedGpt), typeof(ZeroNet), typeof(ZeroDeep) }
+    public static TheoryData<string> Meshes { get; } = new(new[] { typeof(ParityGpt), typeof(DropoutGpt), typeof(PipelineGpt), typeof(RecomputeGpt), typeof(MarkedGpt), typeof(ZeroNet), typeof(ZeroDeep), typeof(SplitGpt) }
         .SelectMany(m => m.GetNestedTypes().Where(t => t.GetProperty("Mesh") is not null).Select(t => $"{m.Name}.{t.Name}")));
 
     [Theory]
@@ -29,6 +29,7 @@ public sealed class PoisonTests
         MethodInfo? forward = rankType.GetMethod("Forward");
         (int[] shape, int vocab) = on.DeclaringType == typeof(PipelineGpt) ? ([PipelineGpt.Batch, PipelineGpt.Context], PipelineGpt.Vocab)
             : on.DeclaringType == typeof(ZeroNet) || on.DeclaringType == typeof(ZeroDeep) ? ([ZeroNet.Batch, ZeroNet.Context], ZeroNet.Vocab)
+            : on.DeclaringType == typeof(SplitGpt) ? ([SplitGpt.Batch, SplitGpt.Context], SplitGpt.Vocab)
             : (new[] { ParityGpt.Batch, ParityGpt.Context }, ParityGpt.Vocab);
         TokenTensor Tokens(int seed) => TokenTensor.Of([.. Enumerable.Range(0, shape[0] * shape[1]).Select(i => (int)((i * 7919L + seed * 104729L + i * (long)i * 31) % vocab))], shape);
         var backend = new CountingBackend();

@@ -18,6 +18,9 @@ public sealed class FusedStep
     /// <summary>Set where a collective is waited for.</summary>
     public LocalStep.Collective? Awaited { get; }
 
+    /// <summary>Set where it is one of several chunks of a product, or of the sum of its result.</summary>
+    public RowChunk? Chunk { get; init; }
+
     /// <summary>Either of the two; null for work.</summary>
     private LocalStep.Collective? Communicated => Collective ?? Awaited;
 
@@ -52,5 +55,5 @@ public sealed class FusedStep
     public IEnumerable<LocalTensor> Outputs => Communicated is { } collective ? new[] { collective.Output } : Ops.SelectMany(o => o.Outputs);
 
     /// <summary>The wait for a collective.</summary>
-    internal static FusedStep Await(LocalStep.Collective collective) => new(collective, true);
+    internal static FusedStep Await(LocalStep.Collective collective, RowChunk? chunk = null) => new(collective, true) { Chunk = chunk };
 }

@@ -181,7 +181,7 @@ public sealed class KernelBuilder
     // Keywords, and names that emitted code uses itself.
     private static readonly HashSet<string> s_reserved = new((
         "abstract as base bool break byte case catch char checked class const continue decimal default delegate do double else enum event explicit extern false finally fixed float for foreach goto if implicit in int interface internal is lock long namespace new null object operator out override params private protected public readonly ref return sbyte sealed short sizeof stackalloc static string struct switch this throw true try typeof uint ulong unchecked unsafe ushort using virtual void volatile while " +
-        "layer layers microBatch arena team kernels settings random group rank seed world from to i row column rows columns r m slot shape at batch")
+        "layer layers microBatch arena team kernels settings random group rank seed world from to i row column rows columns r m slot shape at batch chunk")
         .Split(' '));
 
     // Names that emitted code makes: rows of operands, coordinates and groups of axes, shapes of inputs, numbers of first layers, gathered parameters.

@@ -18,9 +18,10 @@ internal sealed partial class EntryBuilder
         foreach (Piece piece in communicating)
         {
             FusedStep[] steps = piece.Steps.ToArray();
-            IReadOnlyList<int> order = OverlapOrder.Find(Ordered(steps), Passing(piece, steps), _cancellation);
+            List<OrderedStep> program = Ordered(steps);
+            FoundOrder found = OverlapOrder.Find(program, Passing(piece, steps), _cancellation);
             piece.Steps.Clear();
-            piece.Steps.AddRange(order.Select(i => steps[i]));
+            piece.Steps.AddRange(Split(piece, steps, program, found) ?? found.Steps.Select(i => steps[i]));
         }
 
         return communicating.Count > 0;
@@ -30,25 +31,23 @@ internal sealed partial class EntryBuilder
     private List<OrderedStep> Ordered(FusedStep[] steps)
     {
         var result = new List<OrderedStep>();
-        var written = new Dictionary<LocalTensor, int>();
-        var read = new Dictionary<LocalTensor, List<int>>();
+        var memory = new Dictionary<LocalTensor, Accesses>();
         var started = new Dictionary<LocalStep.Collective, int>();
         var onLane = new Dictionary<string, (int Start, int Wait)>();
         for (int i = 0; i < steps.Length; i++)
         {
             FusedStep step = steps[i];
             var needs = new SortedSet<int>();
-            foreach (LocalTensor root in step.Inputs.Concat(step.Outputs).Select(t => t.Root))
+            LocalTensor[] inputs = step.Inputs.ToArray(), outputs = step.Outputs.ToArray();
+            foreach (LocalTensor tensor in inputs)
             {
-                if (written.TryGetValue(root, out int writer))
-                {
-                    needs.Add(writer);
-                }
+                Of(tensor).Writers(RangeOf(tensor), needs);
             }
 
-            foreach (LocalTensor root in step.Outputs.Select(t => t.Root))
+            foreach (LocalTensor tensor in outputs)
             {
-                needs.UnionWith(read.TryGetValue(root, out List<int>? readers) ? readers : new List<int>());
+                Of(tensor).Writers(RangeOf(tensor), needs);
+                Of(tensor).Readers(RangeOf(tensor), needs);
             }
 
             if ((step.Collective ?? step.Awaited) is { } collective)
@@ -75,24 +74,67 @@ internal sealed partial class EntryBuilder
             }
 
             result.Add(Ordered(step, needs.ToEquatable(), step.Awaited is { } awaited ? started[awaited] : -1));
-            foreach (LocalTensor root in step.Inputs.Select(t => t.Root))
+            foreach (LocalTensor tensor in inputs)
             {
-                if (!read.TryGetValue(root, out List<int>? readers))
-                {
-                    read[root] = readers = new List<int>();
-                }
-
-                readers.Add(i);
+                Of(tensor).Read(RangeOf(tensor), i);
             }
 
-            foreach (LocalTensor root in step.Outputs.Select(t => t.Root))
+            foreach (LocalTensor tensor in outputs)
             {
-                written[root] = i;
-                read.Remove(root);
+                Of(tensor).Write(RangeOf(tensor), i);
             }
         }
 
         return result;
+
+        Accesses Of(LocalTensor tensor) => memory.TryGetValue(tensor.Root, out Accesses? known) ? known : memory[tensor.Root] = new Accesses();
+    }
+
+    /// <summary>Elements of its memory that a tensor is; all of them where its place depends on the rank.</summary>
+    private static (long From, long To) RangeOf(LocalTensor tensor)
+    {
+        long from = 0;
+        for (LocalTensor? t = tensor; t is not null; t = t.AliasOf)
+        {
+            if (t.AliasStart is { IsConstant: false })
+            {
+                return (0, long.MaxValue);
+            }
+
+            from += t.AliasStart?.Constant ?? 0;
+        }
+
+        return (from, from + tensor.Local.Count);
+    }
+
+    /// <summary>Who has written and read which elements of a piece of memory last.</summary>
+    private sealed class Accesses
+    {
+        private readonly List<(long From, long To, int Step)> _writes = new(), _reads = new();
+
+        public void Writers((long From, long To) range, SortedSet<int> found) => Find(_writes, range, found);
+
+        public void Readers((long From, long To) range, SortedSet<int> found) => Find(_reads, range, found);
+
+        public void Read((long From, long To) range, int step) => _reads.Add((range.From, range.To, step));
+
+        public void Write((long From, long To) range, int step)
+        {
+            _writes.RemoveAll(w => w.From >= range.From && w.To <= range.To);
+            _reads.RemoveAll(r => r.From >= range.From && r.To <= range.To);
+            _writes.Add((range.From, range.To, step));
+        }
+
+        private static void Find(List<(long From, long To, int Step)> accesses, (long From, long To) range, SortedSet<int> found)
+        {
+            foreach ((long from, long to, int step) in accesses)
+            {
+                if (from < range.To && range.From < to)
+                {
+                    found.Add(step);
+                }
+            }
+        }
     }
 
     private OrderedStep Ordered(FusedStep step, EquatableArray<int> needs, int started)

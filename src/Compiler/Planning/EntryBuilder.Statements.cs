@@ -105,7 +105,11 @@ internal sealed partial class EntryBuilder
                 string ticket = tickets[collective] = KernelBuilder.Identifier(collective.Output.Name) + "Ready" + result.Count;
                 OperandPlan source = Operand(collective.Input);
                 bool inPlace = collective.Kind is CollectiveKind.AllReduce or CollectiveKind.AllReduceMax;
-                result.Add(new ProgramStatement.Start(ticket, collective.Kind, EquatableArray.Of(collective.Axis.Name), source, inPlace ? null : Operand(collective.Output), collective.Bytes, collective.Reason));
+                result.Add(new ProgramStatement.Start(ticket, collective.Kind, EquatableArray.Of(collective.Axis.Name), source, inPlace ? null : Operand(collective.Output), collective.Bytes, collective.Reason)
+                {
+                    Chunk = step.Chunk?.Index ?? 0,
+                    Chunks = step.Chunk?.Count ?? 1,
+                });
                 continue;
             }
 
@@ -118,7 +122,13 @@ internal sealed partial class EntryBuilder
             (int kernel, ImmutableArray<LocalTensor> tensors) = _kernels.Add(step, Made(step));
             LocalTensor output = tensors[_kernels.Kernels[kernel].Tensors.Items.IndexOf(_kernels.Kernels[kernel].Tensors.First(t => t.IsOutput))];
             string again = step.Ops[0].Node is { IsAgain: true } ? "; again, for backward" : "";
-            result.Add(new ProgramStatement.Run(kernel, tensors.Select(Operand).ToEquatable(), Comment(output) + again, false) { IsAgain = again.Length > 0 });
+            result.Add(new ProgramStatement.Run(kernel, tensors.Select(Operand).ToEquatable(), Comment(step.Chunk is null ? output : output.AliasOf!) + again, false)
+            {
+                IsAgain = again.Length > 0,
+                Chunk = step.Chunk?.Index ?? 0,
+                Chunks = step.Chunk?.Count ?? 1,
+                Rows = step.Chunk?.Rows ?? 0,
+            });
         }
 
         NameWork(result);
@@ -157,11 +167,13 @@ internal sealed partial class EntryBuilder
     }
 
     /// <summary>What of a cluster's results has memory: what is needed elsewhere; a block of the runtime writes all.</summary>
-    private Func<LocalTensor, bool> NeededOf(FusedStep step) => t => _needed.Contains(t) || _extra.Contains(t) || step.Ops.Count == 1 && !step.IsElementwise;
+    private Func<LocalTensor, bool> NeededOf(FusedStep step) => step.Chunk is null
+        ? t => _needed.Contains(t) || _extra.Contains(t) || step.Ops.Count == 1 && !step.IsElementwise
+        : t => _needed.Contains(t.AliasOf!) || step.Ops.Count == 1;
 
     private bool Accumulates(FusedStep step) => step.IsGemm && _accumulatingProducts.Contains(step.Ops[0].Outputs[0]);
 
-    /// <summary>Says at each start what is computed until its wait.</summary>
+    /// <summary>Says at each start what is computed until its wait; calls of one kernel that follow on each other as one.</summary>
     private void NameWork(List<ProgramStatement> statements)
     {
         for (int i = 0; i < statements.Count; i++)
@@ -169,7 +181,19 @@ internal sealed partial class EntryBuilder
             if (statements[i] is ProgramStatement.Start { Beside: null } start)
             {
                 List<string> work = statements.Skip(i + 1).TakeWhile(s => s is not ProgramStatement.Wait wait || wait.Ticket != start.Ticket).OfType<ProgramStatement.Run>().Select(r => _kernels.Kernels[r.Kernel].Name).ToList();
-                statements[i] = start with { Work = string.Join(", ", work.Take(MostNamed)) + (work.Count > MostNamed ? $" and {work.Count - MostNamed} more" : "") };
+                var named = new List<(string Name, int Calls)>();
+                foreach (string name in work)
+                {
+                    bool again = named.Count > 0 && named[named.Count - 1].Name == name;
+                    int calls = again ? named[named.Count - 1].Calls + 1 : 1;
+                    named.RemoveRange(named.Count - (again ? 1 : 0), again ? 1 : 0);
+                    named.Add((name, calls));
+                }
+
+                statements[i] = start with
+                {
+                    Work = string.Join(", ", named.Take(MostNamed).Select(n => n.Calls > 1 ? $"{n.Calls} x {n.Name}" : n.Name)) + (named.Count > MostNamed ? $" and {named.Skip(MostNamed).Sum(n => n.Calls)} more" : ""),
+                };
             }
         }
     }

@@ -146,9 +146,10 @@ public static class PlanDocument
         StageProgram stage = program.Stages[chunk.Program];
         string prefix = program.Pipeline is null ? "" : $"stage {chunk.Stage} ";
         EntryPlan train = stage.Entries[0];
-        foreach ((string where, ProgramStatement.Start start, long times) in chunk.Collectives(stage))
+        foreach ((string where, ProgramStatement.Start start, long times) in chunk.Collectives(stage).Where(c => c.Start.Chunk == 0))
         {
-            yield return Row(start.Kind.ToString(), string.Join("+", start.Axes), start.Bytes, times, stage.Buffers[start.Source.Buffer].Name, prefix + where, start.Reason, start.Work);
+            // Chunks of a sum are alike, and one row.
+            yield return Row(start.Kind.ToString(), string.Join("+", start.Axes), start.Bytes, times * start.Chunks, stage.Buffers[start.Source.Buffer].Name, prefix + where, start.Reason, start.Work, start.Chunks);
         }
 
         foreach (BoundaryPlan sent in train.Boundaries.Where(b => !b.Arrives && (b.IsGradient ? chunk.Previous : chunk.Next) != program.Pipeline!.RankOfStage[chunk.Stage]))
@@ -170,8 +171,8 @@ public static class PlanDocument
         }
     }
 
-    private static string Row(string op, string axis, long bytes, long times, string tensor, string where, string reason, string beside = "") =>
-        $"{{\"op\": {Quote(op)}, \"axis\": {Quote(axis)}, \"bytesPerRank\": {bytes}, \"times\": {times}, \"tensor\": {Quote(tensor)}, \"where\": {Quote(where)}, \"reason\": {Quote(reason)}, \"beside\": {Quote(beside)}}}";
+    private static string Row(string op, string axis, long bytes, long times, string tensor, string where, string reason, string beside = "", int chunks = 1) =>
+        $"{{\"op\": {Quote(op)}, \"axis\": {Quote(axis)}, \"bytesPerRank\": {bytes}, \"times\": {times}, \"tensor\": {Quote(tensor)}, \"where\": {Quote(where)}, \"reason\": {Quote(reason)}, \"beside\": {Quote(beside)}{(chunks > 1 ? $", \"chunks\": {chunks}" : "")}}}";
 
     /// <summary>A prediction has no more digits than it deserves, and the same on every machine.</summary>
     private static string Real(double value) => value.ToString("G6", CultureInfo.InvariantCulture);

@@ -107,6 +107,18 @@ public abstract record ProgramStatement
     {
         /// <summary>Whether it makes again what the forward pass has made.</summary>
         public bool IsAgain { get; init; }
+
+        /// <summary>Chunks that its work is cut into, along the rows; 1 for the whole.</summary>
+        public int Chunks { get; init; } = 1;
+
+        /// <summary>Which of them it is.</summary>
+        public int Chunk { get; init; }
+
+        /// <summary>Rows of the whole, where it is cut.</summary>
+        public long Rows { get; init; }
+
+        /// <summary>For the reader: <c>rows 0 to 31 of </c>; empty for the whole.</summary>
+        public string RowsText => Chunks > 1 ? $"rows {Rows / Chunks * Chunk} to {Rows / Chunks * (Chunk + 1) - 1} of " : "";
     }
 
     /// <summary>Starts a collective on a group's lane.</summary>
@@ -123,6 +135,15 @@ public abstract record ProgramStatement
 
         /// <summary>Kernels that run until its wait in the same method, for the reader; empty for none.</summary>
         public string Work { get; init; } = "";
+
+        /// <summary>Chunks that the sum is cut into, each a collective that travels while the next chunk is computed; 1 for a whole one.</summary>
+        public int Chunks { get; init; } = 1;
+
+        /// <summary>Which of them it is.</summary>
+        public int Chunk { get; init; }
+
+        /// <summary>For the reader: <c>, chunk 2 of 4</c>; empty for a whole one.</summary>
+        public string ChunkText => Chunks > 1 ? $", chunk {Chunk + 1} of {Chunks}" : "";
     }
 
     /// <summary>Starts the sum of a bucket of gradients over ranks, in the last micro-batch: from there on it is under way beside what follows, and the end of the step waits for it.</summary>

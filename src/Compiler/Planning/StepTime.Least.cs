@@ -110,9 +110,9 @@ internal sealed partial class StepTime
     private sealed class StatementTable
     {
         private readonly EquatableArray<ProgramStatement> _statements;
-        private readonly Dictionary<(int, SlotIndex), List<int>> _made = new();
-        private readonly Dictionary<(int, SlotIndex), List<int>> _used = new();
-        private readonly Dictionary<string, List<int>> _waits = new();
+        private readonly Dictionary<(int, SlotIndex), List<Place>> _made = new();
+        private readonly Dictionary<(int, SlotIndex), List<Place>> _used = new();
+        private readonly Dictionary<string, List<Place>> _waits = new();
 
         public StatementTable(EquatableArray<ProgramStatement> statements)
         {
@@ -122,7 +122,7 @@ internal sealed partial class StepTime
             {
                 if (statements[i] is ProgramStatement.Wait wait)
                 {
-                    List(_waits, wait.Ticket).Add(i);
+                    List(_waits, wait.Ticket).Add(new Place(i, s_none));
 
                     // Another collective has made it where its wait is.
                     if (started.TryGetValue(wait.Ticket, out ProgramStatement.Start? other))
@@ -148,46 +148,71 @@ internal sealed partial class StepTime
         public bool IsSum(int at) => _statements[at] is ProgramStatement.Accumulate;
 
         /// <summary>The last statement before one that touches an operand; −1 for none.</summary>
-        public int LastMade(OperandPlan operand, int before) => _made.TryGetValue(Key(operand), out List<int>? places) ? Before(places, before) : -1;
-
-        /// <summary>Statements behind one that touch an operand.</summary>
-        public IEnumerable<int> UsesAfter(OperandPlan operand, int after) =>
-            _used.TryGetValue(Key(operand), out List<int>? places) ? places.Skip(1 + Index(places, after)) : Enumerable.Empty<int>();
-
-        /// <summary>The wait behind a start; the number of statements for none.</summary>
-        public int WaitOf(string ticket, int from) => _waits.TryGetValue(ticket, out List<int>? places) && Index(places, from) + 1 is var next && next < places.Count ? places[next] : Count;
-
-        private static int Before(List<int> places, int at) => Index(places, at - 1) is >= 0 and var found ? places[found] : -1;
-
-        /// <summary>Position of the last place that is no higher; −1 for none.</summary>
-        private static int Index(List<int> places, int at)
+        public int LastMade(OperandPlan operand, int before)
         {
-            int found = places.BinarySearch(at);
-            return found >= 0 ? found : ~found - 1;
+            List<Place> places = Of(_made, operand);
+            int last = First(places, before) - 1;
+            while (last >= 0 && !places[last].Touches(operand))
+            {
+                last--;
+            }
+
+            return last < 0 ? -1 : places[last].At;
         }
 
-        private static void Add(Dictionary<(int, SlotIndex), List<int>> table, IEnumerable<OperandPlan> operands, int at)
+        /// <summary>Statements behind one that touch an operand.</summary>
+        public IEnumerable<int> UsesAfter(OperandPlan operand, int after) => Of(_used, operand) is var places
+            ? places.Skip(First(places, after + 1)).Where(p => p.Touches(operand)).Select(p => p.At) : Enumerable.Empty<int>();
+
+        /// <summary>The wait behind a start; the number of statements for none.</summary>
+        public int WaitOf(string ticket, int from) => _waits.TryGetValue(ticket, out List<Place>? places) && First(places, from + 1) is var next && next < places.Count ? places[next].At : Count;
+
+        /// <summary>Position of the first place that is no lower; the number of places for none.</summary>
+        private static int First(List<Place> places, int at)
+        {
+            int from = 0, to = places.Count;
+            while (from < to)
+            {
+                int middle = (from + to) / 2;
+                (from, to) = places[middle].At < at ? (middle + 1, to) : (from, middle);
+            }
+
+            return from;
+        }
+
+        private static List<Place> Of(Dictionary<(int, SlotIndex), List<Place>> table, OperandPlan operand) => table.TryGetValue(Key(operand), out List<Place>? places) ? places : s_nowhere;
+
+        private static void Add(Dictionary<(int, SlotIndex), List<Place>> table, IEnumerable<OperandPlan> operands, int at)
         {
             foreach (OperandPlan operand in operands)
             {
-                List<int> places = List(table, Key(operand));
-                if (places.Count == 0 || places[places.Count - 1] != at)
-                {
-                    places.Add(at);
-                }
+                List(table, Key(operand)).Add(new Place(at, operand));
             }
         }
 
-        private static List<int> List<TKey>(Dictionary<TKey, List<int>> table, TKey key)
+        private static List<Place> List<TKey>(Dictionary<TKey, List<Place>> table, TKey key)
             where TKey : notnull
         {
-            if (!table.TryGetValue(key, out List<int>? list))
+            if (!table.TryGetValue(key, out List<Place>? list))
             {
-                table[key] = list = new List<int>();
+                table[key] = list = new List<Place>();
             }
 
             return list;
         }
+
+        private static readonly List<Place> s_nowhere = new();
+        private static readonly OperandPlan s_none = new(-1, SlotIndex.None, null, 0, 0);
+    }
+
+    /// <summary>A statement that touches an operand.</summary>
+    private readonly record struct Place(int At, OperandPlan Operand)
+    {
+        /// <summary>Whether the two have elements in common; where they lie depends on the rank for some, which may be anywhere.</summary>
+        public bool Touches(OperandPlan other) => Operand.Start is { IsConstant: false } || other.Start is { IsConstant: false }
+            || (From(Operand) < From(other) + other.Length && From(other) < From(Operand) + Operand.Length);
+
+        private static long From(OperandPlan operand) => operand.Start?.Constant ?? 0;
     }
 
     private static (int, SlotIndex) Key(OperandPlan operand) => (operand.Buffer, operand.Slot);

@@ -6,7 +6,7 @@ namespace Shardwright.Compiler.Planning;
 /// <summary>The end of a step on a rank: gradients reduced, from the last micro-batch's backward on; then, on all ranks at once, their norm, the optimizer, parameters gathered.</summary>
 internal sealed partial class StepTime
 {
-    private const string NothingBeside = "waited for where it starts", LongerThanWork = "longer than the work beside it", BehindOthers = "behind others on its link", NeededNext = "a stage waits for its message";
+    private const string NothingBeside = "waited for where it starts", LongerThanWork = "longer than the work beside it", BehindOthers = "behind others on its link", LastOfChunks = "the last chunk, with none left to compute beside it", NeededNext = "a stage waits for its message";
 
     /// <summary>A sum of gradients.</summary>
     /// <param name="Stage">Program of its stage.</param>

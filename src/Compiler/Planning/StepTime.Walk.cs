@@ -205,7 +205,7 @@ internal sealed partial class StepTime
             double exposed = Math.Max(0, span.End - clock);
             if (exposed > 0)
             {
-                string why = span.Start > communication.Ready ? BehindOthers : clock > communication.Ready ? LongerThanWork : NothingBeside;
+                string why = Why(communication, clock);
                 waits.Add(new ExposedCollective(span.Name, span.Lane, communication.Start.Reason, exposed, why));
                 spans.Add(new SimulatedSpan(SimulatedKind.Wait, "", span.Name, clock, clock = span.End, 0));
             }
@@ -216,6 +216,13 @@ internal sealed partial class StepTime
             }
 
             return clock;
+        }
+
+        /// <summary>Why a collective is not over when it is waited for. Chunks of one sum follow on each other on its link.</summary>
+        private static string Why(UnderWay communication, double clock)
+        {
+            bool behind = communication.Span.Start > communication.Ready, beside = clock > communication.Ready;
+            return communication.Start is { Chunk: > 0 } ? (behind || beside ? LongerThanWork : LastOfChunks) : behind ? BehindOthers : beside ? LongerThanWork : NothingBeside;
         }
     }
 }

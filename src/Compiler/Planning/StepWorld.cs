@@ -176,7 +176,7 @@ internal sealed class StepWorld
     private LaneInstruction? Line(StageProgram stage, ProgramStatement statement, bool last) => statement switch
     {
         ProgramStatement.StartGradients gradients when last => new LaneInstruction(LaneKind.StartCollective, Group(EquatableArray.Of(stage.Groups[gradients.Group].Reductions[0].Axis)), $"gradients, {stage.Groups[gradients.Group].Name}"),
-        ProgramStatement.Start start => new LaneInstruction(LaneKind.StartCollective, Group(start.Axes), $"{start.Kind}: {start.Reason}"),
+        ProgramStatement.Start start => new LaneInstruction(LaneKind.StartCollective, Group(start.Axes), $"{start.Kind}: {start.Reason}{start.ChunkText}"),
         ProgramStatement.Wait wait => new LaneInstruction(LaneKind.AwaitCollective, Group(wait.Axes)),
         _ => null,
     };

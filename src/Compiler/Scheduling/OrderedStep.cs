@@ -35,3 +35,10 @@ public sealed record OrderedStep(StepRole Role, double Seconds, EquatableArray<i
 /// <param name="IsLiveBefore">Whether it holds something before the first step.</param>
 /// <param name="IsLiveAfter">Whether it is needed after the last.</param>
 public sealed record OrderedBlock(long Bytes, EquatableArray<int> Steps, bool IsLiveBefore, bool IsLiveAfter);
+
+/// <summary>An order of steps.</summary>
+/// <param name="Steps">The steps, first to last.</param>
+/// <param name="Seconds">Time of the program.</param>
+/// <param name="Bytes">The most bytes that are live at once.</param>
+/// <param name="Exposed">For each step that is a start: how long its wait waits.</param>
+public sealed record FoundOrder(IReadOnlyList<int> Steps, double Seconds, long Bytes, IReadOnlyList<double> Exposed);

@@ -70,10 +70,9 @@ public sealed class OverlapOrder
     /// <param name="steps">The program as it is.</param>
     /// <param name="blocks">Memory whose lifetime follows from the order.</param>
     /// <param name="cancellation">Ends the search.</param>
-    /// <returns>The steps in their new order.</returns>
-    public static IReadOnlyList<int> Find(IReadOnlyList<OrderedStep> steps, IReadOnlyList<OrderedBlock> blocks, CancellationToken cancellation) => new OverlapOrder(steps, blocks).Run(cancellation);
+    public static FoundOrder Find(IReadOnlyList<OrderedStep> steps, IReadOnlyList<OrderedBlock> blocks, CancellationToken cancellation) => new OverlapOrder(steps, blocks).Run(cancellation);
 
-    private IReadOnlyList<int> Run(CancellationToken cancellation)
+    private FoundOrder Run(CancellationToken cancellation)
     {
         int[] starts = Enumerable.Range(0, _steps.Count).Where(i => _steps[i].Role == StepRole.Start).ToArray();
         Dictionary<int, int> waits = Enumerable.Range(0, _steps.Count).Where(i => _steps[i].Role == StepRole.Wait).ToDictionary(i => _steps[i].Of);
@@ -90,7 +89,8 @@ public sealed class OverlapOrder
         }
 
         SinkWaits();
-        return _order;
+        (double end, long bytes) = Clock();
+        return new FoundOrder(_order, end, bytes, _exposed);
 
         void SinkWaits()
         {

@@ -149,13 +149,81 @@ internal static class StagePrinter
     private static void Body(IndentedWriter w, RankProgram program, StageProgram stage, EntryPlan entry, MethodPlan method)
     {
         string guard = "";
-        foreach (ProgramStatement statement in method.Statements)
+        var tickets = new Dictionary<string, (string Span, int Chunk)>();
+        for (int i = 0; i < method.Statements.Count; i++)
         {
+            ProgramStatement statement = method.Statements[i];
             guard = Guarded(w, guard, Condition(entry, statement));
-            Statement(w, program, stage, entry, statement);
+            if (ChunkLoop.At(method.Statements, i) is { } loop && (loop.Tickets.Count > 0 || loop.Once.All(s => s.Statement is not ProgramStatement.Wait wait || tickets.ContainsKey(wait.Ticket))))
+            {
+                Loop(w, program, stage, entry, loop, tickets);
+                i += loop.Length - 1;
+                continue;
+            }
+
+            Statement(w, program, stage, entry, statement, tickets);
         }
 
         Guarded(w, guard, "");
+    }
+
+    /// <summary>What is done for one chunk after another. Tickets of their collectives are elements of a span.</summary>
+    private static void Loop(IndentedWriter w, RankProgram program, StageProgram stage, EntryPlan entry, ChunkLoop loop, Dictionary<string, (string Span, int Chunk)> tickets)
+    {
+        string Part(OperandPlan operand, bool moves)
+        {
+            string rest = operand.Start is { } start && (start.Constant != 0 || start.Terms.Count > 0) ? " + " + Text.Offset(start) : "";
+            return moves ? $"{Slot(stage, operand)}.Part(chunk * {operand.Length}{rest}, {operand.Length})" : Operand(stage, operand);
+        }
+
+        if (loop.Tickets.Count > 0)
+        {
+            w.Line($"Span<Ticket> {loop.Tickets[0]} = stackalloc Ticket[{loop.Count}];");
+            for (int chunk = 0; chunk < loop.Count; chunk++)
+            {
+                tickets[loop.Tickets[chunk]] = (loop.Tickets[0], chunk);
+            }
+        }
+
+        w.Open($"for (int chunk = 0; chunk < {loop.Count}; chunk++)");
+        foreach ((ProgramStatement statement, bool[] moves) in loop.Once)
+        {
+            switch (statement)
+            {
+                case ProgramStatement.Run run:
+                    w.Line($"{Call(program, stage, run, run.Operands.Select((o, i) => Part(o, moves[i])))} // {run.Rows / run.Chunks} rows of {run.Comment}");
+                    break;
+                case ProgramStatement.Start start:
+                    w.Line($"// {start.Kind} over {string.Join("+", start.Axes)}: {start.Reason}, in {start.Chunks} chunks{(start.Work.Length == 0 ? "" : ", the first beside " + start.Work)}; {Text.Size(start.Bytes)} per rank and chunk");
+                    w.Line($"{start.Ticket}[chunk] = {Collective(stage, start, Part(start.Source, moves[0]))};");
+                    break;
+                case ProgramStatement.Wait wait:
+                    w.Line($"{Text.Group(wait.Axes)}.Wait({tickets[wait.Ticket].Span}[chunk]);");
+                    break;
+            }
+        }
+
+        w.Close();
+        foreach (ProgramStatement dies in loop.Behind)
+        {
+            Statement(w, program, stage, entry, dies, tickets);
+        }
+    }
+
+    private static string Call(RankProgram program, StageProgram stage, ProgramStatement.Run run, IEnumerable<string> arguments)
+    {
+        KernelPlan kernel = program.Kernels[run.Kernel];
+        if (kernel.UsesLayer)
+        {
+            arguments = arguments.Append(LayerNumber(program, stage, kernel));
+        }
+
+        if (kernel.UsesMicroBatch)
+        {
+            arguments = arguments.Append("microBatch");
+        }
+
+        return $"kernels.{kernel.Name}({string.Join(", ", arguments)});";
     }
 
     /// <summary>Statements that follow on each other under one condition are one block.</summary>
@@ -283,28 +351,16 @@ internal static class StagePrinter
         w.Line();
     }
 
-    private static void Statement(IndentedWriter w, RankProgram program, StageProgram stage, EntryPlan entry, ProgramStatement statement)
+    private static void Statement(IndentedWriter w, RankProgram program, StageProgram stage, EntryPlan entry, ProgramStatement statement, Dictionary<string, (string Span, int Chunk)>? tickets = null)
     {
         switch (statement)
         {
             case ProgramStatement.Run run:
-                KernelPlan kernel = program.Kernels[run.Kernel];
-                IEnumerable<string> arguments = run.Operands.Select(o => Operand(stage, o));
-                if (kernel.UsesLayer)
-                {
-                    arguments = arguments.Append(LayerNumber(program, stage, kernel));
-                }
-
-                if (kernel.UsesMicroBatch)
-                {
-                    arguments = arguments.Append("microBatch");
-                }
-
-                w.Line($"kernels.{kernel.Name}({string.Join(", ", arguments)}); // {run.Comment}");
+                w.Line($"{Call(program, stage, run, run.Operands.Select(o => Operand(stage, o)))} // {run.RowsText}{run.Comment}");
                 break;
             case ProgramStatement.Start start:
-                w.Line($"// {start.Kind} over {string.Join("+", start.Axes)}: {start.Reason}{(start.Beside is null ? start.Work.Length == 0 ? "" : ", beside " + start.Work : ", " + start.Beside)}; {Text.Size(start.Bytes)} per rank");
-                w.Line($"{(start.Beside is null ? "Ticket " : "")}{start.Ticket} = {Collective(stage, start)};");
+                w.Line($"// {start.Kind} over {string.Join("+", start.Axes)}: {start.Reason}{start.ChunkText}{(start.Beside is null ? start.Work.Length == 0 ? "" : ", beside " + start.Work : ", " + start.Beside)}; {Text.Size(start.Bytes)} per rank");
+                w.Line($"{(start.Beside is null ? "Ticket " : "")}{start.Ticket} = {Collective(stage, start, Operand(stage, start.Source))};");
                 break;
             case ProgramStatement.StartNext:
                 w.Line("turn.StartNext(); // parameters that the rank's next action reads first, under way beside this");
@@ -316,7 +372,7 @@ internal static class StagePrinter
                 UpdatePrinter.StartGradients(w, program, stage, entry, gradients.Group);
                 break;
             case ProgramStatement.Wait wait:
-                w.Line($"{Text.Group(wait.Axes)}.Wait({wait.Ticket});");
+                w.Line($"{Text.Group(wait.Axes)}.Wait({(tickets is not null && tickets.TryGetValue(wait.Ticket, out (string Span, int Chunk) chunk) ? $"{chunk.Span}[{chunk.Chunk}]" : wait.Ticket)});");
                 break;
             case ProgramStatement.AddLoss loss:
                 int set = program.LossSets(entry.Name).Items.IndexOf(loss.ReduceAxes);
@@ -348,9 +404,9 @@ internal static class StagePrinter
     private static string LayerNumber(RankProgram program, StageProgram stage, KernelPlan kernel) =>
         program.Pipeline is null || kernel is not OpKernel { Stack: >= 0 } op ? "layer" : $"{FirstLayer(stage.Stacks.First(s => s.Id == op.Stack).Path)} + layer";
 
-    private static string Collective(StageProgram stage, ProgramStatement.Start start)
+    private static string Collective(StageProgram stage, ProgramStatement.Start start, string source)
     {
-        string group = Text.Group(start.Axes), source = Operand(stage, start.Source);
+        string group = Text.Group(start.Axes);
         return start.Kind switch
         {
             CollectiveKind.AllReduce => $"{group}.StartAllReduce(arena, {source})",
@@ -366,6 +422,14 @@ internal static class StagePrinter
 
     public static string Operand(StageProgram stage, OperandPlan operand)
     {
+        string text = Slot(stage, operand);
+        return operand.Start is { } start ? $"{text}.Part({Text.Offset(start)}, {operand.Length})"
+            : operand.Length != stage.Buffers[operand.Buffer].Length ? $"{text}.Part(0, {operand.Length})" : text;
+    }
+
+    /// <summary>The buffer, or the slot of it, that an operand lies in.</summary>
+    private static string Slot(StageProgram stage, OperandPlan operand)
+    {
         BufferPlan buffer = stage.Buffers[operand.Buffer];
         string text = buffer.Name;
         string slot = !buffer.IsStack ? "" : operand.Slot switch
@@ -380,9 +444,6 @@ internal static class StagePrinter
             _ => "0",
         };
         slot = !buffer.Alternates ? slot : $"{(slot == "0" ? "" : slot + " + ")}m.{buffer.Space}From";
-        text += buffer.IsPerMicroBatch ? (slot.Length > 0 ? $"[m, {slot}]" : "[m]") : slot.Length > 0 ? $"[{slot}]" : "";
-
-        return operand.Start is { } start ? $"{text}.Part({Text.Offset(start)}, {operand.Length})"
-            : operand.Length != buffer.Length ? $"{text}.Part(0, {operand.Length})" : text;
+        return text + (buffer.IsPerMicroBatch ? (slot.Length > 0 ? $"[m, {slot}]" : "[m]") : slot.Length > 0 ? $"[{slot}]" : "");
     }
 }

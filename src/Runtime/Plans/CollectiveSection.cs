@@ -19,7 +19,7 @@ internal static class CollectiveSection
         foreach (CollectiveExposure row in rows)
         {
             PlanCollective c = row.Collective;
-            page.Line($"<tr><td class=\"main\">{c.Op} <span class=\"chip\">{c.Axis}</span></td><td class=\"why\">{c.Reason}<small>{c.Where}{(c.Beside.Length > 0 ? "; beside " + c.Beside : "")}{(row.Why.Length > 0 ? "; " + row.Why : "")}</small></td><td class=\"n\" data-l=\"Times\">{c.Times:N0}</td><td class=\"n\" data-l=\"Each\">{Plan.Size(c.BytesPerRank)}</td>");
+            page.Line($"<tr><td class=\"main\">{c.Op} <span class=\"chip\">{c.Axis}</span></td><td class=\"why\">{c.Reason}<small>{c.Where}{(c.Chunks > 1 ? $"; in {c.Chunks} chunks" : "")}{(c.Beside.Length > 0 ? "; beside " + c.Beside : "")}{(row.Why.Length > 0 ? "; " + row.Why : "")}</small></td><td class=\"n\" data-l=\"Times\">{c.Times:N0}</td><td class=\"n\" data-l=\"Each\">{Plan.Size(c.BytesPerRank)}</td>");
             page.Line($"<td class=\"n share\" data-l=\"Bytes a step\"><i style=\"width:{100 * row.Bytes / most:0.##}%\"></i>{Plan.Size(row.Bytes)}</td><td class=\"n\" data-l=\"On the link\">{(row.Seconds > 0 ? Plan.Time(row.Seconds) : "–")}</td><td class=\"n\" data-l=\"Exposed\">{Exposed(plan, row)}</td></tr>");
         }
 

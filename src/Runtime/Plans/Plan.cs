@@ -15,6 +15,9 @@ public sealed record PlanCollective(string Op, string Axis, long BytesPerRank, l
 {
     /// <summary>Kernels that run between its start and its wait, where both are in one method; empty for none.</summary>
     public string Beside { get; init; } = "";
+
+    /// <summary>Chunks that a sum is cut into, along the rows of the product that makes what it sums: each is a collective, counted in <see cref="Times"/>, that travels while the next one is computed. 1 for a whole one.</summary>
+    public int Chunks { get; init; } = 1;
 }
 
 /// <summary>Communication that a rank waits for.</summary>
@@ -105,7 +108,7 @@ public sealed class Plan
         TotalBytes = root.GetProperty("totalBytes").GetInt64();
         Memory = root.GetProperty("memory").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetInt64());
         Parameters = [.. root.GetProperty("parameters").EnumerateArray().Select(p => new PlanParameter(p.GetProperty("path").GetString()!, p.GetProperty("layers").GetInt32(), Numbers(p.GetProperty("logical")), Numbers(p.GetProperty("local")), p.GetProperty("placement").GetString()!, p.TryGetProperty("stages", out JsonElement stages) ? [.. stages.EnumerateArray().Select(n => n.GetInt32())] : null))];
-        Collectives = [.. root.GetProperty("collectives").EnumerateArray().Select(c => new PlanCollective(c.GetProperty("op").GetString()!, c.GetProperty("axis").GetString()!, c.GetProperty("bytesPerRank").GetInt64(), c.GetProperty("times").GetInt64(), c.GetProperty("where").GetString()!, c.GetProperty("reason").GetString()!) { Beside = c.TryGetProperty("beside", out JsonElement beside) ? beside.GetString()! : "" })];
+        Collectives = [.. root.GetProperty("collectives").EnumerateArray().Select(c => new PlanCollective(c.GetProperty("op").GetString()!, c.GetProperty("axis").GetString()!, c.GetProperty("bytesPerRank").GetInt64(), c.GetProperty("times").GetInt64(), c.GetProperty("where").GetString()!, c.GetProperty("reason").GetString()!) { Beside = c.TryGetProperty("beside", out JsonElement beside) ? beside.GetString()! : "", Chunks = c.TryGetProperty("chunks", out JsonElement chunks) ? chunks.GetInt32() : 1 })];
         Kernels = [.. root.GetProperty("kernels").EnumerateArray().Select(k => new PlanKernel(k.GetProperty("name").GetString()!, k.GetProperty("ops").GetString()!, k.GetProperty("flops").GetInt64(), k.GetProperty("bytes").GetInt64(), k.GetProperty("saved").GetInt64(), Real(k, "seconds")))];
     }
 
@@ -286,7 +289,7 @@ public sealed class Plan
         text.AppendLine(Collectives.Count == 0 ? "No collectives" : "Collectives of a step");
         foreach (PlanCollective collective in Collectives)
         {
-            text.AppendLine(c, $"  {collective.Times,4} × {collective.Op,-13} {collective.Axis,-6} {Size(collective.BytesPerRank),12}  {collective.Where}: {collective.Reason}");
+            text.AppendLine(c, $"  {collective.Times,4} × {collective.Op,-13} {collective.Axis,-6} {Size(collective.BytesPerRank),12}  {collective.Where}: {collective.Reason}{(collective.Chunks > 1 ? $", in {collective.Chunks} chunks" : "")}");
         }
 
         return text.ToString();

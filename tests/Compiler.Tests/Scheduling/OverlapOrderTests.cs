@@ -31,8 +31,8 @@ public sealed class OverlapOrderTests
 
     private int[] Find()
     {
-        int[] order = [.. OverlapOrder.Find(_steps, _blocks, default)];
-        Assert.Equal(order, OverlapOrder.Find(_steps, _blocks, default));
+        int[] order = [.. OverlapOrder.Find(_steps, _blocks, default).Steps];
+        Assert.Equal(order, OverlapOrder.Find(_steps, _blocks, default).Steps);
         return order;
     }
 
@@ -187,7 +187,7 @@ public sealed class OverlapOrderTests
         }
 
         var clock = System.Diagnostics.Stopwatch.StartNew();
-        Assert.Equal(_steps.Count, OverlapOrder.Find(_steps, _blocks, default).Count);
+        Assert.Equal(_steps.Count, OverlapOrder.Find(_steps, _blocks, default).Steps.Count);
         Assert.True(clock.Elapsed < TimeSpan.FromSeconds(10), $"{clock.Elapsed}");
     }
 
