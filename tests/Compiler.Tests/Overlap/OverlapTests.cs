@@ -26,7 +26,7 @@ public sealed class OverlapTests(Xunit.Abstractions.ITestOutputHelper output)
     {
         OverlapModels.Case of = OverlapModels.All.Single(c => c.Name == name);
         Replay replay = OverlapModels.Make(of, Strengths);
-        foreach (int percent in Strengths)
+        foreach (int percent in Strengths.Where(p => p <= of.Strongest))
         {
             string mesh = OverlapModels.MeshOf(percent);
             PlanForecast plan = replay.Program(mesh).Forecast;
