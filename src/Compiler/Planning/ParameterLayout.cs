@@ -196,12 +196,15 @@ internal sealed class ParameterLayout
         }).ToArray();
 
         OperandPlan Own(int region) => shards is null || IsCut(shards, region) ? whole[region] : whole[region] with { Start = new Offset(0, EquatableArray.Of((shards.Axis, shards.Share))), Length = shards.Share };
+
+        // Shards of a layer are complete when the next layer has taken in its scatter: what else sums them comes after that.
+        bool isScatteredBehind = shards is { Stage: > 1, Scatters: true } && first.Parameter.Stack >= 0;
         _groups.Add(new ParameterGroup(
             label, whole[0], Own(0), Own(1), whole.Skip(2).ToEquatable(), Reductions(first, shards, whole[1], Own(1)), first.Norm, first.Key.NoDecay, first.Key.Tied, first.Tied.Count > 0 && first.Tied[0] != _stage,
             group.Sum(r => r.Tensor.Local.Count * Math.Max(1, Layers(r.Parameter))), shards)
         {
             Buckets = buckets,
-            StartsInBackward = first.Key.Region >= 0 && _train.Regions[first.Key.Region].Phase != Phase.InputGradient && first.Reduce.Any(a => !IsSummedBefore(shards, a)),
+            StartsInBackward = first.Key.Region >= 0 && !isScatteredBehind && _train.Regions[first.Key.Region].Phase != Phase.InputGradient && first.Reduce.Any(a => !IsSummedBefore(shards, a)),
         });
         Regions.Add(first.Key.Region);
         for (int i = 0; i < group.Count; i++)

@@ -53,7 +53,7 @@ public static class PlanDocument
         Line("timing", Timing(program.Forecast.Timing));
         Line("ranks", Rows(program.Ranks.Select((rank, i) =>
             $"{{\"coordinate\": {i}, \"stages\": {List(rank.Chunks.Select(c => Number(c.Stage)))}, \"totalBytes\": {rank.ArenaBytes}, \"lowerBound\": {rank.LowerBound}, \"memory\": {MemoryText(program, rank)}, \"flops\": {Flops(program, rank)}, "
-            + $"\"parameters\": {Elements(program, rank)}, \"padding\": {Padding(program, rank)}, \"collectives\": {List(Collectives(program, rank, i))}}}")));
+            + $"\"parameters\": {Elements(program, rank)}, \"padding\": {Padding(program, rank)}, \"windows\": {Windows(rank)}, \"collectives\": {List(Collectives(program, rank, i))}}}")));
         Line("parameters", Rows(Parameters(program).Select(p =>
             $"{{\"path\": {Quote(p.Plan.Path)}, \"layers\": {p.Layers}, \"logical\": {List(p.Plan.Logical.Select(Number))}, \"local\": {List(p.Plan.Local.Select(Number))}, \"placement\": {Quote(p.Plan.Placements.Count == 0 ? "whole" : string.Join(", ", p.Plan.Placements.Select(x => $"{x.Axis}: {x.Placement}")))}{(program.Pipeline is null ? "" : $", \"stages\": {List(p.Stages.Select(n => Number(n)))}")}}}")));
         Line("collectives", Rows(Collectives(program)));
@@ -103,6 +103,9 @@ public static class PlanDocument
         return rank.Chunks.Select(c => program.Stages[c.Program]).Sum(stage => stage.Groups.Sum(g =>
             Of(stage, g, g.ParameterElements, g.Parameters) + Of(stage, g, g.GradientElements, g.Gradients) + Of(stage, g, g.StateElements, g.States.FirstOrDefault())));
     }
+
+    /// <summary>Bytes of windows of parameters and gradients that live from one action of a rank to the next.</summary>
+    public static long Windows(RankPlan rank) => Covered(rank.Chunks.SelectMany(c => c.Spaces).Where(s => s.Space is MemorySpace.Gathered or MemorySpace.Summed));
 
     /// <summary>Bytes that blocks take; what they share counts once.</summary>
     private static long Covered(IEnumerable<SlotPlan> spaces)

@@ -113,20 +113,16 @@ public sealed partial class Planner
             new FixEdit(EditKind.SetArgument, _model.Layer.Type + "#" + fast.Site.ToString(CultureInfo.InvariantCulture), "Link", slow.LinkText))));
 
     /// <summary>Bytes that a rank sends along an axis in a step.</summary>
-    private static long Moved(RankProgram program, string axis) => program.Ranks.Max(r => r.Chunks.Sum(c =>
+    private static long Moved(RankProgram program, string axis) => program.Ranks.Max(r => r.Chunks.Sum(chunk =>
     {
-        StageProgram stage = program.Stages[c.Program];
-        EntryPlan train = stage.Entries[0];
-        return train.Collectives.Where(c => c.Start.Axes.Contains(axis)).Sum(c => (double)c.Times * c.Start.Bytes)
+        StageProgram stage = program.Stages[chunk.Program];
+        return chunk.Collectives(stage).Where(c => c.Start.Axes.Contains(axis)).Sum(c => (double)c.Times * c.Start.Bytes)
             + stage.Groups.Sum(g => g.Reductions.Where(r => r.Axis == axis).Sum(r => (double)r.Bytes * g.Buckets) + (g.Shards is { } shards && shards.Axis == axis ? (double)shards.Buckets * shards.GatherBytes : 0));
     })) is var bytes && bytes < long.MaxValue ? (long)bytes : long.MaxValue;
 
     /// <summary>Messages that a rank sends along an axis in the micro-batches of a step.</summary>
-    private static double Messages(RankProgram program, string axis) => program.Ranks.Max(r => r.Chunks.Sum(c =>
-    {
-        EntryPlan train = program.Stages[c.Program].Entries[0];
-        return train.Collectives.Where(c => c.Start.Axes.Contains(axis)).Sum(c => (double)c.Times);
-    }));
+    private static double Messages(RankProgram program, string axis) =>
+        program.Ranks.Max(r => r.Chunks.Sum(chunk => chunk.Collectives(program.Stages[chunk.Program]).Where(c => c.Start.Axes.Contains(axis)).Sum(c => (double)c.Times)));
 
     /// <summary>SW4001.</summary>
     private void Exposed(RankProgram program)

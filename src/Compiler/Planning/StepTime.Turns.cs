@@ -10,6 +10,7 @@ internal sealed partial class StepTime
     private readonly Dictionary<ActionTime, ActionTime> _inFew = new(new Same());
     private readonly Dictionary<int, ImmutableArray<ActionTurn>> _turnsOf = new();
     private readonly Dictionary<int, Dictionary<int, int>> _turnPrograms = new();
+    private readonly Dictionary<int, Part?> _tails = new();
     private bool? _isSpanning;
 
     /// <summary>What a rank does for an action beside another one.</summary>
@@ -67,10 +68,11 @@ internal sealed partial class StepTime
             var walk = new ActionWalk(this, own.Stage);
             if (before is not null)
             {
-                walk.Whole(before, null, null, own.Opening, null);
+                walk.Whole(before, null, null, own.Opening);
             }
 
-            _turnTimes[key] = time = walk.Whole(own, before is null ? own.Opening : null, before?.Closing, next?.Opening, next is null ? own.Closing : null);
+            _turnTimes[key] = time = walk.Whole(own, before is null ? own.Opening : null, before?.Closing, next?.Opening);
+            _tails[rank] = next is null ? walk.Tail(own.Closing) : _tails.TryGetValue(rank, out Part? tail) ? tail : null;
         }
 
         if (!inFew)
@@ -82,6 +84,13 @@ internal sealed partial class StepTime
     }
 
     private TurnAction Make(TurnKey key) => new(_program.Stages[key.Program], $"{key.Stage}:", PhasesOf(key.Kind), by => by == RingFind.Turns ? key.Turns : key.Stays);
+
+    /// <summary>What a rank ends behind its last action: sums of gradients.</summary>
+    private IEnumerable<SimulatedSpan> Tail(int rank)
+    {
+        Turn(rank, _program.Order!.Table.Ranks[rank].Count - 1);
+        return _tails[rank]?.Spans ?? default;
+    }
 
     /// <summary>The actions of a rank, those alike together.</summary>
     private List<Round> Turns(int rank) => Enumerable.Range(0, _program.Order!.Table.Ranks[rank].Count).Select(at => Turn(rank, at)).GroupBy(t => t, new Same()).Select(g => new Round(g.Count(), g.Key)).ToList();

@@ -83,6 +83,19 @@ internal sealed partial class StepTime
     private StepEnd Reduced(int rank, LoweredPipeline? order, Simulation? pipeline, bool least)
     {
         var end = new StepEnd(pipeline is null ? Rounds(_program.Ranks[rank].Chunks[0].Program).Sum(r => r.Times * r.Action.Of(least)) : pipeline.Ends[rank].LastOrDefault());
+        double done = end.Clock;
+        foreach (SimulatedSpan span in IsSpanning ? Tail(rank) : Enumerable.Empty<SimulatedSpan>())
+        {
+            if (span.Kind == SimulatedKind.Kernel)
+            {
+                end.Compute(span.Name, span.Seconds);
+            }
+            else if (span.Kind == SimulatedKind.Communication && !least)
+            {
+                end.Await(span with { Start = done + span.Start, End = done + span.End, Exposed = 0 }, "gradients of the last layer", NothingBeside);
+            }
+        }
+
         var started = new Dictionary<(int, int), Queue<Bucket>>();
         foreach ((int stage, int number, double ready) in Completions(rank, order, pipeline, least).OrderBy(c => c.Ready))
         {

@@ -61,8 +61,7 @@ internal sealed partial class StepTime
         /// <param name="opening">What it starts itself, because no action comes before it.</param>
         /// <param name="previous">What it ends of the action before.</param>
         /// <param name="next">What it starts of the action behind.</param>
-        /// <param name="closing">What it ends itself, because no action follows.</param>
-        public ActionTime Whole(TurnAction turn, Hook? opening, Hook? previous, Hook? next, Hook? closing)
+        public ActionTime Whole(TurnAction turn, Hook? opening, Hook? previous, Hook? next)
         {
             EntryPlan entry = turn.Stage.Entries[0];
             (_stage, _owner, _finds, _previous, _next) = (turn.Stage, turn.Owner, turn.Finds, opening, null);
@@ -76,9 +75,14 @@ internal sealed partial class StepTime
             }
 
             Late(_previous is null && _next is null);
-            _previous = closing;
-            Late(closing is null);
             return new ActionTime(_parts.ToEquatable());
+        }
+
+        /// <summary>What is ended behind the last action, when its messages are on their way.</summary>
+        public Part Tail(Hook closing)
+        {
+            (_previous, _next) = (closing, null);
+            return Walk(EquatableArray.Of<ProgramStatement>(new ProgramStatement.EndPrevious()));
         }
 
         /// <summary>What has not been done for neighbours is done now.</summary>

@@ -39,7 +39,8 @@ internal sealed class StepWorld
         EquatableArray<LaneInstruction>[] programs = order.Ranks.Select((lines, rank) =>
         {
             ImmutableArray<ActionTurn> turns = ActionTurn.Of(order.Table.Ranks[rank]);
-            int action = 0;
+            int action = 0, until = Enumerable.Range(0, lines.Count).LastOrDefault(i => lines[i].Kind is LoweredKind.Compute or LoweredKind.StartSend or LoweredKind.AwaitReceive);
+            var late = new List<LaneInstruction>();
             var result = ImmutableArray.CreateBuilder<LaneInstruction>(lines.Count + 16);
             Dictionary<int, int> last = Enumerable.Range(0, lines.Count).Where(i => lines[i].Kind == LoweredKind.Compute && lines[i].Action is ActionKind.Backward or ActionKind.WeightGradient)
                 .GroupBy(i => lines[i].Stage).ToDictionary(g => g.Key, g => g.Last());
@@ -70,12 +71,12 @@ internal sealed class StepWorld
                         result.Add(new LaneInstruction(LaneKind.StartSend, line.Message));
                         break;
                     case LoweredKind.AwaitSend:
-                        result.Add(new LaneInstruction(LaneKind.AwaitSend, line.Message));
+                        (at > until && entry != "Infer" ? (ICollection<LaneInstruction>)late : result).Add(new LaneInstruction(LaneKind.AwaitSend, line.Message));
                         break;
                 }
             }
 
-            result.AddRange(End(entry, order.Table, rank));
+            result.AddRange(End(entry, order.Table, rank, late));
             return result.ToImmutable().ToEquatable();
         }).ToArray();
         return new MeshWorld(
@@ -182,7 +183,8 @@ internal sealed class StepWorld
     };
 
     /// <summary>What ends an entry.</summary>
-    private IEnumerable<LaneInstruction> End(string entry, ActionTable table, int rank)
+    /// <param name="late">Waits for the last messages.</param>
+    private IEnumerable<LaneInstruction> End(string entry, ActionTable table, int rank, IEnumerable<LaneInstruction> late)
     {
         if (entry == "Train")
         {
@@ -212,6 +214,11 @@ internal sealed class StepWorld
         foreach (EquatableArray<string> set in RankProgram.LossSetsOf(_programs, entry))
         {
             yield return new LaneInstruction(LaneKind.Collective, Group(WithPipeline(set)), "loss");
+        }
+
+        foreach (LaneInstruction send in late)
+        {
+            yield return send;
         }
 
         foreach (EquatableArray<string> set in entry == "Train" ? RankProgram.NormSetsOf(_programs) : default)

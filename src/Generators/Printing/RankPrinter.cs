@@ -261,6 +261,11 @@ internal static class RankPrinter
         {
             w.Line("weight = 1;");
         }
+
+        if (program.Pipeline is not null)
+        {
+            w.Line("executor.EndSends(); // no rank is here before all have what was sent");
+        }
     }
 
     private static void TrainStep(IndentedWriter w, RankProgram program, EntryPlan train)

@@ -54,7 +54,11 @@ public sealed record PlanKernel(string Name, string Ops, long Flops, long Bytes,
 /// <param name="Parameters">Elements of parameters that a stage of theirs has, before shards are cut.</param>
 /// <param name="Padding">Bytes of parameters, gradients and optimizer state that belong to no tensor.</param>
 /// <param name="LowerBound">Largest sum of live bytes at any point: no layout of these blocks is smaller.</param>
-public sealed record PlanRank(int Coordinate, IReadOnlyList<int> Stages, long TotalBytes, IReadOnlyDictionary<string, long> Memory, long Parameters, long Padding, long LowerBound);
+public sealed record PlanRank(int Coordinate, IReadOnlyList<int> Stages, long TotalBytes, IReadOnlyDictionary<string, long> Memory, long Parameters, long Padding, long LowerBound)
+{
+    /// <summary>Bytes of the activations that are windows of ZeRO, for parameters and gradients that one action of a pipeline hands to the next.</summary>
+    public long Windows { get; init; }
+}
 
 /// <summary>How much of the largest rank's arena is live at one point of a training step.</summary>
 /// <param name="Where">Method, or action of a pipeline: <c>0F2</c>.</param>
@@ -85,7 +89,7 @@ public sealed class Plan
         StageLayers = root.GetProperty("layers").EnumerateObject().ToDictionary(p => p.Name, p => (IReadOnlyList<int>)[.. p.Value.EnumerateArray().Select(n => n.GetInt32())]);
         Ranks = [.. root.GetProperty("ranks").EnumerateArray().Select(r => new PlanRank(
             r.GetProperty("coordinate").GetInt32(), [.. r.GetProperty("stages").EnumerateArray().Select(n => n.GetInt32())], r.GetProperty("totalBytes").GetInt64(),
-            r.GetProperty("memory").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetInt64()), r.GetProperty("parameters").GetInt64(), r.GetProperty("padding").GetInt64(), Whole(r, "lowerBound")))];
+            r.GetProperty("memory").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetInt64()), r.GetProperty("parameters").GetInt64(), r.GetProperty("padding").GetInt64(), Whole(r, "lowerBound")) { Windows = Whole(r, "windows") })];
         LowerBound = Whole(root, "lowerBound");
         Timeline = root.TryGetProperty("timeline", out JsonElement points) ? [.. points.EnumerateArray().Select(p => new PlanPoint(p.GetProperty("where").GetString()!, p.GetProperty("bytes").GetInt64()))] : [];
         Timing = PlanTiming.Read(root);

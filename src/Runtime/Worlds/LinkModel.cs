@@ -19,7 +19,7 @@ public enum LinkSharing
 /// <remarks>
 /// A message leaves when both sides are there: the one has sent, the other posted its receive. Collectives of n ranks and B bytes go round a ring, as
 /// <c>2(n−1)α + 2(n−1)/n · B/β</c> for an all-reduce, half of it for its two halves, <c>(n−1)α + B/β</c> for a broadcast. Between ranks that differ in several axes, the link of the
-/// outermost one that has a model counts. Delays end within a millisecond of their time.
+/// outermost one that has a model counts. Delays end within a tenth of a millisecond of their time where the machine has nothing else to do.
 /// </remarks>
 /// <param name="Latency">Time on the way, α.</param>
 /// <param name="BytesPerSecond">Rate β, one way; infinite where only the latency counts.</param>

@@ -246,6 +246,8 @@ public sealed class TurnTests
         {
             long windows = with.Ranks[rank].Chunks.SelectMany(c => c.Spaces).Where(s => s.Space is MemorySpace.Gathered or MemorySpace.Summed).Sum(s => s.BlockBytes);
             Assert.True(windows > 0);
+            Assert.InRange(Plan.Parse(PlanDocument.Write(with)).Ranks[rank].Windows, 1, windows);
+            Assert.Equal(0, Plan.Parse(PlanDocument.Write(without)).Ranks[rank].Windows);
             Assert.InRange(with.Ranks[rank].ArenaBytes, 1, without.Ranks[rank].ArenaBytes + windows);
         }
     }

@@ -24,6 +24,9 @@ internal static class OverlapModels
     /// <param name="Window">Milliseconds of work that it may be under way beside.</param>
     internal sealed record Case(string Name, string[] Axes, string On, int MicroBatches, int Layers, double Bytes, double Window)
     {
+        /// <summary>The strongest link of the case, percent. Beyond, what the link of the ZeRO axis carries while a pipeline fills and drains is more than the forecast allows for.</summary>
+        public int Strongest { get; init; } = 200;
+
         public int BatchRows => Rows * MicroBatches * (Axes.Contains("dp") ? 2 : 1);
     }
 
@@ -43,8 +46,8 @@ internal static class OverlapModels
         new("PpZero3", ["pp", "dp"], "HopAwareWarmUp = true, Zero = ZeroStage.Parameters", 16, 4, Activation, 2 * Product),
 
         // Stages of three layers, which gather one of them in each action, two where actions repeat each other.
-        new("PpZero3Deep", ["pp", "dp"], "Schedule = PipelineSchedule.GPipe, Zero = ZeroStage.Parameters", 4, 6, Bucket / 2, Product),
-        new("PpZero3Bfs", ["pp", "dp"], "Schedule = PipelineSchedule.LoopedBreadthFirst, Zero = ZeroStage.Parameters", 4, 12, Bucket / 2, Product),
+        new("PpZero3Deep", ["pp", "dp"], "Schedule = PipelineSchedule.GPipe, Zero = ZeroStage.Parameters", 4, 6, Bucket / 2, Product) { Strongest = 100 },
+        new("PpZero3Bfs", ["pp", "dp"], "Schedule = PipelineSchedule.LoopedBreadthFirst, Zero = ZeroStage.Parameters", 4, 12, Bucket / 2, Product) { Strongest = 100 },
     ];
 
     internal static string MeshOf(int percent) => $"At{percent}";

@@ -26,7 +26,7 @@ public sealed class OverlapTests(Xunit.Abstractions.ITestOutputHelper output)
     {
         OverlapModels.Case of = OverlapModels.All.Single(c => c.Name == name);
         Replay replay = OverlapModels.Make(of, Strengths);
-        foreach (int percent in Strengths)
+        foreach (int percent in Strengths.Where(p => p <= of.Strongest))
         {
             string mesh = OverlapModels.MeshOf(percent);
             PlanForecast plan = replay.Program(mesh).Forecast;
@@ -35,6 +35,7 @@ public sealed class OverlapTests(Xunit.Abstractions.ITestOutputHelper output)
 
             // Half of what the plan hides of its communication: a busy machine wakes ranks late in both runs.
             double share = (1 + plan.ExposedSeconds / plan.CommunicationSeconds) / 2;
+            string waits = "";
             double seconds = double.MaxValue, exposed = double.MaxValue, hidden = 0, apartSeconds = double.MaxValue, apartExposed = double.MaxValue;
             bool Holds() => IsStrict
                 ? seconds <= 1.08 * plan.StepSeconds && exposed <= 1.1 * least && (!hides || hidden >= 0.9)
@@ -43,6 +44,7 @@ public sealed class OverlapTests(Xunit.Abstractions.ITestOutputHelper output)
             {
                 foreach (Replay.Step step in replay.Run(mesh, IsStrict ? 2 : 1))
                 {
+                    waits = step.Exposed < exposed ? step.Waits : waits;
                     (seconds, exposed, hidden) = (Math.Min(seconds, step.Seconds), Math.Min(exposed, step.Exposed), Math.Max(hidden, step.Hidden));
                 }
 
@@ -56,6 +58,8 @@ public sealed class OverlapTests(Xunit.Abstractions.ITestOutputHelper output)
             {
                 output.WriteLine(FormattableString.Invariant($"  {wait.Operation} over {wait.Axis}, {wait.For}: {1000 * wait.Seconds:0.00}, {wait.Why}"));
             }
+
+            output.WriteLine("  measured: " + waits);
 
             // Nothing ends early on any machine.
             Assert.True(seconds >= 0.98 * plan.StepSeconds, $"{seconds} s of {plan.StepSeconds} that were predicted");

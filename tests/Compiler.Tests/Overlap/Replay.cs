@@ -68,7 +68,11 @@ internal sealed class Replay
     /// <param name="Exposed">Of the rank that waits longest: waits for communication that is under way, which are those after all members have started it.</param>
     /// <param name="Hidden">Share of the time for which ranks send, receive and reduce, all together, in which they need not wait.</param>
     /// <param name="Compute">Kernels of the rank that sleeps longest.</param>
-    public sealed record Step(double Seconds, double Exposed, double Hidden, double Compute);
+    public sealed record Step(double Seconds, double Exposed, double Hidden, double Compute)
+    {
+        /// <summary>What that rank waits for, the longest first.</summary>
+        public string Waits { get; init; } = "";
+    }
 
     public IEnumerable<string> Meshes => _plans.Meshes;
 
@@ -162,10 +166,15 @@ internal sealed class Replay
                     }
                 }
 
-                return (Exposed: own.Sum(w => Seconds(Math.Max(0, w.To - Math.Max(w.From, under[w])))), Communication: communication);
+                double Exposed(Waited w) => Seconds(Math.Max(0, w.To - Math.Max(w.From, under[w])));
+                var waits = own.GroupBy(w => $"rank {w.Rank} {w.Operation}").Select(g => (g.Key, Seconds: g.Sum(Exposed), Count: g.Count(w => Exposed(w) > 2e-4))).OrderByDescending(g => g.Seconds);
+                return (Exposed: own.Sum(Exposed), Communication: communication, Waits: string.Join("; ", waits.Select(w => FormattableString.Invariant($"{w.Key} {1000 * w.Seconds:0.00} in {w.Count}"))));
             }).ToList();
             return new Step(Seconds(spans.Max(s => s.End) - spans.Min(s => s.Start)), ranks.Max(r => r.Exposed), 1 - ranks.Sum(r => r.Exposed) / ranks.Sum(r => r.Communication),
-                trace.Ranks.Max(r => r.Entries.Where(e => e.Kind == SpanKind.Kernel && e.Start >= spans[r.Rank].Start && e.End <= spans[r.Rank].End).Sum(e => Seconds(e.End - e.Start))));
+                trace.Ranks.Max(r => r.Entries.Where(e => e.Kind == SpanKind.Kernel && e.Start >= spans[r.Rank].Start && e.End <= spans[r.Rank].End).Sum(e => Seconds(e.End - e.Start))))
+            {
+                Waits = ranks.MaxBy(r => r.Exposed).Waits,
+            };
         }
 
         /// <summary>A wait is recorded right before what it waited for.</summary>

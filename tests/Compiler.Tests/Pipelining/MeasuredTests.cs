@@ -141,6 +141,7 @@ public sealed class MeasuredTests(Xunit.Abstractions.ITestOutputHelper output)
             start.SignalAndWait();
             var clock = Stopwatch.StartNew();
             executor.Run(PipelineEntry.Train, actions);
+            executor.EndSends();
             times[context.Rank] = clock.Elapsed.TotalMilliseconds;
             foreach (int stage in own)
             {

@@ -97,7 +97,7 @@ public sealed class StepProofTests
         string rank = AnalysisTests.Generate(AnalysisTests.Compile([.. new[] { "Model.cs", "Meshes.cs" }.Select(f => File.ReadAllText(Path.Combine(DocumentationTests.Root, "samples", "TinyGpt", f)))]))
             .Result.GeneratedSources.Single(s => s.HintName.Contains("OnPp2Dp2Tp2.Rank", StringComparison.Ordinal)).SourceText.ToString();
         int step = rank.IndexOf("public StepResult TrainStep", StringComparison.Ordinal);
-        int[] places = [.. new[] { "executor.Run", "stage.ReduceGradients()", "SumTied(", "= Loss(", "Update(weight" }.Select(t => rank.IndexOf(t, step, StringComparison.Ordinal))];
+        int[] places = [.. new[] { "executor.Run", "stage.ReduceGradients()", "SumTied(", "= Loss(", "executor.EndSends()", "Update(weight" }.Select(t => rank.IndexOf(t, step, StringComparison.Ordinal))];
         Assert.DoesNotContain(-1, places);
         Assert.Equal(places.Order(), places);
     }

@@ -33,6 +33,8 @@ public sealed class PipelineActions
         Slots = slots;
         Runs = [.. Enumerable.Range(0, actions.Length).Where(i => actions[i].Verb == PipelineVerb.Run)];
         Turns = MakeTurns();
+        int last = Array.FindLastIndex(actions, a => a.Verb != PipelineVerb.WaitSend);
+        Late = actions[(last + 1)..];
     }
 
     internal PipelineAction[] Actions { get; }
@@ -41,6 +43,9 @@ public sealed class PipelineActions
 
     /// <summary>Positions of the lines that run a stage.</summary>
     internal int[] Runs { get; }
+
+    /// <summary>Waits for sends at its end.</summary>
+    internal PipelineAction[] Late { get; }
 
     /// <summary>For each of them the blocks of its micro-batch, and what it finds of the rank's actions before.</summary>
     internal SlotSet[] Turns { get; }

@@ -20,6 +20,7 @@ public sealed class PipelineExecutor
     private readonly Slice<byte>[] _from;
     private readonly Slice<byte>[] _to;
     private readonly PipelineTurn? _turn;
+    private PipelineAction[] _late = [];
 
     /// <summary>Binds the executor to a rank.</summary>
     /// <param name="arena">Memory of the rank.</param>
@@ -50,11 +51,13 @@ public sealed class PipelineExecutor
     /// <param name="entry">The entry.</param>
     /// <param name="table">What the rank does.</param>
     /// <param name="first">Number of the micro-batch of the step that is the first of the table: where the table is run for one after another.</param>
+    /// <remarks>But for inference, whose result may lie where they are sent from, the waits for sends at the table's end are left to <see cref="EndSends"/>.</remarks>
     public void Run(PipelineEntry entry, PipelineActions table, int first = 0)
     {
         int run = 0;
         _turn?.Begin(_stages, entry, table, first);
-        foreach (PipelineAction action in table.Actions)
+        _late = entry == PipelineEntry.Infer ? [] : table.Late;
+        foreach (PipelineAction action in table.Actions.AsSpan(0, table.Actions.Length - _late.Length))
         {
             _context.ThrowIfStopping();
             ref readonly SlotSet m = ref table.Slots[action.Stage][action.MicroBatch];
@@ -86,6 +89,17 @@ public sealed class PipelineExecutor
         }
 
         _turn?.End();
+    }
+
+    /// <summary>Waits until the last messages of a run have left. Behind a sum over all ranks, which they have reached by then, this holds up nothing.</summary>
+    public void EndSends()
+    {
+        foreach (PipelineAction action in _late)
+        {
+            Wait(action, action.IsGradient ? Passing.PreviousGradients : Passing.NextActivations);
+        }
+
+        _late = [];
     }
 
     private int Index(PipelineAction action, Passing passing) => (action.Stage * 4 + (int)passing) * _microBatches + action.MicroBatch;
