@@ -76,7 +76,7 @@ internal sealed partial class EntryBuilder
                 {
                     ways[count] = chunks;
                     long bytes = sum.Input.Local.Bytes / count;
-                    yield return new Split(count, StepTime.Kernel(Made(chunks[0]).Kernel, _mesh.Device, _half), StepTime.Collective(_mesh, sum.Kind, new[] { sum.Axis.Name }, bytes, bytes));
+                    yield return new Split(count, StepTime.Kernel(Made(chunks[0]).Kernel, _mesh.Device, _arithmetic), StepTime.Collective(_mesh, sum.Kind, new[] { sum.Axis.Name }, bytes, bytes));
                 }
             }
         }

@@ -41,7 +41,7 @@ internal sealed partial class EntryBuilder
     private readonly IReadOnlyList<int> _regions;
     private readonly int _microBatches;
     private readonly MeshDefinition _mesh;
-    private readonly bool _half;
+    private readonly Arithmetic _arithmetic;
     private readonly bool _spans;
     private readonly CancellationToken _cancellation;
     private readonly List<Piece> _pieces = new();
@@ -56,7 +56,7 @@ internal sealed partial class EntryBuilder
     private readonly HashSet<LocalTensor> _arrivals;
     private readonly HashSet<LocalTensor> _departures;
 
-    public EntryBuilder(string entry, LocalGraph graph, KernelBuilder kernels, BufferTable buffers, ParameterLayout layout, int microBatches, MeshDefinition mesh, bool half, bool spans, CancellationToken cancellation)
+    public EntryBuilder(string entry, LocalGraph graph, KernelBuilder kernels, BufferTable buffers, ParameterLayout layout, int microBatches, MeshDefinition mesh, Arithmetic arithmetic, bool spans, CancellationToken cancellation)
     {
         _entry = entry;
         _spans = spans && entry == "Train";
@@ -72,7 +72,7 @@ internal sealed partial class EntryBuilder
 
         _microBatches = microBatches;
         _mesh = mesh;
-        _half = half;
+        _arithmetic = arithmetic;
         _cancellation = cancellation;
         _arrivals = new HashSet<LocalTensor>(graph.Boundaries.Where(b => b.Arrives).Select(b => b.Tensor));
         _departures = new HashSet<LocalTensor>(graph.Boundaries.Where(b => !b.Arrives).Select(b => b.Tensor.Root));
