@@ -6,7 +6,7 @@ namespace Shardwright.Kernels;
 
 /// <content>Backward. Scores lie [queries, keys]: the sum of each row is known. What is summed over rows, dk and dv, and what is summed over keys, dq, lies turned while it is
 /// summed, [width, keys] and [width, queries]: so the rows of q, dO and k are left operands where they lie, a block of weights is a right operand as it is, and the width of a
-/// head, narrow or odd, only cuts the rows of tiles. Blocks of queries follow each other in rising order. Below the diagonal of a causal block nothing is computed but zeros of tiles that it cuts.</content>
+/// head, narrow or odd, only cuts the rows of tiles. Blocks of queries follow each other in rising order. Beyond the diagonal of a causal block only tiles that it cuts are computed.</content>
 public static unsafe partial class Attention
 {
     private const int BackwardQueries = 64;
