@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Shardwright.Execution;
 
 namespace Shardwright.Kernels;
@@ -42,34 +43,65 @@ public static unsafe partial class Attention
     /// <summary>Number of keys that any query of a block sees.</summary>
     private static int Visible(in AttentionShape s, int q0, int queries) => s.Causal ? Math.Min(s.Keys, q0 + queries + s.Keys - s.Queries) : s.Keys;
 
+    /// <summary>Pieces of memory that are wanted soon: each tile of a product asks for a few lines of them. Packing the rows of a head, and turning its results back, would wait for memory
+    /// line by line; asking for all of it at once would make the products wait. Beyond the last head it asks for nothing that is there.</summary>
+    private struct Ahead
+    {
+        private const int Most = 8, LinesOfTile = 12, Line = 16;
+
+        private fixed long _starts[Most];
+        private fixed int _lines[Most];
+        private int _pieces;
+
+        /// <summary>Wants a piece.</summary>
+        public void Add(float* start, long floats)
+        {
+            _starts[_pieces] = (long)start;
+            _lines[_pieces++] = (int)((floats + Line - 1) / Line);
+        }
+
+        /// <summary>Asks for what is due with one tile.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Ask()
+        {
+            if (_pieces > 0)
+            {
+                Some();
+            }
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private void Some()
+        {
+            for (int left = LinesOfTile; left > 0 && _pieces > 0 && Sse.IsSupported; left--)
+            {
+                int piece = _pieces - 1;
+                if (_lines[piece]-- <= 0)
+                {
+                    _pieces--;
+                    continue;
+                }
+
+                Sse.Prefetch1((void*)_starts[piece]);
+                _starts[piece] += Line * sizeof(float);
+            }
+        }
+    }
+
     private static int RoundUp(int size, int unit) => (size + unit - 1) / unit * unit;
 
-    /// <summary>C (+)= A·B over packed panels, or an A whose depth steps through memory. C has room for whole tiles with <paramref name="padded"/>.</summary>
+    /// <summary>C (+)= A·B over packed panels, or an A whose depth steps through memory. C has room for whole tiles.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Multiply<TTile>(int rows, int columns, int depth, float* a, nint panelA, nint stepA, float* b, nint panelB, float* c, nint stride, bool accumulate, bool padded, float* edge)
+    private static void Multiply<TTile>(int rows, int columns, int depth, float* a, nint panelA, nint stepA, float* b, nint panelB, float* c, nint stride, bool accumulate, ref Ahead ahead)
         where TTile : struct, IGemmTile
     {
         for (int j = 0; j < columns; j += TTile.Columns, b += panelB)
         {
             float* pa = a, target = c + j;
-            int width = Math.Min(TTile.Columns, columns - j);
             for (int i = 0; i < rows; i += TTile.Rows, pa += panelA, target += TTile.Rows * stride)
             {
-                int height = Math.Min(TTile.Rows, rows - i);
-                if (padded || (height == TTile.Rows && width == TTile.Columns))
-                {
-                    TTile.Run(padded ? height : TTile.Rows, TTile.Columns, depth, pa, stepA, b, TTile.Columns, target, stride, accumulate);
-                    continue;
-                }
-
-                TTile.Run(height, width, depth, pa, stepA, b, TTile.Columns, edge, TTile.Columns, false);
-                for (int r = 0; r < height; r++)
-                {
-                    for (int x = 0; x < width; x++)
-                    {
-                        target[r * stride + x] = accumulate ? target[r * stride + x] + edge[r * TTile.Columns + x] : edge[r * TTile.Columns + x];
-                    }
-                }
+                ahead.Ask();
+                TTile.Run(Math.Min(TTile.Rows, rows - i), TTile.Columns, depth, pa, stepA, b, TTile.Columns, target, stride, accumulate);
             }
         }
     }

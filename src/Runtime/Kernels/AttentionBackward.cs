@@ -6,7 +6,7 @@ namespace Shardwright.Kernels;
 
 /// <content>Backward. Scores lie [queries, keys]: the sum of each row is known. What is summed over rows, dk and dv, and what is summed over keys, dq, lies turned while it is
 /// summed, [width, keys] and [width, queries]: so the rows of q, dO and k are left operands where they lie, a block of weights is a right operand as it is, and the width of a
-/// head, narrow or odd, only cuts the rows of tiles. Blocks of queries follow each other in rising order. Below the diagonal of a causal block nothing is computed but zeros of tiles that it cuts.</content>
+/// head, narrow or odd, only cuts the rows of tiles. Blocks of queries follow each other in rising order. Beyond the diagonal of a causal block only tiles that it cuts are computed.</content>
 public static unsafe partial class Attention
 {
     private const int BackwardQueries = 64;
@@ -121,20 +121,35 @@ public static unsafe partial class Attention
                     }
 
                     new Span<float>(dqTurned, tall * BackwardQueries).Clear();
+                    var ahead = default(Ahead);
+                    if (c0 == 0)
+                    {
+                        // The next block of queries, where this one ends up, and its share of where this head ends up and of the next head, whose keys are packed first.
+                        long size = (long)BackwardQueries * d, share = size * S.Keys / S.Queries, at = (long)q0 * S.Keys / S.Queries * d;
+                        ahead.Add(k + (long)S.Keys * d + at, share);
+                        ahead.Add(v + (long)S.Keys * d + at, share);
+                        ahead.Add(dk + at, share);
+                        ahead.Add(dv + at, share);
+                        ahead.Add(dq + (long)q0 * d, size);
+                        ahead.Add(qBlock + size, size);
+                        ahead.Add(oBlock + size, size);
+                        ahead.Add(o + (long)(q0 + BackwardQueries) * d, size);
+                    }
+
                     for (int k0 = c0; k0 < visible; k0 += BackwardKeys)
                     {
                         // Query i of the block sees the keys of the block up to i + diagonal.
                         int keys = Math.Min(BackwardKeys, visible - k0), diagonal = S.Causal ? q0 + S.Keys - S.Queries - k0 : BackwardKeys;
-                        Scores<TTile>(queries, keys, d, diagonal, leftQ, leftO, keysOfScores + (nint)(k0 - c0) * d, valuesOfScores + (nint)(k0 - c0) * d, weights, gradients);
+                        Scores<TTile>(queries, keys, d, diagonal, leftQ, leftO, keysOfScores + (nint)(k0 - c0) * d, valuesOfScores + (nint)(k0 - c0) * d, weights, gradients, ref ahead);
                         if (segments != null)
                         {
                             Hide(segments, weights, q0, queries, k0, keys);
                         }
 
                         Weigh(weights, gradients, lse + q0, delta, S.Scale, queries, keys, diagonal, segments != null);
-                        OfKeys<TTile>(queries, keys, d, diagonal, rowsO, rowStride, weights, dvTurned + (nint)(k0 - c0) * tall);
-                        OfKeys<TTile>(queries, keys, d, diagonal, rowsQ, rowStride, gradients, dkTurned + (nint)(k0 - c0) * tall);
-                        OfQueries<TTile>(queries, keys, d, diagonal, Rows(k + (long)k0 * d, d, keys, rowStride, inPlace, copyK), rowStride, gradients, turned, dqTurned);
+                        OfKeys<TTile>(queries, keys, d, diagonal, rowsO, rowStride, weights, dvTurned + (nint)(k0 - c0) * tall, ref ahead);
+                        OfKeys<TTile>(queries, keys, d, diagonal, rowsQ, rowStride, gradients, dkTurned + (nint)(k0 - c0) * tall, ref ahead);
+                        OfQueries<TTile>(queries, keys, d, diagonal, Rows(k + (long)k0 * d, d, keys, rowStride, inPlace, copyK), rowStride, gradients, turned, dqTurned, ref ahead);
                     }
 
                     TurnBack(dqTurned, BackwardQueries, d, queries, dq + (long)q0 * d, c0 == 0, leftQ);
@@ -162,13 +177,14 @@ public static unsafe partial class Attention
 
         /// <summary>Scores and the gradients of weights, [queries, keys], of the tiles that a query sees anything of.</summary>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private static void Scores<TTile>(int queries, int keys, int d, int diagonal, float* leftQ, float* leftO, float* rightK, float* rightV, float* scores, float* gradients)
+        private static void Scores<TTile>(int queries, int keys, int d, int diagonal, float* leftQ, float* leftO, float* rightK, float* rightV, float* scores, float* gradients, ref Ahead ahead)
             where TTile : struct, IGemmTile
         {
             for (int j = 0; j < keys; j += TTile.Columns)
             {
                 for (int i = Math.Max(0, j - diagonal) / TTile.Rows * TTile.Rows; i < queries; i += TTile.Rows)
                 {
+                    ahead.Ask();
                     int rows = Math.Min(TTile.Rows, queries - i);
                     TTile.Run(rows, TTile.Columns, d, leftQ + i * d, TTile.Rows, rightK + j * d, TTile.Columns, scores + i * BackwardKeys + j, BackwardKeys, false);
                     TTile.Run(rows, TTile.Columns, d, leftO + i * d, TTile.Rows, rightV + j * d, TTile.Columns, gradients + i * BackwardKeys + j, BackwardKeys, false);
@@ -178,7 +194,7 @@ public static unsafe partial class Attention
 
         /// <summary>sums [width, keys] += rowsᵀ · factors [queries, keys], from the first query on that sees any key of a tile.</summary>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private static void OfKeys<TTile>(int queries, int keys, int d, int diagonal, float* rows, int rowStride, float* factors, float* sums)
+        private static void OfKeys<TTile>(int queries, int keys, int d, int diagonal, float* rows, int rowStride, float* factors, float* sums, ref Ahead ahead)
             where TTile : struct, IGemmTile
         {
             for (int j = 0; j < keys; j += TTile.Columns)
@@ -186,6 +202,7 @@ public static unsafe partial class Attention
                 int from = Math.Max(0, j - diagonal);
                 for (int i = 0; i < d; i += TTile.Rows)
                 {
+                    ahead.Ask();
                     TTile.Run(Math.Min(TTile.Rows, d - i), TTile.Columns, queries - from, rows + from * rowStride + i, rowStride, factors + from * BackwardKeys + j, BackwardKeys, sums + i * BackwardKeys + j, BackwardKeys, true);
                 }
             }
@@ -193,7 +210,7 @@ public static unsafe partial class Attention
 
         /// <summary>sums [width, queries] += rowsᵀ · factors [queries, keys]ᵀ, up to the last key that any query of a tile sees.</summary>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private static void OfQueries<TTile>(int queries, int keys, int d, int diagonal, float* rows, int rowStride, float* factors, float* turned, float* sums)
+        private static void OfQueries<TTile>(int queries, int keys, int d, int diagonal, float* rows, int rowStride, float* factors, float* turned, float* sums, ref Ahead ahead)
             where TTile : struct, IGemmTile
         {
             for (int j = 0; j < queries; j += TTile.Columns)
@@ -207,6 +224,7 @@ public static unsafe partial class Attention
                 GemmPack.Run(factors + j * BackwardKeys, BackwardKeys, false, lanes, depth, TTile.Columns, turned);
                 for (int i = 0; i < d; i += TTile.Rows)
                 {
+                    ahead.Ask();
                     TTile.Run(Math.Min(TTile.Rows, d - i), TTile.Columns, depth, rows + i, rowStride, turned, TTile.Columns, sums + i * BackwardQueries + j, BackwardQueries, true);
                 }
             }

@@ -91,12 +91,23 @@ public static unsafe partial class Attention
                     {
                         int queries = Math.Min(QueryBlock, groupQueries - q0), visible = Math.Min(Visible(S, group + q0, queries), c0 + chunkKeys);
                         float* state = states + q0 / QueryBlock * stateFloats, output = state + QueryBlock * d, max = output + QueryBlock * wide;
+                        var ahead = default(Ahead);
+                        if (c0 == 0)
+                        {
+                            // Where this block ends up; its share of the next head, whose keys are packed first.
+                            long share = (long)QueryBlock * d, next = (long)S.Keys * d + (group + q0) * (long)S.Keys / S.Queries * d;
+                            ahead.Add(q + (long)(S.Queries + group + q0) * d, share);
+                            ahead.Add(v + next, share * S.Keys / S.Queries);
+                            ahead.Add(k + next, share * S.Keys / S.Queries);
+                            ahead.Add(o + (long)(group + q0) * d, share);
+                        }
+
                         for (int k0 = c0; k0 < visible; k0 += KeyBlock)
                         {
                             int keys = Math.Min(KeyBlock, visible - k0);
                             for (int j = 0; j < QueryBlock; j += tileColumns)
                             {
-                                Multiply<TTile>(keys, tileColumns, d, keyPanels + (nint)(k0 - c0) * d, tileRows * d, tileRows, state + j * d, 0, scores + j * KeyBlock, tileColumns, false, true, scratch);
+                                Multiply<TTile>(keys, tileColumns, d, keyPanels + (nint)(k0 - c0) * d, tileRows * d, tileRows, state + j * d, 0, scores + j * KeyBlock, tileColumns, false, ref ahead);
                             }
 
                             // Query i of the block sees the keys of the block up to i + diagonal.
@@ -114,7 +125,7 @@ public static unsafe partial class Attention
 
                             for (int j = 0; j < QueryBlock; j += tileColumns)
                             {
-                                Multiply<TTile>(d, tileColumns, keys, inPlace ? v + (long)k0 * d : valuePanels + (nint)(k0 - c0) * tileRows, inPlace ? tileRows : (nint)tileRows * chunkKeys, inPlace ? d : tileRows, scores + j * KeyBlock, 0, output + j * wide, tileColumns, true, true, scratch);
+                                Multiply<TTile>(d, tileColumns, keys, inPlace ? v + (long)k0 * d : valuePanels + (nint)(k0 - c0) * tileRows, inPlace ? tileRows : (nint)tileRows * chunkKeys, inPlace ? d : tileRows, scores + j * KeyBlock, 0, output + j * wide, tileColumns, true, ref ahead);
                             }
                         }
                     }
