@@ -10,7 +10,7 @@ namespace Shardwright.Gpu;
 /// kernels run.</summary>
 internal sealed unsafe class CudaBlas : IMatrixProduct
 {
-    private const int Float32 = 0, Bf16 = 14, Compute32 = 68, Compute32FastTf32 = 77, DefaultAlgorithm = -1;
+    private const int Float32 = 0, Fp16 = 2, Bf16 = 14, Compute32 = 68, Compute32FastTf32 = 77, DefaultAlgorithm = -1;
     private readonly nint _handle;
     private readonly bool _tf32;
     private readonly Functions _functions;
@@ -46,6 +46,9 @@ internal sealed unsafe class CudaBlas : IMatrixProduct
 
     /// <inheritdoc/>
     public void Run(in ColumnMajorProduct p, ArrayView<BFloat16> a, ArrayView<BFloat16> b, ArrayView<BFloat16> c) => Run(p, a, b, c, Bf16, Compute32);
+
+    /// <inheritdoc/>
+    public void Run(in ColumnMajorProduct p, ArrayView<Float16> a, ArrayView<Float16> b, ArrayView<Float16> c) => Run(p, a, b, c, Fp16, Compute32);
 
     private void Run<T>(in ColumnMajorProduct p, ArrayView<T> a, ArrayView<T> b, ArrayView<T> c, int type, int compute)
         where T : unmanaged

@@ -138,7 +138,7 @@ public sealed class DeviceArena : Arena
     protected override void AddElements(Slice<float> source, Slice<float> target) => Kernels.Fill.Accumulate(this, first: false, source, target);
 
     /// <inheritdoc/>
-    protected override void AddElements(Slice<BFloat16> source, Slice<BFloat16> target) => Kernels.Fill.Accumulate(this, first: false, source, target);
+    protected override void AddElements<T>(Slice<T> source, Slice<T> target) => Kernels.Fill.Accumulate(this, first: false, source, target);
 
     /// <inheritdoc/>
     protected override void BeforeTransfer() => Stream.Synchronize();

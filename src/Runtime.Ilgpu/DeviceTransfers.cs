@@ -39,8 +39,8 @@ internal static class DeviceTransfers
 
                 break;
             case TransferKind.ReduceScatter:
-                // The sum may take the place of this member's own term (shards of ZeRO). The first pass over eight terms must then be the one that reads it.
-                bool late = own.Target == own.Source + member * bytes && member >= 8;
+                // The sum may take the place of this member's own term (shards of ZeRO). The first pass must then be the one that reads it.
+                bool late = own.Target == own.Source + member * bytes && member >= Kernels.Combine.Most;
                 Combine(arena, all, member * bytes, own.Length, max: false, direct && !late, toAll: false, arena, own.Target);
                 break;
             case TransferKind.AllGather:
@@ -102,18 +102,23 @@ internal static class DeviceTransfers
     /// <summary>Combines elements that lie at one distance from the source of each member, into the target or into the same place of all members.</summary>
     private static void Combine(DeviceArena arena, ReadOnlySpan<Transfer> all, long distance, long length, bool max, bool direct, bool toAll, DeviceArena owner, long target)
     {
-        if (all[0].ElementBytes == sizeof(float))
+        // What takes more than one pass goes through the target, which would round after each: in host memory there are floats for it.
+        bool once = direct && all.Length <= Kernels.Combine.Most;
+        switch (all[0].Format)
         {
-            Combine<float>(arena, all, distance, length, max, direct, toAll, owner, target);
-        }
-        else
-        {
-            // More than eight terms pass through the target, which would round each eight: in host memory there are floats for them.
-            Combine<BFloat16>(arena, all, distance, length, max, direct && all.Length <= Kernels.Combine.Most, toAll, owner, target);
+            case NumberFormat.Float32:
+                Combine<float>(NumberFormat.Float32, arena, all, distance, length, max, direct, toAll, owner, target);
+                break;
+            case NumberFormat.BFloat16:
+                Combine<BFloat16>(NumberFormat.BFloat16, arena, all, distance, length, max, once, toAll, owner, target);
+                break;
+            default:
+                Combine<Float16>(NumberFormat.Float16, arena, all, distance, length, max, once, toAll, owner, target);
+                break;
         }
     }
 
-    private static void Combine<T>(DeviceArena arena, ReadOnlySpan<Transfer> all, long distance, long length, bool max, bool direct, bool toAll, DeviceArena owner, long target)
+    private static void Combine<T>(NumberFormat format, DeviceArena arena, ReadOnlySpan<Transfer> all, long distance, long length, bool max, bool direct, bool toAll, DeviceArena owner, long target)
         where T : unmanaged
     {
         int width = Unsafe.SizeOf<T>();
@@ -125,7 +130,7 @@ internal static class DeviceTransfers
                 sources[i] = ((DeviceArena)all[i].Arena).Piece(all[i].Source + distance, length * width).Cast<T>();
             }
 
-            // In place the result goes where the first member has its term: that is read before any of the passes over eight terms writes.
+            // In place the result goes where the first member has its term: that is read before any of the passes writes.
             ArrayView<T> result = owner.Piece(target, length * width).Cast<T>();
             Kernels.Combine.Run(arena, sources, result, max);
             for (int i = 0; toAll && i < all.Length; i++)
@@ -141,14 +146,14 @@ internal static class DeviceTransfers
 
         using HostBlock host = HostBlock.Of(arena);
         var total = new float[Math.Min(length, Block / sizeof(float))];
-        var terms = new float[typeof(T) == typeof(float) ? 0 : total.Length];
+        var terms = new float[format == NumberFormat.Float32 ? 0 : total.Length];
         for (long done = 0; done < length; done += total.Length)
         {
             int n = (int)Math.Min(total.Length, length - done);
             Span<float> sum = total.AsSpan(0, n);
             for (int i = 0; i < all.Length; i++)
             {
-                ReadOnlySpan<float> term = Floats<T>(host.Fetch((DeviceArena)all[i].Arena, all[i].Source + distance + done * width, (long)n * width), terms);
+                ReadOnlySpan<float> term = Floats(format, host.Fetch((DeviceArena)all[i].Arena, all[i].Source + distance + done * width, (long)n * width), terms);
                 if (i == 0)
                 {
                     term.CopyTo(sum);
@@ -163,13 +168,13 @@ internal static class DeviceTransfers
                 }
             }
 
-            if (typeof(T) == typeof(float))
+            if (format == NumberFormat.Float32)
             {
                 sum.CopyTo(MemoryMarshal.Cast<byte, float>(host.Span));
             }
             else
             {
-                BFloat16.Narrow(sum, MemoryMarshal.Cast<byte, BFloat16>(host.Span));
+                NarrowNumbers.Narrow(format, sum, MemoryMarshal.Cast<byte, ushort>(host.Span));
             }
 
             if (!toAll)
@@ -186,15 +191,15 @@ internal static class DeviceTransfers
     }
 
     /// <summary>What was fetched as floats: itself, or widened into a buffer.</summary>
-    private static ReadOnlySpan<float> Floats<T>(ReadOnlySpan<byte> fetched, float[] buffer)
+    private static ReadOnlySpan<float> Floats(NumberFormat format, ReadOnlySpan<byte> fetched, float[] buffer)
     {
-        if (typeof(T) == typeof(float))
+        if (format == NumberFormat.Float32)
         {
             return MemoryMarshal.Cast<byte, float>(fetched);
         }
 
-        ReadOnlySpan<BFloat16> narrow = MemoryMarshal.Cast<byte, BFloat16>(fetched);
-        BFloat16.Widen(narrow, buffer);
+        ReadOnlySpan<ushort> narrow = MemoryMarshal.Cast<byte, ushort>(fetched);
+        NarrowNumbers.Widen(format, narrow, buffer);
         return buffer.AsSpan(0, narrow.Length);
     }
 }

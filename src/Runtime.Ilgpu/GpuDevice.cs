@@ -81,6 +81,9 @@ public sealed class GpuDevice : IDisposable
         return (Action<AcceleratorStream, KernelConfig, TArguments>)loaded.Value;
     }
 
+    /// <summary>Names of the kernels that it has compiled, or refused.</summary>
+    internal IEnumerable<string> Kernels => _kernels.Keys.Select(k => k.Name);
+
     /// <summary>Takes bytes for a slab; false where they are not there.</summary>
     internal bool TryTake(long bytes)
     {

@@ -35,4 +35,7 @@ public interface IMatrixProduct : IDisposable
 
     /// <summary>Queues a product of bf16, or a batch: summed in fp32, rounded once.</summary>
     void Run(in ColumnMajorProduct product, ArrayView<BFloat16> a, ArrayView<BFloat16> b, ArrayView<BFloat16> c);
+
+    /// <summary>The same of fp16.</summary>
+    void Run(in ColumnMajorProduct product, ArrayView<Float16> a, ArrayView<Float16> b, ArrayView<Float16> c);
 }

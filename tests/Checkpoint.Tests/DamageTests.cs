@@ -338,11 +338,11 @@ public sealed class DamageTests : IDisposable
     public void ANewerFormatIsNamed()
     {
         string index = Encoding.UTF8.GetString(_files["index.json"]);
-        Put("index.json", Safetensors.Seal(index.Replace("\"format\": 1", "\"format\": 3", StringComparison.Ordinal).Replace("\"oldestReader\": 1", "\"oldestReader\": 2", StringComparison.Ordinal)));
-        Assert.Contains("has format 3, which readers of format 2 and newer understand; this runtime reads up to 1: update", Problem(), StringComparison.Ordinal);
+        Put("index.json", Safetensors.Seal(index.Replace("\"format\": 2", "\"format\": 4", StringComparison.Ordinal).Replace("\"oldestReader\": 1", "\"oldestReader\": 3", StringComparison.Ordinal)));
+        Assert.Contains("has format 4, which readers of format 3 and newer understand; this runtime reads up to 2: update", Problem(), StringComparison.Ordinal);
 
         // A newer writer that kept to what this reader knows.
-        Put("index.json", Safetensors.Seal(index.Replace("\"format\": 1", "\"format\": 2", StringComparison.Ordinal).Replace("\"step\": 2", "\"novelty\": [1], \"step\": 2", StringComparison.Ordinal)));
+        Put("index.json", Safetensors.Seal(index.Replace("\"format\": 2", "\"format\": 3", StringComparison.Ordinal).Replace("\"step\": 2", "\"novelty\": [1], \"step\": 2", StringComparison.Ordinal)));
         Assert.Null(Problem());
     }
 

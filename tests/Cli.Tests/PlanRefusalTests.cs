@@ -40,6 +40,7 @@ public sealed class PlanRefusalTests : IDisposable
     [InlineData(2, "--mesh Tp2 --micro-batches four", "--micro-batches four: it is a whole number from 1")]
     [InlineData(1, "--mesh Dp2Tp2 --zero Gradients:xp", "'Dp2Tp2' has no axis 'xp', which ZeroAxis of 'Gpt' names: it has 'dp', 'tp'")]
     [InlineData(1, "--mesh Dp2Tp2 --precision BFloat16Mixed", "its device 'LocalCpu' does not compute in bf16")]
+    [InlineData(1, "--mesh Dp2Tp2 --device V100 --precision BFloat16Mixed", "its device 'V100' does not compute in bf16 (its Bf16TFlops is 0); use Precision.Float32, Precision.Float16Mixed (it computes in fp16)")]
     [InlineData(1, "--mesh Tp2 --micro-batches 3", "the batch of 'Gpt' is 16, which MicroBatches = 3 does not divide: use 2")]
     public void Nonsense_is_named(int code, string options, string part) =>
         Assert.Contains(part, Tool.Refusal(code, ["plan", s_gpt, .. options.Split(' ')]), StringComparison.Ordinal);

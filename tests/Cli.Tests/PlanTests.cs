@@ -139,6 +139,7 @@ public sealed class PlanTests
         Assert.Equal(State() / 16 * 8, State("--zero", "Parameters:dp"));
         Assert.Equal(State() / 16 * 9, State("--zero", "Gradients", "--precision", "BFloat16Mixed"));
         Assert.Equal(State() / 16 * 18, State("--precision", "BFloat16MixedFloat32Gradients"));
+        Assert.Equal(State() / 16 * 9, State("--zero", "Gradients", "--precision", "Float16Mixed"));
     }
 
     [Fact]

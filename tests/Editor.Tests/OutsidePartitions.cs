@@ -196,6 +196,10 @@ public static class OutsidePartitions
             [DeviceMesh] public sealed class One;
             [«ShardedOn<One>(Precision = Precision.BFloat16Mixed)»] public sealed partial class Net { readonly Tensor w = Parameter(16, 16); public Tensor Loss([Shape(4, 16)] Tensor x) => Mean(Square(MatMul(x, w))); }
             """),
+        ("schedule: bf16 on a V100, which has fp16", "SW2003", """
+            [DeviceMesh(Device = typeof(Devices.V100))] public sealed class One;
+            [«ShardedOn<One>(Precision = Precision.BFloat16Mixed)»] public sealed partial class Net { readonly Tensor w = Parameter(16, 16); public Tensor Loss([Shape(4, 16)] Tensor x) => Mean(Square(MatMul(x, w))); }
+            """),
         ("schedule: own schedule out of order", "SW2007", """
             [DeviceMesh] [MeshAxis("pp", 2, Role = AxisRole.Pipeline)] public sealed class Line;
             [RankActions(0, "0F0 0F1 0B1 0B0")] [RankActions(1, "1F0 1B0 1F1 1B1")] public sealed class Mine;

@@ -94,9 +94,6 @@ public static class Interop
     public static uint FloatAsInt(float value) => BitConverter.SingleToUInt32Bits(value);
 
     public static float IntAsFloat(uint value) => BitConverter.UInt32BitsToSingle(value);
-
-    public static int SizeOf<T>()
-        where T : unmanaged => Unsafe.SizeOf<T>();
 }
 
 public static class Atomic

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using ILGPU.Util;
 
@@ -202,7 +203,7 @@ namespace ILGPU.Runtime
         public MemoryBuffer1D<T, Stride1D.Dense> Allocate1D<T>(long length)
             where T : unmanaged
         {
-            long bytes = length * Interop.SizeOf<T>();
+            long bytes = length * Unsafe.SizeOf<T>();
             if (Interlocked.Add(ref _allocated, bytes) > MemorySize)
             {
                 Interlocked.Add(ref _allocated, -bytes);

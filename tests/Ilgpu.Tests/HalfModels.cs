@@ -28,6 +28,11 @@ public sealed class HalfCube;
 [ShardedOn<HalfOne>(Name = "HalfMomentum", Optimizer = OptimizerKind.Momentum, Precision = Precision.BFloat16Mixed)]
 [ShardedOn<HalfOne>(Name = "HalfSgd", Optimizer = OptimizerKind.Sgd, Precision = Precision.BFloat16MixedFloat32Gradients)]
 [ShardedOn<HalfSquare>(Name = "HalfSplit", MicroBatches = 2, Precision = Precision.BFloat16Mixed)]
+[ShardedOn<HalfOne>(Name = "Fp16", Precision = Precision.Float16Mixed)]
+[ShardedOn<HalfOne>(Name = "Fp16M4", MicroBatches = 4, Precision = Precision.Float16Mixed)]
+[ShardedOn<HalfOne>(Name = "Fp16Momentum", Optimizer = OptimizerKind.Momentum, Precision = Precision.Float16Mixed)]
+[ShardedOn<HalfOne>(Name = "Fp16Sgd", Optimizer = OptimizerKind.Sgd, Precision = Precision.Float16Mixed)]
+[ShardedOn<HalfSquare>(Name = "Fp16Split", MicroBatches = 2, Precision = Precision.Float16Mixed)]
 public sealed partial class DropoutModel;
 
 [ShardedOn<HalfOne>(Name = "Half", Precision = Precision.BFloat16Mixed)]
@@ -43,12 +48,26 @@ public sealed partial class DropoutModel;
 [ShardedOn<HalfStages>(Name = "HalfZeroBubbleV", MicroBatches = 2, Schedule = PipelineSchedule.ZeroBubbleV, Precision = Precision.BFloat16Mixed)]
 [ShardedOn<HalfCube>(Name = "HalfCubeZero1", MicroBatches = 2, Zero = ZeroStage.OptimizerState, Precision = Precision.BFloat16Mixed)]
 [ShardedOn<HalfCube>(Name = "HalfCubeZero3", MicroBatches = 2, Schedule = PipelineSchedule.ZeroBubbleV, Zero = ZeroStage.Parameters, Precision = Precision.BFloat16MixedFloat32Gradients)]
+[ShardedOn<HalfOne>(Name = "Fp16", Precision = Precision.Float16Mixed)]
+[ShardedOn<HalfOne>(Name = "Fp16Full", Recompute = RecomputeMode.Full, Precision = Precision.Float16Mixed)]
+[ShardedOn<HalfOne>(Name = "Fp16Selective", MicroBatches = 2, Recompute = RecomputeMode.Selective, Precision = Precision.Float16Mixed)]
+[ShardedOn<HalfPair>(Name = "Fp16Pairs", Precision = Precision.Float16Mixed)]
+[ShardedOn<HalfPair>(Name = "Fp16Zero1", Zero = ZeroStage.OptimizerState, Precision = Precision.Float16Mixed)]
+[ShardedOn<HalfPair>(Name = "Fp16Zero2", Zero = ZeroStage.Gradients, Precision = Precision.Float16Mixed)]
+[ShardedOn<HalfPair>(Name = "Fp16Zero3", Zero = ZeroStage.Parameters, Precision = Precision.Float16Mixed)]
+[ShardedOn<HalfStages>(Name = "Fp16OneForwardOneBackward", MicroBatches = 4, Precision = Precision.Float16Mixed)]
+[ShardedOn<HalfStages>(Name = "Fp16Interleaved", MicroBatches = 2, Schedule = PipelineSchedule.Interleaved, Precision = Precision.Float16Mixed)]
+[ShardedOn<HalfStages>(Name = "Fp16ZeroBubbleV", MicroBatches = 2, Schedule = PipelineSchedule.ZeroBubbleV, Precision = Precision.Float16Mixed)]
+[ShardedOn<HalfCube>(Name = "Fp16CubeZero1", MicroBatches = 2, Zero = ZeroStage.OptimizerState, Precision = Precision.Float16Mixed)]
+[ShardedOn<HalfCube>(Name = "Fp16CubeZero3", MicroBatches = 2, Schedule = PipelineSchedule.ZeroBubbleV, Zero = ZeroStage.Parameters, Precision = Precision.Float16Mixed)]
 public sealed partial class StageNet;
 
 /// <summary>Numbers without dims meet tensors: a parameter, sums that become tensors of one element and back, integers that become numbers, an extreme of all elements.</summary>
 [ShardedOn<One>(Name = "Wide")]
 [ShardedOn<HalfOne>(Name = "Half", Precision = Precision.BFloat16Mixed)]
 [ShardedOn<HalfPair>(Name = "HalfZero2", Zero = ZeroStage.Gradients, Precision = Precision.BFloat16Mixed)]
+[ShardedOn<HalfOne>(Name = "Fp16", Precision = Precision.Float16Mixed)]
+[ShardedOn<HalfPair>(Name = "Fp16Zero2", Zero = ZeroStage.Gradients, Precision = Precision.Float16Mixed)]
 public sealed partial class HalfCorners
 {
     readonly Tensor a = Parameter(4, 6, Init.Normal(0.5f));

@@ -4,7 +4,7 @@ using static Shardwright.Tests.DeviceRun;
 
 namespace Shardwright.Tests;
 
-/// <summary>What a rank in bf16 holds, saves and loads: the fp32 parameters of the optimizer, and their rounding for the kernels.</summary>
+/// <summary>What a rank in bf16 or fp16 holds, saves and loads: the fp32 parameters of the optimizer, and their rounding for the kernels.</summary>
 public sealed class HalfRunTests : IDisposable
 {
     private static readonly object[] s_step = [.. StageNet.Data(), new AdamWSettings(0.01f)];
@@ -17,13 +17,19 @@ public sealed class HalfRunTests : IDisposable
     [InlineData("HalfZero1")]
     [InlineData("HalfZero2")]
     [InlineData("HalfZero3")]
-    public void ShardsGiveTheBitsOfWholeRanks(string name) => Equal(Run(typeof(StageNet), "HalfPairs", new GpuOptions(), 3, s_step), Run(typeof(StageNet), name, new GpuOptions(), 3, s_step));
+    [InlineData("Fp16Zero1")]
+    [InlineData("Fp16Zero2")]
+    [InlineData("Fp16Zero3")]
+    public void ShardsGiveTheBitsOfWholeRanks(string name) => Equal(Run(typeof(StageNet), name[..4] + "Pairs", new GpuOptions(), 3, s_step), Run(typeof(StageNet), name, new GpuOptions(), 3, s_step));
 
     [Theory]
     [InlineData("HalfZeroBubbleV", 1, false)]
     [InlineData("HalfCubeZero1", 2, false)]
     [InlineData("HalfCubeZero1", 2, true)]
     [InlineData("HalfCubeZero3", 2, true)]
+    [InlineData("Fp16ZeroBubbleV", 1, false)]
+    [InlineData("Fp16CubeZero1", 2, true)]
+    [InlineData("Fp16CubeZero3", 2, false)]
     public void AnotherRunOnOtherDevicesGivesTheSameBits(string name, int devices, bool staged) =>
         Equal(Run(typeof(StageNet), name, new GpuOptions(), 2, s_step), Run(typeof(StageNet), name, new GpuOptions { CpuShape = (4, 4, devices), StageTransfers = staged }, 2, s_step));
 
@@ -34,6 +40,11 @@ public sealed class HalfRunTests : IDisposable
         Assert.All(Run(typeof(StageNet), "HalfPairs", new GpuOptions(), 1, s_step).Gradients, g => Assert.All(g.Value, v => Assert.True(IsNarrow(v), $"{g.Key} has {v:R}")));
         Assert.Contains(Run(typeof(StageNet), "HalfSelective", new GpuOptions(), 1, s_step).Gradients.SelectMany(g => g.Value), v => !IsNarrow(v));
         Assert.Contains(Run(typeof(StageNet), "HalfPairs", new GpuOptions(), 1, s_step).Values.SelectMany(g => g.Value), v => !IsNarrow(v));
+
+        // In fp16 with the scale of the loss, which what is read of a gradient has not.
+        Result half = Run(typeof(StageNet), "Fp16Pairs", new GpuOptions(), 1, s_step);
+        Assert.All(half.Gradients, g => Assert.All(g.Value, v => Assert.True((float)(Float16)(v * 1024) == v * 1024, $"{g.Key} has {v:R}")));
+        Assert.Contains(half.Values.SelectMany(g => g.Value), v => (float)(Float16)v != v);
     }
 
     /// <summary>Small updates add up in the fp32 parameters: bf16 would have dropped each of them.</summary>
@@ -46,8 +57,10 @@ public sealed class HalfRunTests : IDisposable
         Assert.InRange(four.Sum() / one.Sum(), 2, 4.5);
     }
 
-    [Fact]
-    public void LibraryProducts()
+    [Theory]
+    [InlineData("HalfM4")]
+    [InlineData("Fp16M4")]
+    public void LibraryProducts(string name)
     {
         int calls = 0;
         object[] arguments =
@@ -55,18 +68,20 @@ public sealed class HalfRunTests : IDisposable
             Tensor.Of([.. Enumerable.Range(0, DropoutModel.Batch * DropoutModel.Width).Select(i => MathF.Sin(i * 1.7f))], DropoutModel.Batch, DropoutModel.Width),
             TokenTensor.Of([.. Enumerable.Range(0, DropoutModel.Batch).Select(i => i * 5 % DropoutModel.Classes)], DropoutModel.Batch), new AdamWSettings(0.01f),
         ];
-        Result tiled = Run(typeof(DropoutModel), "HalfM4", new GpuOptions(), 2, arguments);
-        Result library = Run(MeshOf(typeof(DropoutModel), "HalfM4"), new GpuOptions(), c => Make(typeof(DropoutModel), "HalfM4", c), r => Train(r, arguments), 2, backend => backend.Devices[0].Products = arena => new ModelTests.Library(arena, () => calls++));
+        Result tiled = Run(typeof(DropoutModel), name, new GpuOptions(), 2, arguments);
+        Result library = Run(MeshOf(typeof(DropoutModel), name), new GpuOptions(), c => Make(typeof(DropoutModel), name, c), r => Train(r, arguments), 2, backend => backend.Devices[0].Products = arena => new ModelTests.Library(arena, () => calls++));
         Assert.True(calls > 20, $"{calls} products");
 
         // The epilogue is a pass after the product, which is rounded once more.
-        Assert.All(tiled.Losses.Zip(library.Losses), p => Assert.Equal(p.First, p.Second, p.First / 256));
+        Assert.All(tiled.Losses.Zip(library.Losses), p => Assert.Equal(p.First, p.Second, p.First * HalfTests.Unit(name)));
     }
 
     [Theory]
     [InlineData("Half")]
     [InlineData("HalfOneForwardOneBackward")]
     [InlineData("HalfCubeZero3")]
+    [InlineData("Fp16")]
+    [InlineData("Fp16CubeZero3")]
     public void InferenceGivesFloats(string name)
     {
         float[] Logits(GpuBackend? backend, string program)
@@ -85,7 +100,7 @@ public sealed class HalfRunTests : IDisposable
         using GpuBackend gpu = GpuBackend.Create(new GpuOptions { Kind = GpuKind.Cpu });
         float[] host = Logits(null, "Alone"), device = Logits(gpu, name);
         double scale = host.Max(Math.Abs);
-        Assert.All(host.Zip(device), p => Assert.True(Math.Abs(p.First - p.Second) <= 8 * scale / 256, $"{p.Second} is not {p.First}"));
+        Assert.All(host.Zip(device), p => Assert.True(Math.Abs(p.First - p.Second) <= 8 * scale * HalfTests.Unit(name), $"{p.Second} is not {p.First}"));
     }
 
     /// <summary>Loading sets the rounding too, also what of it is another rank's to update.</summary>
@@ -95,6 +110,8 @@ public sealed class HalfRunTests : IDisposable
     [InlineData("HalfZero2")]
     [InlineData("HalfCubeZero1")]
     [InlineData("HalfCubeZero3")]
+    [InlineData("Fp16Zero1")]
+    [InlineData("Fp16CubeZero1")]
     public void AResumedRunIsTheRunBitForBit(string name)
     {
         (Dictionary<string, float[]> straight, double loss) = On(true, name, rank => Steps(rank, 0, 3));
@@ -119,6 +136,9 @@ public sealed class HalfRunTests : IDisposable
     [InlineData("Half", true, "HalfZero2")]
     [InlineData("HalfOneForwardOneBackward", false, "Alone")]
     [InlineData("HalfCubeZero3", true, "Zero1")]
+    [InlineData("Fp16Zero1", true, "Half")]
+    [InlineData("Half", true, "Fp16Zero2")]
+    [InlineData("Fp16OneForwardOneBackward", false, "Alone")]
     public void ACheckpointGoesFromPrecisionToPrecision(string from, bool toDevice, string to)
     {
         (Dictionary<string, float[]> before, _) = On(true, from, rank =>
@@ -180,13 +200,15 @@ public sealed class HalfRunTests : IDisposable
         Assert.Equal(set, loss);
     }
 
-    [Fact]
-    public void AParameterIsSetOnAllRanksOrNotAtAll() => On(true, "HalfZero1", rank =>
+    [Theory]
+    [InlineData("HalfZero1", "bf16")]
+    [InlineData("Fp16Zero1", "fp16")]
+    public void AParameterIsSetOnAllRanksOrNotAtAll(string name, string precision) => On(true, name, rank =>
     {
         Assert.Contains(rank.Parameters, p => p.ValueRange.Length == p.Map.Count);
         Assert.All(rank.Parameters, p =>
         {
-            Assert.Contains("RankBase.LoadParameter sets it from all elements", Assert.Throws<NotSupportedException>(() => p.Write(new float[p.ValueRange.Length])).Message, StringComparison.Ordinal);
+            Assert.Contains($"Every rank has a {precision} rounding of all of '{p.Path}', and this one sets a part: RankBase.LoadParameter sets it from all elements", Assert.Throws<NotSupportedException>(() => p.Write(new float[p.ValueRange.Length])).Message, StringComparison.Ordinal);
             Assert.DoesNotContain("master", p.StateNames);
         });
         return 0;

@@ -6,27 +6,29 @@ using Shardwright.Tests.Cases;
 
 namespace Shardwright.Tests;
 
-/// <summary>Every op, and a small GPT on meshes, in bf16 against the values of PyTorch in fp32.</summary>
-/// <remarks>A number is stored with 8 bits: rounding moves it by one unit, 2⁻⁸ of itself, at most, and sums are made of floats and rounded once. In the case of an op the parameters are rounded before they are used, then
+/// <summary>Every op, and a small GPT on meshes, in bf16 and in fp16 against the values of PyTorch in fp32.</summary>
+/// <remarks>A number is stored with 8 bits, or with 11: rounding moves it by one unit, 2⁻⁸ or 2⁻¹¹ of itself, at most, and sums are made of floats and rounded once. In the case of an op the parameters are rounded before they are used, then
 /// its result, what comes back to it, and the gradient: four times. (The gradient of c is the result; the loss is a sum that may cancel.) In the GPT some 40 tensors that are stored lie between a parameter and its gradient,
 /// 20 between it and the loss; independent roundings add up like the root of their number.</remarks>
 public sealed class HalfTests
 {
-    private const double Unit = 1.0 / 256;
     private static readonly JsonElement s_ops = Golden("ops.json"), s_gpt = Golden("gpt.json");
 
-    public static TheoryData<string> Names => new(s_ops.EnumerateObject().Select(o => o.Name));
+    public static IEnumerable<object[]> Names => s_ops.EnumerateObject().SelectMany(o => new object[][] { [o.Name, "Half"], [o.Name, "Fp16"] });
+
+    /// <summary>A unit of the precision of a program.</summary>
+    internal static double Unit(string program) => program.StartsWith("Fp16", StringComparison.Ordinal) ? 1.0 / 2048 : 1.0 / 256;
 
     [Theory]
     [MemberData(nameof(Names))]
-    public void OpAndItsGradientsFollowPyTorch(string name)
+    public void OpAndItsGradientsFollowPyTorch(string name, string program)
     {
         JsonElement golden = s_ops.GetProperty(name);
         Type model = typeof(GoldenGpt).Assembly.GetType("Shardwright.Tests.Cases." + name, throwOnError: true)!;
-        Run(model, "Half", new GpuOptions(), rank =>
+        Run(model, program, new GpuOptions(), rank =>
         {
             GoldenTests.Load(rank, golden);
-            Check(rank, golden, DeviceRun.Train(rank, [.. GoldenTests.Arguments(model, golden), new AdamWSettings(0)]), 4 * Unit);
+            Check(rank, golden, DeviceRun.Train(rank, [.. GoldenTests.Arguments(model, golden), new AdamWSettings(0)]), 4, Unit(program));
         });
     }
 
@@ -37,6 +39,11 @@ public sealed class HalfTests
     [InlineData("HalfSix", 1, false)]
     [InlineData("HalfSix", 2, false)]
     [InlineData("HalfSix", 2, true)]
+    [InlineData("Fp16", 1, false)]
+    [InlineData("Fp16M2", 1, false)]
+    [InlineData("Fp16Six", 1, false)]
+    [InlineData("Fp16Six", 2, false)]
+    [InlineData("Fp16Six", 2, true)]
     public void GptFollowsPyTorch(string name, int devices, bool staged)
     {
         TokenTensor ids = TokenTensor.Of([.. s_gpt.GetProperty("ids").EnumerateArray().Select(v => v.GetInt32())], GoldenGpt.Batch, GoldenGpt.Context);
@@ -47,8 +54,8 @@ public sealed class HalfTests
             GoldenTests.Load(rank, s_gpt);
             StepResult result = DeviceRun.Train(rank, ids, targets, weights, new AdamWSettings(0));
             double loss = s_gpt.GetProperty("loss").GetDouble();
-            Assert.Equal(loss, result.Loss, Math.Sqrt(20) * Unit * loss);
-            Check(rank, s_gpt, result, 3 * Math.Sqrt(40) * Unit);
+            Assert.Equal(loss, result.Loss, Math.Sqrt(20) * Unit(name) * loss);
+            Check(rank, s_gpt, result, 3 * Math.Sqrt(40), Unit(name));
         });
     }
 
@@ -66,7 +73,7 @@ public sealed class HalfTests
         });
     }
 
-    private static void Check(RankBase rank, JsonElement golden, StepResult result, double bound)
+    private static void Check(RankBase rank, JsonElement golden, StepResult result, double units, double unit)
     {
         JsonElement gradients = golden.GetProperty("gradients");
         double global = Math.Sqrt(gradients.EnumerateObject().Sum(g => GoldenTests.Numbers(g.Value).Sum(v => (double)v * v))), worst = 0;
@@ -74,7 +81,7 @@ public sealed class HalfTests
         foreach (ParameterView parameter in rank.Parameters)
         {
             float[] expected = GoldenTests.Numbers(gradients.GetProperty(parameter.Path));
-            double norm = Math.Max(Math.Sqrt(expected.Sum(v => (double)v * v)), Unit * global), difference = 0;
+            double norm = Math.Max(Math.Sqrt(expected.Sum(v => (double)v * v)), unit * global), difference = 0;
             ReadOnlySpan<float> actual = parameter.Gradient;
             for (int i = 0; i < actual.Length; i++)
             {
@@ -88,6 +95,6 @@ public sealed class HalfTests
             }
         }
 
-        Assert.True(worst <= bound, $"gradient of {worstName}: relative difference {worst:g3}, {worst / Unit:g3} units of bf16");
+        Assert.True(worst <= units * unit, $"gradient of {worstName}: relative difference {worst:g3}, {worst / unit:g3} units");
     }
 }

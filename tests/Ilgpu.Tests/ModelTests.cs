@@ -162,6 +162,8 @@ public sealed class ModelTests
 
         public void Run(in ColumnMajorProduct p, ILGPU.ArrayView<BFloat16> a, ILGPU.ArrayView<BFloat16> b, ILGPU.ArrayView<BFloat16> c) => Run<BFloat16>(p, a, b, c);
 
+        public void Run(in ColumnMajorProduct p, ILGPU.ArrayView<Float16> a, ILGPU.ArrayView<Float16> b, ILGPU.ArrayView<Float16> c) => Run<Float16>(p, a, b, c);
+
         private void Run<T>(in ColumnMajorProduct p, ILGPU.ArrayView<T> a, ILGPU.ArrayView<T> b, ILGPU.ArrayView<T> c)
             where T : unmanaged
         {

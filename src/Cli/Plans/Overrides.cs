@@ -24,7 +24,7 @@ internal sealed record Overrides(
     string? Precision = null,
     IReadOnlyList<string>? Links = null)
 {
-    private static readonly string[] s_recompute = ["None", "Selective", "Full", "Auto"], s_zero = ["None", "OptimizerState", "Gradients", "Parameters"], s_precision = ["Float32", "BFloat16Mixed", "BFloat16MixedFloat32Gradients"];
+    private static readonly string[] s_recompute = ["None", "Selective", "Full", "Auto"], s_zero = ["None", "OptimizerState", "Gradients", "Parameters"], s_precision = ["Float32", "BFloat16Mixed", "BFloat16MixedFloat32Gradients", "Float16Mixed"];
 
     /// <summary>As it is written on a command line, for messages; empty for none.</summary>
     public override string ToString() => string.Join(", ", Constants.Select(c => $"{c.Key} = {c.Value}").Concat(Axes.Select(a => $"axis {a.Key} = {a.Value}"))

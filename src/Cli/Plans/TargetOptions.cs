@@ -13,7 +13,7 @@ internal sealed class TargetOptions
     private readonly Option<string[]> _axis = CommonOptions.Pairs("--axis", "name=size", "Other sizes for axes of the mesh.");
     private readonly Option<string> _device = new("--device") { HelpName = "D", Description = "Another device: a class with [DeviceSpec], such as H100." };
     private readonly Option<string> _zero = new("--zero") { HelpName = "S", Description = "What is cut into shards: None, OptimizerState, Gradients or Parameters; with an axis behind a colon where there are several: Gradients:dp." };
-    private readonly Option<string> _precision = new("--precision") { HelpName = "P", Description = "Element types: Float32, BFloat16Mixed or BFloat16MixedFloat32Gradients." };
+    private readonly Option<string> _precision = new("--precision") { HelpName = "P", Description = "Element types: Float32, BFloat16Mixed, BFloat16MixedFloat32Gradients or Float16Mixed." };
     private readonly Option<string> _microBatches = new("--micro-batches") { HelpName = "M", Description = "Another number of micro-batches." };
 
     private readonly Option<string[]> _link = CommonOptions.Pairs("--link", "[axis=]rate,latency", "Other links, as 10Gbps,50us for all axes or tp=450GB/s,3us for one.");

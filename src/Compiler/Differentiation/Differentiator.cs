@@ -4,7 +4,7 @@ using Shardwright.Compiler.Graph.Ops;
 namespace Shardwright.Compiler.Differentiation;
 
 /// <summary>Adds the backward pass to a forward graph: reverse mode, region by region; a loop over layers gets a loop from the last layer to the first.
-/// Works on logical tensors; placements come later. The loss is seeded with 1 on its unnormalised sum (each term with its factor).</summary>
+/// Works on logical tensors; placements come later. The loss is seeded with 1, or its scale, on its unnormalised sum (each term with its factor).</summary>
 public sealed class Differentiator
 {
     private readonly ModelGraph _graph;
@@ -12,18 +12,23 @@ public sealed class Differentiator
     private readonly HashSet<Value> _wanted;
     private readonly Dictionary<Value, Value> _outer = new();
 
-    private Differentiator(ModelGraph graph)
+    private readonly bool _scaled;
+
+    private Differentiator(ModelGraph graph, bool scaled)
     {
         _graph = graph;
+        _scaled = scaled;
         _wanted = Wanted(graph);
         _builder = new GraphBuilder(graph);
     }
 
     /// <summary>Adds backward regions and fills <see cref="ModelGraph.Gradients"/>.</summary>
+    /// <param name="graph">A forward graph.</param>
+    /// <param name="scaled">Whether gradients are those of the loss times a scale that is known at run time.</param>
     /// <returns>Parameters that no differentiable path connects to the loss (SW0008).</returns>
-    public static ImmutableArray<Value> Differentiate(ModelGraph graph)
+    public static ImmutableArray<Value> Differentiate(ModelGraph graph, bool scaled = false)
     {
-        var run = new Differentiator(graph);
+        var run = new Differentiator(graph, scaled);
         run.Run();
         var reached = new HashSet<Value>(graph.Gradients.Select(g => g.Parameter));
         return graph.Parameters.Where(p => !reached.Contains(p)).ToImmutableArray();
@@ -65,7 +70,7 @@ public sealed class Differentiator
             bool inside = sum.Stack >= 0;
             if (_wanted.Contains(sum) && (loop < 0 ? !inside : sum.Region == loop))
             {
-                Value seed = _builder.Add(new FillOp(sum.Type.Dims, factor));
+                Value seed = _builder.Add(new FillOp(sum.Type.Dims, factor) { TimesLossScale = _scaled });
                 gradients[sum] = gradients.TryGetValue(sum, out Value? other) ? _builder.Add(ElementwiseOp.Sum, other, seed) : seed;
             }
         }

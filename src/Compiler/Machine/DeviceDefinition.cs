@@ -35,9 +35,10 @@ public sealed record EfficiencyPoint(WorkKind Kind, double Size, double Share);
 /// <param name="StepMicroseconds">Fixed cost of a step beside its kernels and collectives.</param>
 /// <param name="Efficiencies">Points of the efficiency table; kinds without points have planned shares.</param>
 /// <param name="HasSpec">Whether its class carries [DeviceSpec].</param>
+/// <param name="Fp16TFlops">fp16 peak; 0 where there is none.</param>
 public sealed record DeviceDefinition(
     string Name, long MemoryBytes, long UsableBytes, long ReserveBytes, double BandwidthGBs, double Fp32TFlops, double Bf16TFlops, double LaunchMicroseconds, int MaxThreads,
-    double StepMicroseconds = 0, EquatableArray<EfficiencyPoint> Efficiencies = default, bool HasSpec = true)
+    double StepMicroseconds = 0, EquatableArray<EfficiencyPoint> Efficiencies = default, bool HasSpec = true, double Fp16TFlops = 0)
 {
     /// <summary>Reads what [DeviceSpec] and [DeviceEfficiency] say, wherever they stand: in source, or in the metadata of an assembly.</summary>
     /// <param name="name">Name of the class.</param>
@@ -50,7 +51,7 @@ public sealed record DeviceDefinition(
         return new DeviceDefinition(
             name, Whole(memory), Whole(Number("UsableBytes", memory)), Whole(Number("ReserveBytes", 0)),
             Number("BandwidthGBs", 0), Number("Fp32TFlops", 0), Number("Bf16TFlops", 0), Number("LaunchMicroseconds", 0),
-            (int)Number("MaxThreads", 1), Number("StepMicroseconds", 0), points.ToEquatable(), spec is not null);
+            (int)Number("MaxThreads", 1), Number("StepMicroseconds", 0), points.ToEquatable(), spec is not null, Number("Fp16TFlops", 0));
     }
 
     private static long Whole(double value) => value >= long.MaxValue ? long.MaxValue : value <= long.MinValue ? long.MinValue : (long)value;
@@ -58,8 +59,12 @@ public sealed record DeviceDefinition(
     /// <summary>Share of the peak that is planned where the device has no points for a kind.</summary>
     private static double Planned(WorkKind kind) => kind switch { WorkKind.Product => 0.5, WorkKind.Attention => 0.35, WorkKind.Elementwise => 0.25, _ => 0.8 };
 
-    /// <summary>Peak for an element type, operations per second. Without a bf16 peak, bf16 runs at that of fp32.</summary>
-    public double Peak(bool half) => Math.Max(1, (half && Bf16TFlops > 0 ? Bf16TFlops : Fp32TFlops) * 1e12);
+    /// <summary>Peak for products, operations per second. Without a peak of their own, numbers of two bytes run at that of fp32.</summary>
+    public double Peak(Arithmetic arithmetic)
+    {
+        double own = arithmetic switch { Arithmetic.BFloat16 => Bf16TFlops, Arithmetic.Float16 => Fp16TFlops, _ => Fp32TFlops };
+        return Math.Max(1, (own > 0 ? own : Fp32TFlops) * 1e12);
+    }
 
     /// <summary>Share of the peak at a size: between two points linear in the logarithm of the size, outside of them that of the nearest.</summary>
     public double Efficiency(WorkKind kind, double size)

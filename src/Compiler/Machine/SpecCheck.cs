@@ -65,6 +65,7 @@ public static class SpecCheck
             Range(name, "BandwidthGBs", device.BandwidthGBs, 0.01, 1e6, "10⁹ bytes per second, as 3350 for an H100"),
             Range(name, "Fp32TFlops", device.Fp32TFlops, 1e-6, 1e5, "10¹² operations per second, as 67 for an H100"),
             device.Bf16TFlops == 0 ? "" : Range(name, "Bf16TFlops", device.Bf16TFlops, 1e-6, 1e6, "10¹² operations per second; leave it out where there is none"),
+            device.Fp16TFlops == 0 ? "" : Range(name, "Fp16TFlops", device.Fp16TFlops, 1e-6, 1e6, "10¹² operations per second; leave it out where there is none"),
             Range(name, "LaunchMicroseconds", device.LaunchMicroseconds, 0, 1e5, "microseconds, as 4 for a GPU"),
             Range(name, "StepMicroseconds", device.StepMicroseconds, 0, 1e7, "microseconds"),
             Range(name, "MaxThreads", device.MaxThreads, 1, 4096, "threads of a rank"),

@@ -108,7 +108,7 @@ internal sealed partial class EntryBuilder
             return new OrderedStep(StepRole.Start, under, needs) { Lane = collective.Axis.Name };
         }
 
-        return new OrderedStep(StepRole.Compute, StepTime.Kernel(Made(step).Kernel, _mesh.Device, _half), needs) { WorksInPlace = step.IsElementwise };
+        return new OrderedStep(StepRole.Compute, StepTime.Kernel(Made(step).Kernel, _mesh.Device, _arithmetic), needs) { WorksInPlace = step.IsElementwise };
     }
 
     /// <summary>The kernel of a step: it is timed, then called.</summary>

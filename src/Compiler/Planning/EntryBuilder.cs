@@ -41,7 +41,7 @@ internal sealed partial class EntryBuilder
     private readonly IReadOnlyList<int> _regions;
     private readonly int _microBatches;
     private readonly MeshDefinition _mesh;
-    private readonly bool _half;
+    private readonly Arithmetic _arithmetic;
     private readonly CancellationToken _cancellation;
     private readonly List<Piece> _pieces = new();
     private readonly Dictionary<LocalTensor, Home> _homes = new();
@@ -55,7 +55,7 @@ internal sealed partial class EntryBuilder
     private readonly HashSet<LocalTensor> _arrivals;
     private readonly HashSet<LocalTensor> _departures;
 
-    public EntryBuilder(string entry, LocalGraph graph, KernelBuilder kernels, BufferTable buffers, ParameterLayout layout, int microBatches, MeshDefinition mesh, bool half, CancellationToken cancellation)
+    public EntryBuilder(string entry, LocalGraph graph, KernelBuilder kernels, BufferTable buffers, ParameterLayout layout, int microBatches, MeshDefinition mesh, Arithmetic arithmetic, CancellationToken cancellation)
     {
         _entry = entry;
         _graph = graph;
@@ -70,7 +70,7 @@ internal sealed partial class EntryBuilder
 
         _microBatches = microBatches;
         _mesh = mesh;
-        _half = half;
+        _arithmetic = arithmetic;
         _cancellation = cancellation;
         _arrivals = new HashSet<LocalTensor>(graph.Boundaries.Where(b => b.Arrives).Select(b => b.Tensor));
         _departures = new HashSet<LocalTensor>(graph.Boundaries.Where(b => !b.Arrives).Select(b => b.Tensor.Root));

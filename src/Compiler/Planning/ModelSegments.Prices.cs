@@ -10,16 +10,16 @@ internal sealed partial class ModelSegments
     /// <summary>Prices the pieces.</summary>
     /// <param name="sharded">The graph with placements, forward and backward.</param>
     /// <param name="device">Device that predicts times.</param>
-    /// <param name="half">Whether products run in 16 bits.</param>
+    /// <param name="arithmetic">What the factors of products are.</param>
     /// <param name="stateBytes">What is kept of a parameter from step to step: itself, its gradient, the optimizer's state.</param>
-    public void Price(ShardedGraph sharded, DeviceDefinition device, bool half, Func<Value, long> stateBytes)
+    public void Price(ShardedGraph sharded, DeviceDefinition device, Arithmetic arithmetic, Func<Value, long> stateBytes)
     {
         foreach (Piece piece in _pieces)
         {
             (piece.Forward, piece.Input, piece.Weight, piece.Activations, piece.Hop) = (0, 0, 0, 0, 0);
         }
 
-        var time = new NodeTime(sharded, device, half);
+        var time = new NodeTime(sharded, device, arithmetic);
         HashSet<Node> passing = BackToTheFirst();
         foreach (Region region in _graph.Regions)
         {

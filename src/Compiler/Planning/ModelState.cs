@@ -6,7 +6,7 @@ namespace Shardwright.Compiler.Planning;
 /// (Rajbhandari et al., arXiv 1910.02054).</summary>
 internal static class ModelState
 {
-    /// <summary>Names of the states, a contract of checkpoints; in bf16 the optimizer keeps the parameters in fp32 beside its own.</summary>
+    /// <summary>Names of the states, a contract of checkpoints; in bf16 and fp16 the optimizer keeps the parameters in fp32 beside its own.</summary>
     /// <param name="optimizer">AdamW, Momentum or Sgd.</param>
     /// <param name="precision">Element types of a step.</param>
     public static string[] States(string optimizer, string precision) =>
@@ -16,7 +16,7 @@ internal static class ModelState
     /// <inheritdoc cref="States"/>
     public static DType[] Elements(string optimizer, string precision)
     {
-        DType half = precision == Planner.Single ? DType.Float32 : DType.BFloat16;
+        DType half = Planner.ElementOf(precision);
         return new[] { half, precision == Planner.HalfWithWideGradients ? DType.Float32 : half }.Concat(States(optimizer, precision).Select(_ => DType.Float32)).ToArray();
     }
 

@@ -9,17 +9,17 @@ internal sealed class NodeTime
 {
     private readonly ShardedGraph _sharded;
     private readonly DeviceDefinition _device;
-    private readonly bool _half;
+    private readonly Arithmetic _arithmetic;
 
     /// <summary>Times on a device.</summary>
     /// <param name="sharded">A graph with placements.</param>
     /// <param name="device">The device.</param>
-    /// <param name="half">Whether products run in 16 bits.</param>
-    public NodeTime(ShardedGraph sharded, DeviceDefinition device, bool half)
+    /// <param name="arithmetic">What the factors of products are.</param>
+    public NodeTime(ShardedGraph sharded, DeviceDefinition device, Arithmetic arithmetic)
     {
         _sharded = sharded;
         _device = device;
-        _half = half;
+        _arithmetic = arithmetic;
     }
 
     /// <summary>Seconds of a node; in a loop, of one layer.</summary>
@@ -33,7 +33,7 @@ internal sealed class NodeTime
         var types = new OperandTypes(
             node.Inputs.Select((v, i) => v.Type.With(_sharded.Local(v.Type, _sharded.InputLayout(node, i)))).ToEquatable(),
             node.Outputs.Select((v, o) => v.Type.With(_sharded.Local(v.Type, _sharded.OutputLayout(node, o)))).ToEquatable());
-        double seconds = OpTime.Seconds(_device, node.Op.Work, node.Op.Flops(types), types.Inputs.Sum(t => t.Bytes) + types.Outputs.Sum(t => t.Bytes), _half);
+        double seconds = OpTime.Seconds(_device, node.Op.Work, node.Op.Flops(types), types.Inputs.Sum(t => t.Bytes) + types.Outputs.Sum(t => t.Bytes), _arithmetic);
         for (int i = 0; i < node.Inputs.Length; i++)
         {
             seconds += Reshard(node.Inputs[i], _sharded.Layout(node.Inputs[i]), _sharded.InputLayout(node, i));

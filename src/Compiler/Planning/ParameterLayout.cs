@@ -63,7 +63,7 @@ internal sealed class ParameterLayout
     /// <param name="train">Its training graph.</param>
     /// <param name="buffers">Takes the buffers.</param>
     /// <param name="optimizer">AdamW, Momentum or Sgd.</param>
-    /// <param name="precision">Element types: in bf16 the optimizer keeps parameters in fp32 beside its states.</param>
+    /// <param name="precision">Element types: in bf16 and fp16 the optimizer keeps parameters in fp32 beside its states.</param>
     /// <param name="stage">Number of the stage.</param>
     /// <param name="tied">Stages that hold a parameter, by path, where there are several.</param>
     /// <param name="zero">What is cut into shards; null for nothing.</param>

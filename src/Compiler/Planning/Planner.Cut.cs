@@ -31,7 +31,7 @@ public sealed partial class Planner
         {
             Recomputation change = Recomputation.Apply(sharded, Again(sharded, recompute), segments.AreTogether);
             segments.Follow(change);
-            segments.Price(sharded, _on.Mesh.Device, IsHalf, p => StateBytes(sharded, p));
+            segments.Price(sharded, _on.Mesh.Device, Arithmetic, p => StateBytes(sharded, p));
             change.Undo();
             return Find(table, segments);
         }

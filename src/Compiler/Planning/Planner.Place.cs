@@ -18,7 +18,7 @@ public sealed partial class Planner
             return null;
         }
 
-        foreach (Value lost in Differentiator.Differentiate(train).Where(p => p.IsRead))
+        foreach (Value lost in Differentiator.Differentiate(train, scaled: _on.Precision == Scaled).Where(p => p.IsRead))
         {
             _findings.Add(new Finding("SW0008", _model.Layer.Type, -1, $"parameter '{lost.Parameter!.Shown}' has no differentiable path to the loss of '{_model.Layer.ShortName}': it would never learn; use its values in Loss, or remove it"));
         }

@@ -63,7 +63,7 @@ public sealed partial class Planner
     }
 
     private ImmutableArray<RecomputeChoice.Candidate> Order(ShardedGraph sharded) =>
-        RecomputeChoice.Order(sharded, _on.Mesh.Device, IsHalf, v => IsOfLayer(sharded.Graph, v) && !IsMarked(sharded.Graph, v), v => IsMarked(sharded.Graph, v));
+        RecomputeChoice.Order(sharded, _on.Mesh.Device, Arithmetic, v => IsOfLayer(sharded.Graph, v) && !IsMarked(sharded.Graph, v), v => IsMarked(sharded.Graph, v));
 
     /// <summary>All of the layers but candidates after the first few.</summary>
     private static Func<Value, bool> Without(ModelGraph graph, ImmutableArray<RecomputeChoice.Candidate> order, int count)
@@ -120,7 +120,7 @@ public sealed partial class Planner
     private long TrainingBytes(ShardedGraph sharded, StageMap map, PipelineRequest.Answer request, int microBatches)
     {
         var train = new TracedEntry("Train", sharded.Graph, sharded, map, microBatches);
-        var stages = new StagePlanner(new List<TracedEntry> { train }, _on.Optimizer, _on.Precision, _zero, request.Table is not null, request.Table?.SplitsBackward ?? false, _on.Mesh, IsHalf, _cancellation);
+        var stages = new StagePlanner(new List<TracedEntry> { train }, _on.Optimizer, _on.Precision, _zero, request.Table is not null, request.Table?.SplitsBackward ?? false, _on.Mesh, Arithmetic, _cancellation);
         int[] programOf = Enumerable.Range(0, request.Cut.Stages).Select(stages.Plan).ToArray();
         if (stages.Unroutable.Count > 0)
         {

@@ -143,7 +143,7 @@ public sealed partial class Planner
     private RankProgram? Assemble(IReadOnlyList<TracedEntry> entries, PipelineRequest.Answer request, int microBatches)
     {
         bool pipelined = request.Table is not null;
-        var stages = new StagePlanner(entries, _on.Optimizer, _on.Precision, _zero, pipelined, request.Table?.SplitsBackward ?? false, _on.Mesh, IsHalf, _cancellation);
+        var stages = new StagePlanner(entries, _on.Optimizer, _on.Precision, _zero, pipelined, request.Table?.SplitsBackward ?? false, _on.Mesh, Arithmetic, _cancellation);
         int[] programOf = Enumerable.Range(0, request.Cut.Stages).Select(stages.Plan).ToArray();
         if (stages.Unroutable.Count > 0)
         {
@@ -165,7 +165,7 @@ public sealed partial class Planner
         {
             ranks = EquatableArray.Of(arenas.Single());
         }
-        else if (Pipeline(entries, request, stages, programOf, arenas, new StepTime(program, _on.Mesh, IsHalf)) is (EquatableArray<RankPlan> placed, PipelinePlan proven, LoweredPipeline lowered))
+        else if (Pipeline(entries, request, stages, programOf, arenas, new StepTime(program, _on.Mesh, Arithmetic)) is (EquatableArray<RankPlan> placed, PipelinePlan proven, LoweredPipeline lowered))
         {
             (ranks, pipeline, order) = (placed, proven, lowered);
         }
@@ -175,7 +175,7 @@ public sealed partial class Planner
         }
 
         program = program with { Ranks = ranks, Pipeline = pipeline };
-        return program with { Precision = _on.Precision, Order = order, Forecast = StepTime.Of(program, _on.Mesh, IsHalf, order) };
+        return program with { Precision = _on.Precision, Order = order, Forecast = StepTime.Of(program, _on.Mesh, Arithmetic, order) };
     }
 
     private (EquatableArray<RankPlan>, PipelinePlan, LoweredPipeline)? Pipeline(IReadOnlyList<TracedEntry> entries, PipelineRequest.Answer request, StagePlanner stages, int[] programOf, ArenaPlanner arenas, StepTime time)

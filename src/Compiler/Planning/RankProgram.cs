@@ -424,6 +424,9 @@ public sealed record RankProgram(
     /// <summary>Whether the host has kernels for it; accelerators have them for every precision.</summary>
     public bool RunsOnHost => Precision == Planner.Single;
 
+    /// <summary>Whether backward starts from a scale of the loss, which the optimizer divides by.</summary>
+    public bool ScalesLoss => Precision == Planner.Scaled;
+
     /// <summary>Element type of parameters as kernels read them.</summary>
     public DType ParameterElement => ModelState.Elements(Optimizer, Precision)[0];
 

@@ -18,10 +18,10 @@ internal sealed class RecomputeChoice
     private readonly NodeTime _time;
     private readonly HashSet<Value> _kept;
 
-    private RecomputeChoice(ShardedGraph sharded, DeviceDefinition device, bool half, HashSet<Value> kept)
+    private RecomputeChoice(ShardedGraph sharded, DeviceDefinition device, Arithmetic arithmetic, HashSet<Value> kept)
     {
         _sharded = sharded;
-        _time = new NodeTime(sharded, device, half);
+        _time = new NodeTime(sharded, device, arithmetic);
         _kept = kept;
     }
 
@@ -34,13 +34,13 @@ internal sealed class RecomputeChoice
     /// <summary>Candidates in the order in which they are dropped.</summary>
     /// <param name="sharded">A joint graph with placements.</param>
     /// <param name="device">Device that predicts times.</param>
-    /// <param name="half">Whether products run in 16 bits.</param>
+    /// <param name="arithmetic">What the factors of products are.</param>
     /// <param name="free">Values that may be dropped.</param>
     /// <param name="fixedAgain">Values that are made again whatever is chosen.</param>
-    public static ImmutableArray<Candidate> Order(ShardedGraph sharded, DeviceDefinition device, bool half, Func<Value, bool> free, Func<Value, bool> fixedAgain)
+    public static ImmutableArray<Candidate> Order(ShardedGraph sharded, DeviceDefinition device, Arithmetic arithmetic, Func<Value, bool> free, Func<Value, bool> fixedAgain)
     {
         var kept = new HashSet<Value>(Recomputation.Kept(sharded.Graph).Select(Root).Where(v => v.Kind == ValueKind.Computed && free(v)));
-        var choice = new RecomputeChoice(sharded, device, half, kept);
+        var choice = new RecomputeChoice(sharded, device, arithmetic, kept);
         return choice.Run(new HashSet<Value>(Recomputation.Kept(sharded.Graph).Where(fixedAgain)));
     }
 

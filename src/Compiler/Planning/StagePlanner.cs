@@ -15,12 +15,12 @@ internal sealed class StagePlanner
     private readonly bool _pipelined;
     private readonly bool _split;
     private readonly MeshDefinition _mesh;
-    private readonly bool _half;
+    private readonly Arithmetic _arithmetic;
     private readonly CancellationToken _cancellation;
     private readonly List<StageProgram> _programs = new();
     private readonly Dictionary<(int Before, EquatableArray<int> Layers), int> _inner = new();
 
-    public StagePlanner(IReadOnlyList<TracedEntry> entries, string optimizer, string precision, ZeroRequest? zero, bool pipelined, bool split, MeshDefinition mesh, bool half, CancellationToken cancellation)
+    public StagePlanner(IReadOnlyList<TracedEntry> entries, string optimizer, string precision, ZeroRequest? zero, bool pipelined, bool split, MeshDefinition mesh, Arithmetic arithmetic, CancellationToken cancellation)
     {
         _entries = entries;
         _optimizer = optimizer;
@@ -29,7 +29,7 @@ internal sealed class StagePlanner
         _pipelined = pipelined;
         _split = split;
         _mesh = mesh;
-        _half = half;
+        _arithmetic = arithmetic;
         _cancellation = cancellation;
         Tied = FindTied(entries[0]);
     }
@@ -93,7 +93,7 @@ internal sealed class StagePlanner
                 return -1;
             }
 
-            var builder = new EntryBuilder(entry.Name, local, Kernels, buffers, parameters, entry.MicroBatches, _mesh, _half, _cancellation);
+            var builder = new EntryBuilder(entry.Name, local, Kernels, buffers, parameters, entry.MicroBatches, _mesh, _arithmetic, _cancellation);
             entries.Add(builder.Build());
             step = Math.Max(step, builder.Bytes);
             bound = Math.Max(bound, builder.LowerBound);

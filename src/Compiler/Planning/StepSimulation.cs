@@ -84,7 +84,7 @@ public sealed class StepSimulation
     /// <param name="mostSpans">Where spans would be more than this, those of an action are drawn together.</param>
     public static StepSimulation Of(RankProgram program, MeshDefinition mesh, long mostSpans)
     {
-        var time = new StepTime(program, mesh, program.Precision != "Float32");
+        var time = new StepTime(program, mesh, Planner.ArithmeticOf(program.Precision));
         var whole = new StepSimulation(time, program, inFew: false);
         return whole.Spans <= mostSpans ? whole : new StepSimulation(time, program, inFew: true);
     }

@@ -177,7 +177,7 @@ internal sealed partial class StepTime
         List<StageProgram> stages = _program.Ranks[rank].Chunks.Select(c => _program.Stages[c.Program]).ToList();
         foreach ((StageProgram stage, ParameterGroup group) in stages.SelectMany(s => s.Groups.Select(g => (s, g))))
         {
-            end.Compute($"norm of {group.Name}", OpTime.Seconds(Device, WorkKind.Elementwise, 2 * group.Buckets * group.Updated.Length, Bytes(stage, group, group.Gradients), _half));
+            end.Compute($"norm of {group.Name}", OpTime.Seconds(Device, WorkKind.Elementwise, 2 * group.Buckets * group.Updated.Length, Bytes(stage, group, group.Gradients), _arithmetic));
         }
 
         foreach (StageProgram stage in stages)
@@ -186,7 +186,7 @@ internal sealed partial class StepTime
             foreach (ParameterGroup group in stage.Groups)
             {
                 long kept = Bytes(stage, group, group.Updated) + group.States.Sum(s => Bytes(stage, group, s)), elements = group.Buckets * group.Updated.Length;
-                double seconds = OpTime.Seconds(Device, WorkKind.Elementwise, 12 * elements, 2 * kept + Bytes(stage, group, group.Gradients), _half);
+                double seconds = OpTime.Seconds(Device, WorkKind.Elementwise, 12 * elements, 2 * kept + Bytes(stage, group, group.Gradients), _arithmetic);
                 int pieces = group.Shards is { Stage: < 3 } shards ? shards.Buckets : 0;
                 for (int i = 0; i < Math.Max(1, pieces); i++)
                 {

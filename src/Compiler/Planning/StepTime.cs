@@ -10,13 +10,13 @@ internal sealed partial class StepTime
 {
     private readonly RankProgram _program;
     private readonly MeshDefinition _mesh;
-    private readonly bool _half;
+    private readonly Arithmetic _arithmetic;
 
-    internal StepTime(RankProgram program, MeshDefinition mesh, bool half)
+    internal StepTime(RankProgram program, MeshDefinition mesh, Arithmetic arithmetic)
     {
         _program = program;
         _mesh = mesh;
-        _half = half;
+        _arithmetic = arithmetic;
     }
 
     /// <summary>Time of a statement: of its kernel, or of its collective on the link.</summary>
@@ -27,9 +27,9 @@ internal sealed partial class StepTime
     /// <summary>Predicts.</summary>
     /// <param name="program">The program.</param>
     /// <param name="mesh">Its mesh.</param>
-    /// <param name="half">Whether products run in 16 bits.</param>
+    /// <param name="arithmetic">What the factors of products are.</param>
     /// <param name="order">The order of the pipeline; null for a model of one stage.</param>
-    public static PlanForecast Of(RankProgram program, MeshDefinition mesh, bool half, LoweredPipeline? order) => new StepTime(program, mesh, half).Run(order);
+    public static PlanForecast Of(RankProgram program, MeshDefinition mesh, Arithmetic arithmetic, LoweredPipeline? order) => new StepTime(program, mesh, arithmetic).Run(order);
 
     private PlanForecast Run(LoweredPipeline? order)
     {
@@ -38,8 +38,8 @@ internal sealed partial class StepTime
         double step = planned.Seconds + Device.StepMicroseconds * 1e-6;
         double flops = _program.Ranks.Sum(r => r.Chunks.Sum(c => ModelFlops(_program.Stages[c.Program]))) / _program.Ranks.Count;
         return new PlanForecast(
-            Device.Name, Device.UsableBytes - Device.ReserveBytes, step, busiest.Compute, busiest.Communication, planned.Pipeline?.Bubble ?? 0, flops, flops / (step * Device.Peak(_half)),
-            _program.Kernels.Select(k => Kernel(k, Device, _half)).ToEquatable())
+            Device.Name, Device.UsableBytes - Device.ReserveBytes, step, busiest.Compute, busiest.Communication, planned.Pipeline?.Bubble ?? 0, flops, flops / (step * Device.Peak(_arithmetic)),
+            _program.Kernels.Select(k => Kernel(k, Device, _arithmetic)).ToEquatable())
         {
             Timing = Timing(order, planned),
             ExposedSeconds = waits.Exposed,
@@ -100,11 +100,11 @@ internal sealed partial class StepTime
         switch (statement)
         {
             case ProgramStatement.Run run:
-                return new Time(Kernel(_program.Kernels[run.Kernel], Device, _half), 0);
+                return new Time(Kernel(_program.Kernels[run.Kernel], Device, _arithmetic), 0);
             case ProgramStatement.Start start:
                 return new Time(0, Collective(_mesh, start.Kind, start.Axes, Bytes(start.Source), start.Target is { } target ? Bytes(target) : 0));
             case ProgramStatement.Accumulate sum:
-                return new Time(OpTime.Seconds(Device, WorkKind.Elementwise, sum.Gradient.Length, 3 * Bytes(sum.Gradient), _half), 0);
+                return new Time(OpTime.Seconds(Device, WorkKind.Elementwise, sum.Gradient.Length, 3 * Bytes(sum.Gradient), _arithmetic), 0);
             case ProgramStatement.Load load:
                 return new Time(OpTime.Moving(Device, 2 * Bytes(load.Operand)), 0);
             default:
@@ -113,11 +113,11 @@ internal sealed partial class StepTime
     }
 
     /// <summary>A product, then its epilogue, which works on what is still in cache; elementwise work by what its functions cost; everything else by its FLOPs.</summary>
-    internal static double Kernel(KernelPlan kernel, DeviceDefinition device, bool half)
+    internal static double Kernel(KernelPlan kernel, DeviceDefinition device, Arithmetic arithmetic)
     {
         double flops = kernel is ElementwiseKernel elementwise ? Math.Max(kernel.Flops, BodyWork.Of(elementwise.Body)) : kernel.Flops;
-        double seconds = OpTime.Seconds(device, Work(kernel), flops, kernel.BytesMoved, half);
-        return kernel is GemmKernel { Epilogue: { } body } ? seconds + OpTime.Computing(device, WorkKind.Elementwise, BodyWork.Of(body), false) : seconds;
+        double seconds = OpTime.Seconds(device, Work(kernel), flops, kernel.BytesMoved, arithmetic);
+        return kernel is GemmKernel { Epilogue: { } body } ? seconds + OpTime.Computing(device, WorkKind.Elementwise, BodyWork.Of(body), Arithmetic.Float32) : seconds;
     }
 
     private static WorkKind Work(KernelPlan kernel) => kernel switch { GemmKernel => WorkKind.Product, OpKernel op => op.Op.Work, _ => WorkKind.Elementwise };

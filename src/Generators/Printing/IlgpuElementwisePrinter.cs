@@ -27,10 +27,10 @@ internal static class IlgpuElementwisePrinter
     }
 
     /// <summary>An element as a float.</summary>
-    public static string LoadElement(DType element, string view, string at) => element != DType.BFloat16 ? $"{view}[{at}]" : $"Element.Load({view}, {at})";
+    public static string LoadElement(DType element, string view, string at) => !Text.IsNarrow(element) ? $"{view}[{at}]" : $"Element.Load({view}, {at})";
 
     /// <summary>The statement that stores a float.</summary>
-    public static string StoreElement(DType element, string view, string at, string value) => element != DType.BFloat16 ? $"{view}[{at}] = {value};" : $"Element.Store({view}, {at}, {value});";
+    public static string StoreElement(DType element, string view, string at, string value) => !Text.IsNarrow(element) ? $"{view}[{at}] = {value};" : $"Element.Store({view}, {at}, {value});";
 
     /// <summary>The struct of a kernel's arguments: a view for each tensor.</summary>
     public static void Arguments(IndentedWriter w, string name, EquatableArray<KernelTensor> tensors, params string[] more)
@@ -89,7 +89,7 @@ internal static class IlgpuElementwisePrinter
                 FusedInput input = body.Inputs[i];
                 w.Line(Last(input) == 0
                     ? $"float s{i} = {Load(input)};"
-                    : Tensor(input.Tensor).Element != DType.BFloat16 ? $"Float4 q{i} = {View(input.Tensor)}.Cast<Float4>()[({Offset(body, input)}) >> 2];"
+                    : !Text.IsNarrow(Tensor(input.Tensor).Element) ? $"Float4 q{i} = {View(input.Tensor)}.Cast<Float4>()[({Offset(body, input)}) >> 2];"
                     : $"Float4 q{i} = Element.LoadQuad({View(input.Tensor)}, ({Offset(body, input)}) >> 2);");
             }
 
@@ -101,7 +101,7 @@ internal static class IlgpuElementwisePrinter
 
             for (int o = 0; o < body.Outputs.Count; o++)
             {
-                w.Line(Tensor(body.Outputs[o].Tensor).Element != DType.BFloat16 ? $"{View(body.Outputs[o].Tensor)}.Cast<Float4>()[q] = z{o};" : $"Element.StoreQuad({View(body.Outputs[o].Tensor)}, q, z{o});");
+                w.Line(!Text.IsNarrow(Tensor(body.Outputs[o].Tensor).Element) ? $"{View(body.Outputs[o].Tensor)}.Cast<Float4>()[q] = z{o};" : $"Element.StoreQuad({View(body.Outputs[o].Tensor)}, q, z{o});");
             }
 
             w.Close();

@@ -28,6 +28,11 @@ internal static class IlgpuKernelPrinter
         w.Open("internal readonly struct IlgpuKernels : IKernels");
         w.Line("private readonly DeviceArena arena;");
         w.Line("private readonly RandomState random;");
+        if (program.ScalesLoss)
+        {
+            w.Line("private readonly LossScaleState scaling;");
+        }
+
         w.Line("private readonly RankTrace? trace;");
         foreach ((string name, int _) in program.Axes)
         {
@@ -36,8 +41,8 @@ internal static class IlgpuKernelPrinter
 
         w.Line();
         w.Summary("Binds the kernels to a rank's memory and place in the mesh.");
-        w.Open($"public IlgpuKernels(DeviceArena arena, RandomState random, RankTrace? trace{string.Concat(program.Axes.Select(a => ", int " + Text.Index(a.Name)))})");
-        foreach (string name in new[] { "arena", "random", "trace" }.Concat(program.Axes.Select(a => Text.Index(a.Name))))
+        w.Open($"public IlgpuKernels(DeviceArena arena, RandomState random, {(program.ScalesLoss ? "LossScaleState scaling, " : "")}RankTrace? trace{string.Concat(program.Axes.Select(a => ", int " + Text.Index(a.Name)))})");
+        foreach (string name in new[] { "arena", "random", "trace" }.Concat(program.ScalesLoss ? new[] { "scaling" } : Array.Empty<string>()).Concat(program.Axes.Select(a => Text.Index(a.Name))))
         {
             w.Line($"this.{name} = {name};");
         }

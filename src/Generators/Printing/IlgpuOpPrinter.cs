@@ -73,7 +73,7 @@ internal static class IlgpuOpPrinter
                 w.Line($"Blocks.Fill.Range(arena, {R(0)}, {Text.Offset(T(0).Start[0])});");
                 break;
             case FillOp op:
-                w.Line($"Blocks.Fill.Value(arena, {R(0)}, {Text.Float(op.Value)});");
+                w.Line($"Blocks.Fill.Value(arena, {R(0)}, {Text.Float(op.Value)}{(op.TimesLossScale ? " * scaling.Value" : "")});");
                 break;
             case CastOp when T(0).Element == DType.Int32:
                 w.Line($"Blocks.Fill.FromInt(arena, {R(0)}, {R(1)});");

@@ -133,7 +133,7 @@ internal static class RankPrinter
         w.Line("/// <param name=\"seed\">Seed of parameters and dropout: the same on every rank.</param>");
     }
 
-    public static string Kernels(RankProgram program, bool gpu = false) => $"new {(gpu ? "IlgpuKernels(DeviceArena.Of(Arena, rank)" : "CpuKernels(Arena, Team")}, Random, rank.Trace{string.Concat(program.Axes.Select(a => $", rank.Coordinate({Text.String(a.Name)})"))})";
+    public static string Kernels(RankProgram program, bool gpu = false) => $"new {(gpu ? "IlgpuKernels(DeviceArena.Of(Arena, rank)" : "CpuKernels(Arena, Team")}, Random, {(program.ScalesLoss ? "Scaling, " : "")}rank.Trace{string.Concat(program.Axes.Select(a => $", rank.Coordinate({Text.String(a.Name)})"))})";
 
     public static int LossSetCount(RankProgram program) => program.Stages.SelectMany(s => s.Entries).Max(e => program.LossSets(e.Name).Count);
 
@@ -173,19 +173,19 @@ internal static class RankPrinter
         w.Line("{");
         foreach (ParameterPlan p in stage.Parameters)
         {
-            string Stack(int id)
+            string Stack(int id, bool bits = false)
             {
                 BufferPlan b = stage.Buffers[id];
-                return $"at.State<{Text.Element(b.Element)}>({b.Offset}, {b.Length}, {b.Stride}, {b.Slots})";
+                return $"at.State<{(bits ? "ushort" : Text.Element(b.Element))}>({b.Offset}, {b.Length}, {b.Stride}, {b.Slots})";
             }
 
             string Items(string type, IEnumerable<string> items) => items.Any() ? $"new {type}[] {{ {string.Join(", ", items)} }}" : $"Array.Empty<{type}>()";
             string Longs(IEnumerable<string> items) => Items("long", items);
-            // In bf16 the value is what the optimizer keeps, and what kernels read is its rounding.
+            // In bf16 and fp16 the value is what the optimizer keeps, and what kernels read is its rounding.
             bool narrow = !program.RunsOnHost, narrowGradient = program.GradientElement != DType.Float32;
             string States(ParameterPlan parameter) => Items("StateSlot", parameter.States.Skip(narrow ? 1 : 0).Select(s => $"new({Text.String(s.Name)}, {Stack(s.Buffer)})"));
             string Replicas(ParameterPlan parameter) => Items("string", parameter.Placements.Where(x => x.Placement.IsBroadcast).Select(x => Text.String(x.Axis)));
-            w.Line($"    new({Text.String(p.Path)}, {Stack(narrow ? p.States[0].Buffer : p.Value)}, {(narrowGradient ? "default" : Stack(p.Gradient))}, {States(p)}, {Replicas(p)}, {Longs(p.Logical.Select(Text.Number))}, {Longs(p.Local.Select(Text.Number))}, {Longs(p.Start.Select(Text.Offset))}, \"{p.Init.Kind}\", {Text.Float(p.Init.A)}, {Text.Float(p.Init.B)}{FirstLayer(stage, p)}{Shard(program, stage, p)}{(narrow ? $", Narrow: new({Stack(p.Value)}, {(narrowGradient ? Stack(p.Gradient) : "null")}, {Text.Bool(stage.Groups[p.Group].Shards is { Stage: > 2 })})" : "")}),");
+            w.Line($"    new({Text.String(p.Path)}, {Stack(narrow ? p.States[0].Buffer : p.Value)}, {(narrowGradient ? "default" : Stack(p.Gradient))}, {States(p)}, {Replicas(p)}, {Longs(p.Logical.Select(Text.Number))}, {Longs(p.Local.Select(Text.Number))}, {Longs(p.Start.Select(Text.Offset))}, \"{p.Init.Kind}\", {Text.Float(p.Init.A)}, {Text.Float(p.Init.B)}{FirstLayer(stage, p)}{Shard(program, stage, p)}{(narrow ? $", Narrow: new(NumberFormat.{program.ParameterElement}, {Stack(p.Value, bits: true)}, {(narrowGradient ? Stack(p.Gradient, bits: true) : "null")}, {Text.Bool(stage.Groups[p.Group].Shards is { Stage: > 2 })})" : "")}),");
         }
 
         w.Line("};");
@@ -270,7 +270,7 @@ internal static class RankPrinter
         w.Line("/// <param name=\"settings\">Learning rate and its kin.</param>");
         w.Line("/// <returns>Loss, weight and gradient norm: the same on every rank.</returns>");
         w.Open($"public StepResult TrainStep({StagePrinter.Parameters(train)}{(train.Inputs.Count > 0 ? ", " : "")}{program.Optimizer}Settings settings)");
-        w.Line("Begin(training: true);");
+        w.Line(program.ScalesLoss ? "BeginScaled(settings.LossScaling);" : "Begin(training: true);");
         Poison(w, program);
         Loop(w, program, train);
         if (program.Pipeline is { } pipeline)
@@ -371,19 +371,28 @@ internal static class RankPrinter
             w.Line("squares += part;");
         }
 
-        w.Line("float scale = GradientScale(squares.Value, weight, settings.ClipNorm, out double norm);");
-        w.Open("if (!double.IsFinite(norm) || !(weight > 0))");
+        w.Line($"float scale = GradientScale(squares.Value, weight{(program.ScalesLoss ? " * Scaling.Value" : "")}, settings.ClipNorm, out double norm);");
+        if (program.ScalesLoss)
+        {
+            w.Line("bool skipped = !double.IsFinite(norm) || !(weight > 0);");
+            w.Line("EndScaled(squares.Value, skipped);");
+        }
+
+        w.Open(program.ScalesLoss ? "if (skipped)" : "if (!double.IsFinite(norm) || !(weight > 0))");
         w.Line("return (norm, true);");
         w.Close();
         w.Line();
+
+        // Steps that were left out do not count for the corrections of moments.
+        string step = program.ScalesLoss ? "Step + 1 - Scaling.SkippedSteps" : "Step + 1";
         if (program.Pipeline is null)
         {
-            w.Line("stage0.Update(scale, settings, Step + 1);");
+            w.Line($"stage0.Update(scale, settings, {step});");
         }
         else
         {
             w.Open("foreach (IStage stage in stages)");
-            w.Line("stage.Update(scale, settings, Step + 1);");
+            w.Line($"stage.Update(scale, settings, {step});");
             w.Close();
             w.Line();
         }

@@ -49,8 +49,12 @@ internal static class Text
         DType.Int32 => "int",
         DType.Float32 => "float",
         DType.BFloat16 => "BFloat16",
+        DType.Float16 => "Float16",
         _ => throw new InvalidOperationException($"no backend has elements of type {type}"),
     };
+
+    /// <summary>Whether elements are numbers of two bytes, which device code converts as it reads and writes them.</summary>
+    public static bool IsNarrow(DType type) => type is DType.BFloat16 or DType.Float16;
 
     public static string Bool(bool value) => value ? "true" : "false";
 

@@ -6,8 +6,10 @@ namespace Shardwright.Gpu.Kernels;
 
 /// <summary>Arguments of the optimizers.</summary>
 /// <typeparam name="T">Element of the gradients.</typeparam>
-public struct OptimizerArguments<T>
+/// <typeparam name="TCopy">Element of the parameters as kernels read them.</typeparam>
+public struct OptimizerArguments<T, TCopy>
     where T : unmanaged
+    where TCopy : unmanaged
 {
     /// <summary>Parameters, first and second state.</summary>
     public ArrayView<float> P, M, V;
@@ -16,7 +18,7 @@ public struct OptimizerArguments<T>
     public ArrayView<T> G;
 
     /// <summary>The parameters as kernels read them, where that is not P.</summary>
-    public ArrayView<BFloat16> Copy;
+    public ArrayView<TCopy> Copy;
 
     /// <summary>Elements, a multiple of four, at multiples of 16 bytes: parameters lie padded.</summary>
     public long Count;
@@ -34,8 +36,9 @@ public static class OptimizerKernels
     private const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
 
     /// <summary>p ← p − lr·(scale·g + decay·p).</summary>
-    public static void Sgd<T>(OptimizerArguments<T> a)
+    public static void Sgd<T, TCopy>(OptimizerArguments<T, TCopy> a)
         where T : unmanaged
+        where TCopy : unmanaged
     {
         ArrayView<Float4> p4 = a.P.Cast<Float4>();
         for (long q = DeviceMath.Thread(); q < a.Count / 4; q += DeviceMath.Threads())
@@ -50,8 +53,9 @@ public static class OptimizerKernels
     }
 
     /// <summary>v ← momentum·v + scale·g + decay·p; p ← p − lr·v, or − lr·(g + momentum·v).</summary>
-    public static void Momentum<T>(OptimizerArguments<T> a)
+    public static void Momentum<T, TCopy>(OptimizerArguments<T, TCopy> a)
         where T : unmanaged
+        where TCopy : unmanaged
     {
         ArrayView<Float4> p4 = a.P.Cast<Float4>(), m4 = a.M.Cast<Float4>();
         for (long q = DeviceMath.Thread(); q < a.Count / 4; q += DeviceMath.Threads())
@@ -67,8 +71,9 @@ public static class OptimizerKernels
     }
 
     /// <summary>AdamW, with bias corrections folded into step size and root.</summary>
-    public static void AdamW<T>(OptimizerArguments<T> a)
+    public static void AdamW<T, TCopy>(OptimizerArguments<T, TCopy> a)
         where T : unmanaged
+        where TCopy : unmanaged
     {
         ArrayView<Float4> p4 = a.P.Cast<Float4>(), m4 = a.M.Cast<Float4>(), v4 = a.V.Cast<Float4>();
         for (long q = DeviceMath.Thread(); q < a.Count / 4; q += DeviceMath.Threads())
@@ -86,8 +91,9 @@ public static class OptimizerKernels
 
     /// <summary>Stores four parameters, and their rounding where kernels read that.</summary>
     [MethodImpl(Inline)]
-    private static void Keep<T>(ArrayView<Float4> parameters, long quad, Float4 value, in OptimizerArguments<T> a)
+    private static void Keep<T, TCopy>(ArrayView<Float4> parameters, long quad, Float4 value, in OptimizerArguments<T, TCopy> a)
         where T : unmanaged
+        where TCopy : unmanaged
     {
         parameters[quad] = value;
         if (a.HasCopy != 0)
@@ -97,8 +103,9 @@ public static class OptimizerKernels
     }
 
     [MethodImpl(Inline)]
-    private static void MomentumStep<T>(ref float p, float g, ref float m, in OptimizerArguments<T> a)
+    private static void MomentumStep<T, TCopy>(ref float p, float g, ref float m, in OptimizerArguments<T, TCopy> a)
         where T : unmanaged
+        where TCopy : unmanaged
     {
         g = g * a.Scale + a.Decay * p;
         m = m * a.Beta1 + g;
@@ -106,8 +113,9 @@ public static class OptimizerKernels
     }
 
     [MethodImpl(Inline)]
-    private static void AdamWStep<T>(ref float p, float g, ref float m, ref float v, in OptimizerArguments<T> a)
+    private static void AdamWStep<T, TCopy>(ref float p, float g, ref float m, ref float v, in OptimizerArguments<T, TCopy> a)
         where T : unmanaged
+        where TCopy : unmanaged
     {
         g *= a.Scale;
         m = a.Beta1 * m + (1f - a.Beta1) * g;
@@ -116,31 +124,67 @@ public static class OptimizerKernels
     }
 }
 
-/// <summary>Launches of <see cref="OptimizerKernels"/>. Where parameters have a copy in bf16, its rounding is written in the same pass.</summary>
+/// <summary>Launches of <see cref="OptimizerKernels"/>. Where parameters have a copy that kernels read, its rounding is written in the same pass.</summary>
 public static class Optimizers
 {
     /// <summary>p ← p − lr·(scale·g + decay·p).</summary>
-    public static void Sgd<T>(DeviceArena arena, Slice<float> p, Slice<T> g, float scale, float learningRate, float decay, Slice<BFloat16>? copy = null)
-        where T : unmanaged =>
-        arena.Launch(OptimizerKernels.Sgd<T>, Launches.Flat(arena, Quads(p, g, copy)), new OptimizerArguments<T> { P = arena.View(p), G = arena.View(g), Copy = Copy(arena, copy), HasCopy = copy is null ? 0 : 1, Count = p.Length, Scale = scale, Rate = learningRate, Decay = decay });
+    public static void Sgd<T>(DeviceArena arena, Slice<float> p, Slice<T> g, float scale, float learningRate, float decay)
+        where T : unmanaged => Launch<T, T>(arena, OptimizerKernels.Sgd, p, g, null, OfSgd<T, T>(scale, learningRate, decay));
+
+    /// <summary>The same, with a copy.</summary>
+    public static void Sgd<T, TCopy>(DeviceArena arena, Slice<float> p, Slice<T> g, float scale, float learningRate, float decay, Slice<TCopy> copy)
+        where T : unmanaged
+        where TCopy : unmanaged => Launch(arena, OptimizerKernels.Sgd, p, g, copy, OfSgd<T, TCopy>(scale, learningRate, decay));
 
     /// <summary>Momentum, as torch.optim.SGD.</summary>
-    public static void Momentum<T>(DeviceArena arena, Slice<float> p, Slice<T> g, Slice<float> velocity, float scale, float learningRate, float momentum, bool nesterov, float decay, Slice<BFloat16>? copy = null)
-        where T : unmanaged =>
-        arena.Launch(OptimizerKernels.Momentum<T>, Launches.Flat(arena, Quads(p, g, copy)), new OptimizerArguments<T> { P = arena.View(p), G = arena.View(g), Copy = Copy(arena, copy), HasCopy = copy is null ? 0 : 1, M = arena.View(velocity), Count = p.Length, Scale = scale, Rate = learningRate, Beta1 = momentum, Nesterov = nesterov ? 1 : 0, Decay = decay });
+    public static void Momentum<T>(DeviceArena arena, Slice<float> p, Slice<T> g, Slice<float> velocity, float scale, float learningRate, float momentum, bool nesterov, float decay)
+        where T : unmanaged => Launch<T, T>(arena, OptimizerKernels.Momentum, p, g, null, OfMomentum<T, T>(arena, velocity, scale, learningRate, momentum, nesterov, decay));
+
+    /// <summary>The same, with a copy.</summary>
+    public static void Momentum<T, TCopy>(DeviceArena arena, Slice<float> p, Slice<T> g, Slice<float> velocity, float scale, float learningRate, float momentum, bool nesterov, float decay, Slice<TCopy> copy)
+        where T : unmanaged
+        where TCopy : unmanaged => Launch(arena, OptimizerKernels.Momentum, p, g, copy, OfMomentum<T, TCopy>(arena, velocity, scale, learningRate, momentum, nesterov, decay));
 
     /// <summary>AdamW, as torch.optim.AdamW; the step counts from 1.</summary>
-    public static void AdamW<T>(DeviceArena arena, Slice<float> p, Slice<T> g, Slice<float> m, Slice<float> v, float scale, float learningRate, float beta1, float beta2, float epsilon, float decay, long step, Slice<BFloat16>? copy = null)
-        where T : unmanaged =>
-        arena.Launch(OptimizerKernels.AdamW<T>, Launches.Flat(arena, Quads(p, g, copy)), new OptimizerArguments<T>
+    public static void AdamW<T>(DeviceArena arena, Slice<float> p, Slice<T> g, Slice<float> m, Slice<float> v, float scale, float learningRate, float beta1, float beta2, float epsilon, float decay, long step)
+        where T : unmanaged => Launch<T, T>(arena, OptimizerKernels.AdamW, p, g, null, OfAdamW<T, T>(arena, m, v, scale, learningRate, beta1, beta2, epsilon, decay, step));
+
+    /// <summary>The same, with a copy.</summary>
+    public static void AdamW<T, TCopy>(DeviceArena arena, Slice<float> p, Slice<T> g, Slice<float> m, Slice<float> v, float scale, float learningRate, float beta1, float beta2, float epsilon, float decay, long step, Slice<TCopy> copy)
+        where T : unmanaged
+        where TCopy : unmanaged => Launch(arena, OptimizerKernels.AdamW, p, g, copy, OfAdamW<T, TCopy>(arena, m, v, scale, learningRate, beta1, beta2, epsilon, decay, step));
+
+    private static OptimizerArguments<T, TCopy> OfSgd<T, TCopy>(float scale, float learningRate, float decay)
+        where T : unmanaged
+        where TCopy : unmanaged => new() { Scale = scale, Rate = learningRate, Decay = decay };
+
+    private static OptimizerArguments<T, TCopy> OfMomentum<T, TCopy>(DeviceArena arena, Slice<float> velocity, float scale, float learningRate, float momentum, bool nesterov, float decay)
+        where T : unmanaged
+        where TCopy : unmanaged => new() { M = arena.View(velocity), Scale = scale, Rate = learningRate, Beta1 = momentum, Nesterov = nesterov ? 1 : 0, Decay = decay };
+
+    private static OptimizerArguments<T, TCopy> OfAdamW<T, TCopy>(DeviceArena arena, Slice<float> m, Slice<float> v, float scale, float learningRate, float beta1, float beta2, float epsilon, float decay, long step)
+        where T : unmanaged
+        where TCopy : unmanaged => new()
         {
-            P = arena.View(p), G = arena.View(g), Copy = Copy(arena, copy), HasCopy = copy is null ? 0 : 1, M = arena.View(m), V = arena.View(v), Count = p.Length, Scale = scale, Beta1 = beta1, Beta2 = beta2, Epsilon = epsilon,
+            M = arena.View(m), V = arena.View(v), Scale = scale, Beta1 = beta1, Beta2 = beta2, Epsilon = epsilon,
             Rate = (float)(learningRate / (1 - Math.Pow(beta1, step))), Root = (float)(1 / Math.Sqrt(1 - Math.Pow(beta2, step))), Decay = 1 - learningRate * decay,
-        });
+        };
 
-    private static ArrayView<BFloat16> Copy(DeviceArena arena, Slice<BFloat16>? copy) => copy is { } slice ? arena.View(slice) : default;
+    private static void Launch<T, TCopy>(DeviceArena arena, Action<OptimizerArguments<T, TCopy>> kernel, Slice<float> p, Slice<T> g, Slice<TCopy>? copy, OptimizerArguments<T, TCopy> arguments)
+        where T : unmanaged
+        where TCopy : unmanaged
+    {
+        if ((p.Length & 3) != 0 || ((p.Offset | g.Offset | (copy?.Offset ?? 0)) & 15) != 0)
+        {
+            throw new ArgumentException($"Parameters at {p.Offset} of length {p.Length} are not padded to four.");
+        }
 
-    private static long Quads<T>(Slice<float> p, Slice<T> g, Slice<BFloat16>? copy)
-        where T : unmanaged =>
-        (p.Length & 3) == 0 && ((p.Offset | g.Offset | (copy?.Offset ?? 0)) & 15) == 0 ? p.Length / 4 : throw new ArgumentException($"Parameters at {p.Offset} of length {p.Length} are not padded to four.");
+        (arguments.P, arguments.G, arguments.Count) = (arena.View(p), arena.View(g), p.Length);
+        if (copy is { } slice)
+        {
+            (arguments.Copy, arguments.HasCopy) = (arena.View(slice), 1);
+        }
+
+        arena.Launch(kernel, Launches.Flat(arena, p.Length / 4), arguments);
+    }
 }

@@ -274,6 +274,10 @@ public static class Product
         {
             library.Run(product, arena.View(b).Cast<BFloat16>(), arena.View(a).Cast<BFloat16>(), arena.View(c).Cast<BFloat16>());
         }
+        else if (typeof(T) == typeof(Float16))
+        {
+            library.Run(product, arena.View(b).Cast<Float16>(), arena.View(a).Cast<Float16>(), arena.View(c).Cast<Float16>());
+        }
         else
         {
             library.Run(product, arena.View(b).Cast<float>(), arena.View(a).Cast<float>(), arena.View(c).Cast<float>());

@@ -80,13 +80,17 @@ public unsafe partial class Arena : IDisposable
         where T : unmanaged
     {
         RequireSameLength(source, target);
-        if (RequireElement<T>() == typeof(float))
+        switch (NarrowNumbers.FormatOf<T>())
         {
-            AddElements(new Slice<float>(source.Offset, source.Length), new Slice<float>(target.Offset, target.Length));
-        }
-        else
-        {
-            AddElements(new Slice<BFloat16>(source.Offset, source.Length), new Slice<BFloat16>(target.Offset, target.Length));
+            case NumberFormat.Float32:
+                AddElements(new Slice<float>(source.Offset, source.Length), new Slice<float>(target.Offset, target.Length));
+                break;
+            case NumberFormat.BFloat16:
+                AddElements(new Slice<BFloat16>(source.Offset, source.Length), new Slice<BFloat16>(target.Offset, target.Length));
+                break;
+            default:
+                AddElements(new Slice<Float16>(source.Offset, source.Length), new Slice<Float16>(target.Offset, target.Length));
+                break;
         }
     }
 
@@ -101,12 +105,13 @@ public unsafe partial class Arena : IDisposable
     }
 
     /// <summary>Adds elements of the arena to others; each sum is rounded once.</summary>
-    protected virtual void AddElements(Slice<BFloat16> source, Slice<BFloat16> target)
+    protected virtual void AddElements<T>(Slice<T> source, Slice<T> target)
+        where T : unmanaged, INarrowNumber<T>
     {
-        Span<BFloat16> terms = Span(source), sum = Span(target);
+        Span<T> terms = Span(source), sum = Span(target);
         for (int i = 0; i < sum.Length; i++)
         {
-            sum[i] = (BFloat16)(sum[i] + terms[i]);
+            sum[i] = (T)((float)sum[i] + terms[i]);
         }
     }
 
@@ -171,10 +176,6 @@ public unsafe partial class Arena : IDisposable
         Dispose(disposing: true);
         GC.SuppressFinalize(this);
     }
-
-    /// <summary>The type of elements that can be added: float or bf16.</summary>
-    /// <exception cref="ArgumentException">It is another.</exception>
-    internal static Type RequireElement<T>() => typeof(T) == typeof(float) || typeof(T) == typeof(BFloat16) ? typeof(T) : throw new ArgumentException($"Elements of type {typeof(T).Name} are not added: float and {nameof(BFloat16)} are.");
 
     private static void RequireSameLength<T>(Slice<T> source, Slice<T> target)
         where T : unmanaged

@@ -2,7 +2,7 @@ namespace Shardwright.Execution;
 
 /// <summary>The upper half of a float: its sign, its exponent and 7 bits of its fraction. What lies in memory so is computed with as floats.</summary>
 /// <param name="Bits">The 16 bits.</param>
-public readonly record struct BFloat16(ushort Bits)
+public readonly record struct BFloat16(ushort Bits) : INarrowNumber<BFloat16>
 {
     /// <summary>The nearest to a float, of two alike the one whose last bit is 0; NaN stays NaN.</summary>
     public static explicit operator BFloat16(float value)
@@ -16,22 +16,4 @@ public readonly record struct BFloat16(ushort Bits)
 
     /// <inheritdoc/>
     public override string ToString() => ((float)this).ToString(System.Globalization.CultureInfo.InvariantCulture);
-
-    /// <summary>Rounds floats.</summary>
-    public static void Narrow(ReadOnlySpan<float> source, Span<BFloat16> target)
-    {
-        for (int i = 0; i < source.Length; i++)
-        {
-            target[i] = (BFloat16)source[i];
-        }
-    }
-
-    /// <summary>Elements as floats.</summary>
-    public static void Widen(ReadOnlySpan<BFloat16> source, Span<float> target)
-    {
-        for (int i = 0; i < source.Length; i++)
-        {
-            target[i] = source[i];
-        }
-    }
 }

@@ -20,12 +20,13 @@ public sealed record StateSlot(string Name, SliceStack<float> Value);
 [EditorBrowsable(EditorBrowsableState.Never)]
 public sealed record ParameterShard(string Axis, int Index, long Length, long At, long LayerStep, bool Gradients, bool Values);
 
-/// <summary>A parameter in bf16, as emitted code describes it: kernels read a rounding of what the optimizer keeps.</summary>
+/// <summary>A parameter in bf16 or fp16, as emitted code describes it: kernels read a rounding of what the optimizer keeps.</summary>
+/// <param name="Format">Which of the two.</param>
 /// <param name="Value">Slots of the rounding, one for each layer; those of the shards, where only they are kept.</param>
-/// <param name="Gradient">Those of the gradient, where that is in bf16 too.</param>
+/// <param name="Gradient">Those of the gradient, where that is of the same format.</param>
 /// <param name="IsCut">Whether only a part of the rounding is kept.</param>
 [EditorBrowsable(EditorBrowsableState.Never)]
-public sealed record NarrowSlot(SliceStack<BFloat16> Value, SliceStack<BFloat16>? Gradient, bool IsCut);
+public sealed record NarrowSlot(NumberFormat Format, SliceStack<ushort> Value, SliceStack<ushort>? Gradient, bool IsCut);
 
 /// <summary>A parameter as emitted code describes it.</summary>
 /// <param name="Path">Logical path, {0} for the layer.</param>
@@ -53,17 +54,19 @@ public sealed record ParameterSlot(
 public readonly record struct ElementRange(long Start, long Length);
 
 /// <summary>A parameter of a rank: its piece of the logical tensor, and where that piece lies. With ZeRO ranks that have the same piece keep a range of it each.
-/// Where kernels compute in bf16, it is the fp32 parameter that the optimizer keeps; the rounding that kernels read follows whatever is set here.</summary>
+/// Where kernels read bf16 or fp16, it is the fp32 parameter that the optimizer keeps; the rounding that kernels read follows whatever is set here.</summary>
 public sealed class ParameterView
 {
     private readonly Arena _arena;
     private readonly ParameterSlot _slot;
     private readonly int _layer;
     private readonly long _shardAt;
+    private readonly LossScaleState _lossScale;
 
-    internal ParameterView(Arena arena, string path, ParameterSlot slot, int layer)
+    internal ParameterView(Arena arena, string path, ParameterSlot slot, int layer, LossScaleState lossScale)
     {
         _arena = arena;
+        _lossScale = lossScale;
         _slot = slot;
         _layer = layer;
         Path = path;
@@ -102,7 +105,7 @@ public sealed class ParameterView
     /// <summary>Logical index of each element of the piece.</summary>
     public IndexMap Map { get; }
 
-    /// <summary>What <see cref="Value"/> holds of the piece: all, but for ZeRO 3, and for every stage of ZeRO in bf16, which cuts what the optimizer keeps.</summary>
+    /// <summary>What <see cref="Value"/> holds of the piece: all, but for ZeRO 3, and for every stage of ZeRO in bf16 and fp16, which cuts what the optimizer keeps.</summary>
     public ElementRange ValueRange { get; }
 
     /// <summary>What <see cref="Gradient"/> and the optimizer's states hold of the piece: all, but for ZeRO.</summary>
@@ -113,16 +116,21 @@ public sealed class ParameterView
     public Span<float> Value => _arena.IsHost ? _arena.Span(ValueSlice) : throw new NotSupportedException($"Parameter '{Path}' is not in host memory: Read copies it, Write sets it.");
 
     /// <summary>Gradient of the elements of <see cref="StateRange"/>: of the loss sum, as the last step left it, reduced over ranks.</summary>
-    /// <remarks>A copy, where the rank's memory is not the host's or gradients are in bf16.</remarks>
+    /// <remarks>A copy, where the rank's memory is not the host's or gradients are in bf16 or fp16. The scale of a loss in fp16 is not in it.</remarks>
     public ReadOnlySpan<float> Gradient
     {
         get
         {
             if (_slot.Narrow is { Gradient: { } narrow })
             {
-                Slice<BFloat16> elements = _slot.Shard is null or { Gradients: true } ? Kept(narrow) : narrow[_layer].Part(StateRange.Start, StateRange.Length);
+                Slice<ushort> elements = _slot.Shard is null or { Gradients: true } ? Kept(narrow) : narrow[_layer].Part(StateRange.Start, StateRange.Length);
                 var copy = new float[elements.Length];
-                BFloat16.Widen(elements.Length == 0 ? [] : _arena.Read(elements), copy);
+                NarrowNumbers.Widen(_slot.Narrow.Format, elements.Length == 0 ? [] : _arena.Read(elements), copy);
+                if (_lossScale.OfGradients != 1)
+                {
+                    System.Numerics.Tensors.TensorPrimitives.Divide(copy, _lossScale.OfGradients, copy);
+                }
+
                 return copy;
             }
 
@@ -131,7 +139,7 @@ public sealed class ParameterView
         }
     }
 
-    /// <summary>What kernels read of the piece in bf16: nothing where they read the value itself.</summary>
+    /// <summary>What kernels read of the piece in bf16 or fp16: nothing where they read the value itself.</summary>
     internal ElementRange NarrowRange { get; }
 
     /// <summary>Whether the rounding covers more than the value: with ZeRO 1 and 2 it is whole, and the value this rank's range.</summary>
@@ -140,7 +148,7 @@ public sealed class ParameterView
     /// <summary>Whether ranks along <see cref="ShardAxis"/> keep a range of the parameter each, rather than all of it.</summary>
     internal bool ValuesAreCut => _slot.Shard is { Values: true };
 
-    private Slice<BFloat16> NarrowSlice => _slot.Narrow!.IsCut ? Kept(_slot.Narrow.Value) : _slot.Narrow.Value[_layer];
+    private Slice<ushort> NarrowSlice => _slot.Narrow!.IsCut ? Kept(_slot.Narrow.Value) : _slot.Narrow.Value[_layer];
 
     private Slice<float> ValueSlice => _slot.Shard is { Values: true } ? Kept(_slot.Value) : _slot.Value[_layer];
 
@@ -149,12 +157,12 @@ public sealed class ParameterView
 
     /// <summary>Sets this rank's elements.</summary>
     /// <exception cref="ArgumentException">The number of elements is wrong.</exception>
-    /// <exception cref="NotSupportedException">In bf16 with ZeRO 1 or 2: other ranks have a rounding of these elements.</exception>
+    /// <exception cref="NotSupportedException">In bf16 or fp16 with ZeRO 1 or 2: other ranks have a rounding of these elements.</exception>
     public void Write(ReadOnlySpan<float> elements)
     {
         if (_slot is { Shard: not null, Narrow.IsCut: false })
         {
-            throw new NotSupportedException($"Every rank has a bf16 rounding of all of '{Path}', and this one sets a part: RankBase.LoadParameter sets it from all elements, on every rank.");
+            throw new NotSupportedException($"Every rank has a {(_slot.Narrow.Format == NumberFormat.BFloat16 ? "bf16" : "fp16")} rounding of all of '{Path}', and this one sets a part: RankBase.LoadParameter sets it from all elements, on every rank.");
         }
 
         Slice<float> value = ValueSlice;
@@ -204,8 +212,8 @@ public sealed class ParameterView
     /// <param name="elements">Their values.</param>
     internal void WriteNarrow(long at, ReadOnlySpan<float> elements)
     {
-        Slice<BFloat16> target = NarrowSlice.Part(at, elements.Length);
-        BFloat16.Narrow(elements, _arena.BeginWrite(target));
+        Slice<ushort> target = NarrowSlice.Part(at, elements.Length);
+        NarrowNumbers.Narrow(_slot.Narrow!.Format, elements, _arena.BeginWrite(target));
         _arena.EndWrite(target);
     }
 

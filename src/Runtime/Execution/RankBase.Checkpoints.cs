@@ -58,10 +58,11 @@ public abstract partial class RankBase
     }
 
     /// <summary>Sets what a checkpoint holds beside tensors.</summary>
-    internal void Resume(int step, ulong seed)
+    internal void Resume(int step, ulong seed, LossScale? lossScale)
     {
         Step = step;
         Random.Seed = seed;
+        Scaling.Resume(lossScale);
     }
 
     private void Ready()

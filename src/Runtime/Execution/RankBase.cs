@@ -66,7 +66,7 @@ public abstract partial class RankBase : IDisposable
             for (int layer = 0; layer < slot.Value.Count; layer++)
             {
                 string path = slot.Path.Replace("{0}", (slot.FirstLayer + layer).ToString(System.Globalization.CultureInfo.InvariantCulture), StringComparison.Ordinal);
-                var view = new ParameterView(Arena, path, slot, layer);
+                var view = new ParameterView(Arena, path, slot, layer, Scaling);
                 _parameters.Add(view);
                 view.Initialize(seed);
             }
@@ -87,6 +87,9 @@ public abstract partial class RankBase : IDisposable
     /// <summary>Seed of parameters and dropout: what the rank was made with, or that of the checkpoint it loaded.</summary>
     public ulong Seed => Random.Seed;
 
+    /// <summary>Where the scale of the loss stands, the same on every rank; null before the first step, and where the precision scales none.</summary>
+    public LossScale? LossScale => Scaling.Now;
+
     /// <summary>Bytes of the arena: the one native allocation of this rank.</summary>
     public long AllocatedBytes => Arena.Bytes;
 
@@ -102,6 +105,9 @@ public abstract partial class RankBase : IDisposable
 
     /// <summary>Seed and step.</summary>
     protected RandomState Random { get; }
+
+    /// <summary>Scale of the loss.</summary>
+    protected LossScaleState Scaling { get; } = new();
 
     /// <summary>Buffer of the step's scalars.</summary>
     protected Slice<double> Scalars { get; }
@@ -172,15 +178,16 @@ public abstract partial class RankBase : IDisposable
         Arena.EndWrite(target);
     }
 
-    /// <summary>Copies this rank's piece of a model input into the arena, rounded to bf16. For emitted code.</summary>
+    /// <summary>Copies this rank's piece of a model input into the arena, rounded. For emitted code.</summary>
     [EditorBrowsable(EditorBrowsableState.Never)]
-    public void Load(Tensor input, string name, long[] logical, ReadOnlySpan<long> local, ReadOnlySpan<long> start, Slice<BFloat16> target)
+    public void Load<T>(Tensor input, string name, long[] logical, ReadOnlySpan<long> local, ReadOnlySpan<long> start, Slice<T> target)
+        where T : unmanaged, INarrowNumber<T>
     {
         CheckShape(input.Shape, name, logical);
         float[] piece = System.Buffers.ArrayPool<float>.Shared.Rent(checked((int)target.Length));
         Span<float> elements = piece.AsSpan(0, (int)target.Length);
         CopyPiece(input.Data, logical, local, start, elements);
-        BFloat16.Narrow(elements, Arena.BeginWrite(target));
+        NarrowNumbers.Narrow(elements, Arena.BeginWrite(target));
         Arena.EndWrite(target);
         System.Buffers.ArrayPool<float>.Shared.Return(piece);
     }
@@ -295,6 +302,18 @@ public abstract partial class RankBase : IDisposable
         return (float)(clip / weight);
     }
 
+    /// <summary>Begins a step whose loss is scaled.</summary>
+    protected void BeginScaled(LossScaling? scaling)
+    {
+        Scaling.Begin(scaling);
+        Begin(training: true);
+    }
+
+    /// <summary>What a step's norm means for the scale of the loss.</summary>
+    /// <param name="squares">Squared norm of the scaled gradient, the same on every rank.</param>
+    /// <param name="skipped">Whether nothing is updated.</param>
+    protected void EndScaled(double squares, bool skipped) => Scaling.End(!double.IsFinite(squares), skipped);
+
     /// <summary>Ends a training step.</summary>
     protected StepResult End(double lossSum, double weight, double norm, bool skipped)
     {
@@ -311,7 +330,8 @@ public abstract partial class RankBase : IDisposable
 
     /// <summary>Copies the result of a micro-batch to its rows of the whole result, as floats.</summary>
     /// <inheritdoc cref="Read(Slice{float}, float[], int)"/>
-    protected void Read(Slice<BFloat16> rows, float[] result, int microBatch) => BFloat16.Widen(Arena.Read(rows), result.AsSpan(checked((int)(microBatch * rows.Length))));
+    protected void Read<T>(Slice<T> rows, float[] result, int microBatch)
+        where T : unmanaged, INarrowNumber<T> => NarrowNumbers.Widen(Arena.Read(rows), result.AsSpan(checked((int)(microBatch * rows.Length))));
 
     /// <summary>SW3001 at run time, for those who lower its severity.</summary>
     private string DoesNotFit(RankContext context, long arenaBytes, long usableBytes)

@@ -67,6 +67,9 @@ public sealed class DeviceSpecAttribute : Attribute
     /// <summary>bf16 peak, 10¹² operations per second.</summary>
     public double Bf16TFlops { get; set; }
 
+    /// <summary>fp16 peak with fp32 sums, 10¹² operations per second.</summary>
+    public double Fp16TFlops { get; set; }
+
     /// <summary>Time to launch a kernel, microseconds.</summary>
     public double LaunchMicroseconds { get; set; }
 
@@ -222,6 +225,10 @@ public enum Precision
 
     /// <summary>The same, with gradients summed in fp32.</summary>
     BFloat16MixedFloat32Gradients,
+
+    /// <summary>fp16 with fp32 master weights and optimizer state, for devices that compute in it: accelerators run it. The loss is scaled as <see cref="LossScaling"/> of the settings says, and steps that overflow
+    /// are left out (Micikevicius et al., arXiv 1710.03740). With several micro-batches the sum of a gradient is rounded at each.</summary>
+    Float16Mixed,
 }
 
 /// <summary>Marks a partial class as a model that runs on a mesh; one for each mesh.</summary>

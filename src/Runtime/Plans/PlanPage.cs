@@ -49,7 +49,7 @@ internal static class PlanPage
     /// <summary>A stack of the model, or the model, without its namespace.</summary>
     private static string ShortName(string model) => model[(model.LastIndexOf('.') + 1)..];
 
-    private static string Precision(string name) => name switch { "Float32" => "fp32", "BFloat16Mixed" => "bf16 mixed", "BFloat16MixedFloat32Gradients" => "bf16 mixed, fp32 gradients", _ => name };
+    private static string Precision(string name) => name switch { "Float32" => "fp32", "BFloat16Mixed" => "bf16 mixed", "BFloat16MixedFloat32Gradients" => "bf16 mixed, fp32 gradients", "Float16Mixed" => "fp16 mixed", _ => name };
 
     /// <summary>A large number in short: 12.6 G.</summary>
     internal static string Count(double number) => number switch

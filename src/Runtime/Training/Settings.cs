@@ -7,7 +7,8 @@ namespace Shardwright;
 /// <param name="Epsilon">Added to the root of the second moment.</param>
 /// <param name="WeightDecay">Decoupled decay, for parameters without [NoDecay].</param>
 /// <param name="ClipNorm">Largest global norm of the gradient; 0 for no clipping.</param>
-public readonly record struct AdamWSettings(float LearningRate, float Beta1 = 0.9f, float Beta2 = 0.999f, float Epsilon = 1e-8f, float WeightDecay = 0.01f, float ClipNorm = 0);
+/// <param name="LossScaling">How the loss is scaled in fp16; null for the defaults.</param>
+public readonly record struct AdamWSettings(float LearningRate, float Beta1 = 0.9f, float Beta2 = 0.999f, float Epsilon = 1e-8f, float WeightDecay = 0.01f, float ClipNorm = 0, LossScaling? LossScaling = null);
 
 /// <summary>Settings of a step with momentum.</summary>
 /// <param name="LearningRate">Learning rate.</param>
@@ -15,13 +16,15 @@ public readonly record struct AdamWSettings(float LearningRate, float Beta1 = 0.
 /// <param name="Nesterov">Nesterov's look ahead.</param>
 /// <param name="WeightDecay">Decay, for parameters without [NoDecay].</param>
 /// <param name="ClipNorm">Largest global norm of the gradient; 0 for no clipping.</param>
-public readonly record struct MomentumSettings(float LearningRate, float Momentum = 0.9f, bool Nesterov = false, float WeightDecay = 0, float ClipNorm = 0);
+/// <param name="LossScaling">How the loss is scaled in fp16; null for the defaults.</param>
+public readonly record struct MomentumSettings(float LearningRate, float Momentum = 0.9f, bool Nesterov = false, float WeightDecay = 0, float ClipNorm = 0, LossScaling? LossScaling = null);
 
 /// <summary>Settings of a plain gradient step.</summary>
 /// <param name="LearningRate">Learning rate.</param>
 /// <param name="WeightDecay">Decay, for parameters without [NoDecay].</param>
 /// <param name="ClipNorm">Largest global norm of the gradient; 0 for no clipping.</param>
-public readonly record struct SgdSettings(float LearningRate, float WeightDecay = 0, float ClipNorm = 0);
+/// <param name="LossScaling">How the loss is scaled in fp16; null for the defaults.</param>
+public readonly record struct SgdSettings(float LearningRate, float WeightDecay = 0, float ClipNorm = 0, LossScaling? LossScaling = null);
 
 /// <summary>What a step yields, the same on every rank.</summary>
 /// <param name="LossSum">Sum of the loss over the step, auxiliary losses included.</param>

@@ -300,7 +300,7 @@ internal sealed class Exchange
         for (int i = 1; i < _ranks.Length; i++)
         {
             ref Transfer entry = ref slot.Entries[i];
-            if (entry.Kind != first.Kind || entry.Length != first.Length || entry.ElementBytes != first.ElementBytes || entry.Root != first.Root)
+            if (entry.Kind != first.Kind || entry.Length != first.Length || entry.ElementBytes != first.ElementBytes || entry.Format != first.Format || entry.Root != first.Root)
             {
                 throw Mismatch(slot, sequence);
             }

@@ -65,16 +65,16 @@ internal sealed class InProcessGroup : ProcessGroup
     /// <inheritdoc/>
     public override Ticket StartAllReduce<T>(Arena arena, Slice<T> buffer, ReduceKind kind = ReduceKind.Sum)
     {
-        Arena.RequireElement<T>();
-        return Start(new Transfer(kind == ReduceKind.Sum ? TransferKind.AllReduce : TransferKind.AllReduceMax, arena, buffer.Offset, buffer.Offset, buffer.Length, Unsafe.SizeOf<T>(), 0));
+        NumberFormat format = NarrowNumbers.FormatOf<T>();
+        return Start(new Transfer(kind == ReduceKind.Sum ? TransferKind.AllReduce : TransferKind.AllReduceMax, arena, buffer.Offset, buffer.Offset, buffer.Length, Unsafe.SizeOf<T>(), 0, format));
     }
 
     /// <inheritdoc/>
     public override Ticket StartReduceScatter<T>(Arena arena, Slice<T> source, Slice<T> target)
     {
-        Arena.RequireElement<T>();
+        NumberFormat format = NarrowNumbers.FormatOf<T>();
         CheckParts("ReduceScatter", source.Length, target.Length);
-        return Start(new Transfer(TransferKind.ReduceScatter, arena, source.Offset, target.Offset, target.Length, Unsafe.SizeOf<T>(), 0));
+        return Start(new Transfer(TransferKind.ReduceScatter, arena, source.Offset, target.Offset, target.Length, Unsafe.SizeOf<T>(), 0, format));
     }
 
     /// <inheritdoc/>

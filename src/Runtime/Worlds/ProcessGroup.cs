@@ -30,7 +30,7 @@ public abstract class ProcessGroup
     /// <summary>Axes of the group, for messages.</summary>
     public abstract string Name { get; }
 
-    /// <summary>Combines a buffer of all ranks in place: of floats, or of bf16, whose terms are combined as floats and rounded once.</summary>
+    /// <summary>Combines a buffer of all ranks in place: of floats, or of bf16 or fp16, whose terms are combined as floats and rounded once.</summary>
     public abstract Ticket StartAllReduce<T>(Arena arena, Slice<T> buffer, ReduceKind kind = ReduceKind.Sum)
         where T : unmanaged;
 

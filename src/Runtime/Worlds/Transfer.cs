@@ -35,9 +35,10 @@ public enum TransferKind
 /// <param name="Source">Bytes from its start to the source; −1 for none.</param>
 /// <param name="Target">Bytes to the target; −1 for none. In-place operations have both alike.</param>
 /// <param name="Length">Elements of a part: of the buffer for in-place operations, of one rank's piece for others.</param>
-/// <param name="ElementBytes">Size of an element; what is combined is float or, of two bytes, bf16.</param>
+/// <param name="ElementBytes">Size of an element.</param>
 /// <param name="Root">The member that a broadcast copies from.</param>
-public readonly record struct Transfer(TransferKind Kind, Arena Arena, long Source, long Target, long Length, int ElementBytes, int Root)
+/// <param name="Format">What is combined: how its numbers lie in memory.</param>
+public readonly record struct Transfer(TransferKind Kind, Arena Arena, long Source, long Target, long Length, int ElementBytes, int Root, NumberFormat Format = NumberFormat.Float32)
 {
     /// <summary>Bytes that a member sends where the operation goes round a ring of members.</summary>
     internal double BytesSent(int members) => Length * ElementBytes * Kind switch
@@ -62,18 +63,18 @@ internal static unsafe class HostTransfers
             case TransferKind.AllReduce:
             case TransferKind.AllReduceMax:
                 (long from, long to) = Share(own.Length, members, member);
-                if (own.ElementBytes == sizeof(float))
+                if (own.Format == NumberFormat.Float32)
                 {
                     Combine(all, from, from, to - from, own.Kind == TransferKind.AllReduceMax);
                 }
                 else
                 {
-                    CombineNarrow(all, from, to - from, own.Kind == TransferKind.AllReduceMax, null);
+                    CombineNarrow(own.Format, all, from, to - from, own.Kind == TransferKind.AllReduceMax, null);
                 }
 
                 break;
-            case TransferKind.ReduceScatter when own.ElementBytes != sizeof(float):
-                CombineNarrow(all, member * own.Length, own.Length, max: false, (BFloat16*)Target(own));
+            case TransferKind.ReduceScatter when own.Format != NumberFormat.Float32:
+                CombineNarrow(own.Format, all, member * own.Length, own.Length, max: false, Target(own));
                 break;
             case TransferKind.ReduceScatter:
                 Combine(all, member * own.Length, -1, own.Length, max: false, (float*)Target(own));
@@ -178,27 +179,40 @@ internal static unsafe class HostTransfers
         }
     }
 
-    /// <summary>The same for bf16, which the kernels of the host do not make: plain, in floats, rounded once.</summary>
-    private static void CombineNarrow(ReadOnlySpan<Transfer> all, long from, long length, bool max, BFloat16* target)
+    /// <summary>The same for numbers of two bytes, which the kernels of the host do not make: plain, in floats, rounded once.</summary>
+    private static void CombineNarrow(NumberFormat format, ReadOnlySpan<Transfer> all, long from, long length, bool max, byte* target)
+    {
+        if (format == NumberFormat.BFloat16)
+        {
+            CombineNarrow(all, from, length, max, (BFloat16*)target);
+        }
+        else
+        {
+            CombineNarrow(all, from, length, max, (Float16*)target);
+        }
+    }
+
+    private static void CombineNarrow<T>(ReadOnlySpan<Transfer> all, long from, long length, bool max, T* target)
+        where T : unmanaged, INarrowNumber<T>
     {
         for (long at = 0; at < length; at++)
         {
-            float total = ((BFloat16*)Source(all[0]))[from + at];
+            float total = ((T*)Source(all[0]))[from + at];
             for (int i = 1; i < all.Length; i++)
             {
-                float term = ((BFloat16*)Source(all[i]))[from + at];
+                float term = ((T*)Source(all[i]))[from + at];
                 total = max ? MathF.Max(total, term) : total + term;
             }
 
             if (target != null)
             {
-                target[at] = (BFloat16)total;
+                target[at] = (T)total;
                 continue;
             }
 
             for (int i = 0; i < all.Length; i++)
             {
-                ((BFloat16*)Target(all[i]))[from + at] = (BFloat16)total;
+                ((T*)Target(all[i]))[from + at] = (T)total;
             }
         }
     }

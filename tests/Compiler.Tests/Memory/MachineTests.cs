@@ -9,15 +9,17 @@ public sealed class MachineTests
 {
     private const long GiB = 1L << 30;
 
-    private static DeviceDefinition Device(params EfficiencyPoint[] points) => new("Own", 1 << 30, 1 << 30, 0, 100, 1, 4, 10, 1, 0, points.ToEquatable());
+    private static DeviceDefinition Device(params EfficiencyPoint[] points) => new("Own", 1 << 30, 1 << 30, 0, 100, 1, 4, 10, 1, 0, points.ToEquatable(), Fp16TFlops: 8);
 
     [Fact]
     public void AnOpTakesTheLongerOfComputingAndMoving()
     {
         DeviceDefinition device = Device(new EfficiencyPoint(Machine.WorkKind.Product, 100, 0.5), new EfficiencyPoint(Machine.WorkKind.Memory, 1, 0.5));
-        Assert.Equal(2e9 / (1e12 * 0.5) + 10e-6, OpTime.Seconds(device, Machine.WorkKind.Product, 2e9, 1e6, half: false), 1e-12);
-        Assert.Equal(2e9 / (4e12 * 0.5) + 10e-6, OpTime.Seconds(device, Machine.WorkKind.Product, 2e9, 1e6, half: true), 1e-12);
-        Assert.Equal(1e9 / (100e9 * 0.5) + 10e-6, OpTime.Seconds(device, Machine.WorkKind.Product, 2e9, 1e9, half: false), 1e-12);
+        Assert.Equal(2e9 / (1e12 * 0.5) + 10e-6, OpTime.Seconds(device, Machine.WorkKind.Product, 2e9, 1e6, Arithmetic.Float32), 1e-12);
+        Assert.Equal(2e9 / (4e12 * 0.5) + 10e-6, OpTime.Seconds(device, Machine.WorkKind.Product, 2e9, 1e6, Arithmetic.BFloat16), 1e-12);
+        Assert.Equal(2e9 / (8e12 * 0.5) + 10e-6, OpTime.Seconds(device, Machine.WorkKind.Product, 2e9, 1e6, Arithmetic.Float16), 1e-12);
+        Assert.Equal(2e9 / (1e12 * 0.5) + 10e-6, OpTime.Seconds(device with { Fp16TFlops = 0 }, Machine.WorkKind.Product, 2e9, 1e6, Arithmetic.Float16), 1e-12);
+        Assert.Equal(1e9 / (100e9 * 0.5) + 10e-6, OpTime.Seconds(device, Machine.WorkKind.Product, 2e9, 1e9, Arithmetic.Float32), 1e-12);
     }
 
     [Theory]
@@ -69,7 +71,10 @@ public sealed class MachineTests
         DeviceSpecAttribute spec = device.GetCustomAttribute<DeviceSpecAttribute>()!;
         Assert.InRange(spec.MemoryBytes - memory, -1, 1);
         Assert.InRange((spec.UsableBytes == 0 ? spec.MemoryBytes : spec.UsableBytes) - usable, -1, 1);
-        Assert.Equal((bandwidth, half, single), (spec.BandwidthGBs, spec.Bf16TFlops, spec.Fp32TFlops));
+        Assert.Equal((bandwidth, half, single), (spec.BandwidthGBs, spec.Fp16TFlops, spec.Fp32TFlops));
+
+        // A V100 has no bf16.
+        Assert.Equal(device == typeof(Devices.V100) ? 0 : half, spec.Bf16TFlops);
     }
 
     private const string Good = "MemoryBytes = 1L << 34, BandwidthGBs = 100, Fp32TFlops = 1";
@@ -83,6 +88,7 @@ public sealed class MachineTests
     [InlineData("MemoryBytes = 1L << 34, BandwidthGBs = -1, Fp32TFlops = 1", "", "", "BandwidthGBs of device 'Own' is -1")]
     [InlineData("MemoryBytes = 1L << 34, BandwidthGBs = 100", "", "", "Fp32TFlops of device 'Own' is 0")]
     [InlineData("MemoryBytes = 1L << 34, BandwidthGBs = 100, Fp32TFlops = double.NaN", "", "", "Fp32TFlops of device 'Own' is NaN")]
+    [InlineData(Good + ", Fp16TFlops = -2", "", "", "Fp16TFlops of device 'Own' is -2")]
     [InlineData(Good + ", MaxThreads = 0", "", "", "MaxThreads of device 'Own' is 0")]
     [InlineData(Good, "[DeviceEfficiency(WorkKind.Product, 512, 1.5)]", "", "[DeviceEfficiency(WorkKind.Product, 512, 1.5)] of device 'Own'")]
     [InlineData(Good, "", "BandwidthGBs = 0, LatencyMicroseconds = 1", "BandwidthGBs of link 'Wire' of axis 'tp' is 0")]

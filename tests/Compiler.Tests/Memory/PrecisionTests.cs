@@ -8,10 +8,10 @@ using Shardwright.Compiler.Planning;
 
 namespace Shardwright.Compiler.Tests.Memory;
 
-/// <summary>bf16 is planned and accounted, refused where the device has none, emitted for accelerators, and never run by mistake on the host.</summary>
+/// <summary>bf16 and fp16 are planned and accounted, refused where the device has none, emitted for accelerators, and never run by mistake on the host.</summary>
 public sealed class PrecisionTests
 {
-    private static readonly DeviceDefinition s_large = new("Large", 1L << 50, 1L << 50, 0, 3350, 67, 989.5, 4, 1);
+    private static readonly DeviceDefinition s_large = new("Large", 1L << 50, 1L << 50, 0, 3350, 67, 989.5, 4, 1, Fp16TFlops: 989.5);
 
     private static RankProgram Gpt(string on, string precision, string zero, params (string, long)[] overrides) =>
         Plans.TinyGpt.Program(on, m => m with { Precision = precision, Zero = zero, Mesh = m.Mesh with { Device = s_large } }, overrides);
@@ -26,6 +26,10 @@ public sealed class PrecisionTests
     [InlineData("BFloat16MixedFloat32Gradients", "OptimizerState", 2, 4, 6)]
     [InlineData("BFloat16MixedFloat32Gradients", "Gradients", 2, 2, 6)]
     [InlineData("BFloat16MixedFloat32Gradients", "Parameters", 1, 2, 6)]
+    [InlineData("Float16Mixed", "None", 2, 2, 12)]
+    [InlineData("Float16Mixed", "OptimizerState", 2, 2, 6)]
+    [InlineData("Float16Mixed", "Gradients", 2, 1, 6)]
+    [InlineData("Float16Mixed", "Parameters", 1, 1, 6)]
     [InlineData("Float32", "Parameters", 2, 2, 4)]
     public void ModelStateFollowsTheTable(string precision, string zero, int parameters, int gradients, int state)
     {
@@ -45,11 +49,13 @@ public sealed class PrecisionTests
         }
     }
 
-    [Fact]
-    public void ActivationsTakeHalf()
+    [Theory]
+    [InlineData("BFloat16Mixed")]
+    [InlineData("Float16Mixed")]
+    public void ActivationsTakeHalf(string precision)
     {
-        long Activations(string precision) => PlanDocument.Memory(Gpt("OnSingle", precision, "None"), Gpt("OnSingle", precision, "None").Ranks[0])[MemoryCategory.Activations];
-        Assert.InRange((double)Activations("BFloat16Mixed") / Activations("Float32"), 0.5, 0.55);
+        long Activations(string of) => PlanDocument.Memory(Gpt("OnSingle", of, "None"), Gpt("OnSingle", of, "None").Ranks[0])[MemoryCategory.Activations];
+        Assert.InRange((double)Activations(precision) / Activations("Float32"), 0.5, 0.55);
     }
 
     /// <summary>What an elementwise kernel reads last it may write over, in every precision.</summary>
@@ -72,6 +78,7 @@ public sealed class PrecisionTests
 
         Assert.InRange(InPlace("Float32"), 1, 1000);
         Assert.Equal(InPlace("Float32"), InPlace("BFloat16Mixed"));
+        Assert.Equal(InPlace("Float32"), InPlace("Float16Mixed"));
     }
 
     /// <summary>Narayanan et al., arXiv 2104.04473, table 1: parameters by their formula.</summary>
@@ -101,20 +108,23 @@ public sealed class PrecisionTests
         """;
 
     [Theory]
-    [InlineData("BFloat16Mixed")]
-    [InlineData("BFloat16MixedFloat32Gradients")]
-    public async Task ADeviceWithoutBf16RefusesIt(string precision)
+    [InlineData("LocalCpu", "BFloat16Mixed", "its device 'LocalCpu' does not compute in bf16 (its Bf16TFlops is 0); use Precision.Float32, or a device with a bf16 peak, such as Devices.H100")]
+    [InlineData("LocalCpu", "BFloat16MixedFloat32Gradients", "its device 'LocalCpu' does not compute in bf16")]
+    [InlineData("LocalCpu", "Float16Mixed", "its device 'LocalCpu' does not compute in fp16 (its Fp16TFlops is 0); use Precision.Float32, or a device with an fp16 peak, such as Devices.H100")]
+    [InlineData("V100", "BFloat16Mixed", "its device 'V100' does not compute in bf16 (its Bf16TFlops is 0); use Precision.Float32, Precision.Float16Mixed (it computes in fp16), or a device with a bf16 peak")]
+    public async Task ADeviceWithoutItRefusesIt(string device, string precision, string message)
     {
-        string marked = Source("LocalCpu", precision);
+        string marked = Source(device, precision);
         int start = marked.IndexOf('«', StringComparison.Ordinal), end = marked.IndexOf('»', StringComparison.Ordinal) - 1;
         Diagnostic diagnostic = Assert.Single(await AnalysisTests.Diagnose(AnalysisTests.Compile(Clean(marked))));
         Assert.Equal("SW2003", diagnostic.Id);
-        Assert.Contains("its device 'LocalCpu' does not compute in bf16", diagnostic.GetMessage(), StringComparison.Ordinal);
+        Assert.Contains(message, diagnostic.GetMessage(), StringComparison.Ordinal);
         Assert.Equal((start, end), (diagnostic.Location.SourceSpan.Start, diagnostic.Location.SourceSpan.End));
     }
 
     [Theory]
     [InlineData("H100", "BFloat16Mixed", false)]
+    [InlineData("V100", "Float16Mixed", false)]
     [InlineData("LocalCpu", "Float32", true)]
     public async Task WhereItIsPlannedTheRankSaysThatItDoesNotRun(string device, string precision, bool runs)
     {
@@ -123,7 +133,7 @@ public sealed class PrecisionTests
         (Compilation output, GeneratorRunResult result) = AnalysisTests.Generate(compilation);
         Assert.Empty(output.GetDiagnostics().Where(d => d.Severity == DiagnosticSeverity.Error));
         Assert.Contains(result.GeneratedSources, s => s.SourceText.ToString().Contains($"\"precision\": \"{precision}\"", StringComparison.Ordinal));
-        Assert.Equal(!runs, result.GeneratedSources.Any(s => s.SourceText.ToString().Contains("Net.OnBox does not run: Precision.BFloat16Mixed is planned", StringComparison.Ordinal)));
+        Assert.Equal(!runs, result.GeneratedSources.Any(s => s.SourceText.ToString().Contains($"Net.OnBox does not run: Precision.{precision} is planned", StringComparison.Ordinal)));
         Assert.Equal(runs, result.GeneratedSources.Any(s => s.SourceText.ToString().Contains("kernels.AdamW(", StringComparison.Ordinal)));
     }
 
@@ -133,13 +143,24 @@ public sealed class PrecisionTests
     {
         const string Seen = "namespace ILGPU { public struct Index1D; } namespace Shardwright.Gpu { public sealed class DeviceArena; }";
         string All(string precision) => string.Join('\n', AnalysisTests.Generate(AnalysisTests.Compile(Clean(Source("H100", precision)), Seen)).Result.GeneratedSources.Select(s => s.SourceText.ToString()));
-        string mixed = All("BFloat16Mixed"), wide = All("BFloat16MixedFloat32Gradients"), single = All("Float32");
+        string half = All("Float16Mixed"), mixed = All("BFloat16Mixed"), wide = All("BFloat16MixedFloat32Gradients"), single = All("Float32");
         Assert.Contains("public sealed class IlgpuRank : RankBase", mixed, StringComparison.Ordinal);
         Assert.Contains("make an IlgpuRank, which is emitted where a project references Shardwright.Runtime.Ilgpu", mixed, StringComparison.Ordinal);
         Assert.Contains("void AdamW(Slice<BFloat16> parameters, Slice<BFloat16> gradients, Slice<float> master, Slice<float> first, Slice<float> second,", mixed, StringComparison.Ordinal);
         Assert.Contains("void AdamW(Slice<BFloat16> parameters, Slice<float> gradients, Slice<float> master,", wide, StringComparison.Ordinal);
         Assert.Contains("void Accumulate(Slice<BFloat16> contribution, Slice<float> gradient, int microBatch)", wide, StringComparison.Ordinal);
         Assert.DoesNotContain("CpuKernels", mixed, StringComparison.Ordinal);
+        Assert.Contains("void AdamW(Slice<Float16> parameters, Slice<Float16> gradients, Slice<float> master, Slice<float> first, Slice<float> second,", half, StringComparison.Ordinal);
+        Assert.DoesNotContain("BFloat16", half.Replace("\"precision\"", "", StringComparison.Ordinal), StringComparison.Ordinal);
+
+        // The seed of backward, and what the optimizer divides by, are those of the scaled loss in fp16 alone.
+        foreach (string text in new[] { " * scaling.Value);", "BeginScaled(settings.LossScaling);", "weight * Scaling.Value, settings.ClipNorm", "Step + 1 - Scaling.SkippedSteps" })
+        {
+            Assert.Contains(text, half, StringComparison.Ordinal);
+            Assert.DoesNotContain(text, mixed, StringComparison.Ordinal);
+            Assert.DoesNotContain(text, single, StringComparison.Ordinal);
+        }
+
         Assert.Contains("CpuKernels", single, StringComparison.Ordinal);
         Assert.DoesNotContain("BFloat16 ", single, StringComparison.Ordinal);
         Assert.DoesNotContain("Element.", single, StringComparison.Ordinal);

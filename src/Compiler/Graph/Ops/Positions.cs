@@ -70,6 +70,9 @@ public sealed record RangeOp(long Count) : Op
 /// <summary>A tensor of one number.</summary>
 public sealed record FillOp(EquatableArray<long> Dims, double Value) : Op
 {
+    /// <summary>Whether the number is multiplied by the scale of the loss, which is known at run time.</summary>
+    public bool TimesLossScale { get; init; }
+
     /// <inheritdoc/>
     public override string Name => "Fill";
 

@@ -43,6 +43,9 @@ public sealed class Checkpoint
     /// <summary>Seed of the run.</summary>
     public ulong Seed => _index.Seed;
 
+    /// <summary>Where the scale of the loss stood; null where the precision of the run scaled none. Runs of other precisions do not read it.</summary>
+    public LossScale? LossScale => _index.LossScale;
+
     /// <summary>Where the run stood in its data; null where it did not say.</summary>
     public DataPosition? Data => _index.Data;
 

@@ -31,15 +31,16 @@ internal sealed record IndexTensor(string Name, string DType, long[] Logical, IR
 /// <param name="Notes">What else the run noted.</param>
 /// <param name="Files">Its files, one for each rank.</param>
 /// <param name="Tensors">Its logical tensors.</param>
+/// <param name="LossScale">Where the scale of the loss stood; null where the precision of the run scaled none.</param>
 internal sealed record CheckpointIndex(
     string Model, string Optimizer, string Mesh, IReadOnlyList<MeshAxisInfo> Axes, int Step, ulong Seed, DataPosition? Data,
-    IReadOnlyDictionary<string, string> Notes, IReadOnlyList<IndexFile> Files, IReadOnlyList<IndexTensor> Tensors)
+    IReadOnlyDictionary<string, string> Notes, IReadOnlyList<IndexFile> Files, IReadOnlyList<IndexTensor> Tensors, LossScale? LossScale = null)
 {
     /// <summary>Name of the file.</summary>
     public const string FileName = "index.json";
 
-    /// <summary>Format that is written.</summary>
-    public const int Format = 1;
+    /// <summary>Format that is written: 2 has the scale of the loss.</summary>
+    public const int Format = 2;
 
     /// <summary>Oldest format whose reader understands what is written.</summary>
     public const int OldestReader = 1;

@@ -34,7 +34,7 @@ internal static class CheckpointLoader
             checkpoint.Read(tensors[tensor.Name], tensor.Piece, tensor.Write);
         }
 
-        rank.Resume(checkpoint.Step, checkpoint.Seed);
+        rank.Resume(checkpoint.Step, checkpoint.Seed, checkpoint.LossScale);
         rank.Meet();
     }
 }

@@ -156,6 +156,6 @@ internal static class CheckpointSaver
         Weights.RequireParameters(folder, rank.Plan, pieces.Where(p => !p.Key.Contains('/')).Select(p => (p.Key, (IReadOnlyList<long>)p.Value[0].Piece.Logical)), "");
         return new CheckpointIndex(
             rank.Plan.Model, rank.Plan.Optimizer, mesh.Name, mesh.Axes, rank.Step, rank.Seed, options.Data, options.Notes,
-            files, [.. pieces.Select(p => new IndexTensor(p.Key, "F32", p.Value[0].Piece.Logical, p.Value))]);
+            files, [.. pieces.Select(p => new IndexTensor(p.Key, "F32", p.Value[0].Piece.Logical, p.Value))], rank.LossScale);
     }
 }

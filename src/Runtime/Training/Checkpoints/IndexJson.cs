@@ -19,6 +19,11 @@ internal static class IndexJson
         text.Append(c, $"\"axes\": [{string.Join(", ", index.Axes.Select(a => $"{{\"name\": {Quote(a.Name)}, \"size\": {a.Size}}}"))}],\n");
         text.Append(c, $"\"step\": {index.Step},\n\"seed\": \"{index.Seed}\",\n");
         text.Append(c, $"\"data\": {(index.Data is { } data ? $"{{\"source\": {Quote(data.Source)}, \"fingerprint\": {Quote(data.Fingerprint)}, \"batch\": {data.Batch}}}" : "null")},\n");
+        if (index.LossScale is { } scale)
+        {
+            text.Append(c, $"\"lossScale\": {{\"value\": {scale.Value:R}, \"goodSteps\": {scale.GoodSteps}, \"skippedSteps\": {scale.SkippedSteps}}},\n");
+        }
+
         text.Append(c, $"\"notes\": {{{string.Join(", ", index.Notes.OrderBy(n => n.Key, StringComparer.Ordinal).Select(n => $"{Quote(n.Key)}: {Quote(n.Value)}"))}}},\n");
         text.Append(c, $"\"files\": [\n{string.Join(",\n", index.Files.Select(f => $"{{\"name\": {Quote(f.Name)}, \"bytes\": {f.Bytes}, \"headerCrc32c\": \"{Crc32C.Text(f.HeaderChecksum)}\"}}"))}\n],\n");
         text.Append("\"tensors\": [");
@@ -87,7 +92,7 @@ internal static class IndexJson
             root.GetProperty("step").GetInt32(), ulong.Parse(Text(root, "seed"), NumberStyles.None, CultureInfo.InvariantCulture),
             data.ValueKind == JsonValueKind.Null ? null : new DataPosition(Text(data, "source"), Text(data, "fingerprint"), data.GetProperty("batch").GetInt64()),
             root.GetProperty("notes").EnumerateObject().ToDictionary(n => n.Name, n => n.Value.GetString() ?? "", StringComparer.Ordinal),
-            files, [.. root.GetProperty("tensors").EnumerateArray().Select(t => Tensor(t, files.Length))]);
+            files, [.. root.GetProperty("tensors").EnumerateArray().Select(t => Tensor(t, files.Length))], root.TryGetProperty("lossScale", out JsonElement scale) ? Scale(scale) : null);
         string? twice = index.Tensors.GroupBy(t => t.Name).FirstOrDefault(g => g.Count() > 1)?.Key;
         return index.Step < 0 ? throw new FormatException($"step {index.Step} is negative")
             : twice is not null ? throw new FormatException($"tensor '{twice}' occurs twice") : index;
@@ -114,6 +119,13 @@ internal static class IndexJson
         {
             throw new FormatException($"tensor '{name}': {error.Message}", error);
         }
+    }
+
+    private static LossScale Scale(JsonElement json)
+    {
+        var scale = new LossScale(json.GetProperty("value").GetSingle(), json.GetProperty("goodSteps").GetInt32(), json.GetProperty("skippedSteps").GetInt32());
+        return LossScaling.IsScale(scale.Value) && scale.GoodSteps >= 0 && scale.SkippedSteps >= 0 ? scale
+            : throw new FormatException(string.Create(CultureInfo.InvariantCulture, $"a loss scale of {scale.Value:R} after {scale.GoodSteps} good steps and {scale.SkippedSteps} skipped ones is none"));
     }
 
     /// <summary>A file's name stays within the checkpoint's folder.</summary>

@@ -9,7 +9,7 @@ namespace Shardwright.Training;
 /// <param name="State">Name of the state; null for the parameter itself.</param>
 internal sealed record SavedTensor(string Name, TensorPiece Piece, ParameterView View, string? State)
 {
-    /// <summary>Whether it is the bf16 rounding of a parameter, of which this rank has more than of the parameter: it is loaded, and never saved.</summary>
+    /// <summary>Whether it is the bf16 or fp16 rounding of a parameter, of which this rank has more than of the parameter: it is loaded, and never saved.</summary>
     public bool IsNarrow { get; init; }
 
     /// <summary>Some of the elements: themselves where the rank's memory is the host's, else a copy that lives until the next one.</summary>
