@@ -169,7 +169,7 @@ public sealed class ModelTests
         {
             // Column-major C = op(A)·op(B) is row-major Cᵀ = op(B)ᵀ·op(A)ᵀ.
             called();
-            arena.Launch(Gpu.Kernels.ProductKernels.Tile<Gpu.Kernels.SmallTile, T, Gpu.Kernels.PlainEpilogue<T>>, new ILGPU.KernelConfig(new ILGPU.Index3D((p.Rows + 15) / 16, (p.Columns + 15) / 16, p.Batch), new ILGPU.Index3D(16, 1, 1)), new Gpu.Kernels.ProductArguments<T, Gpu.Kernels.PlainEpilogue<T>>
+            arena.Launch(Gpu.Kernels.ProductKernels.Blocks<T, Gpu.Kernels.PlainEpilogue<T>>, new ILGPU.KernelConfig(new ILGPU.Index3D(3, 1, p.Batch), new ILGPU.Index3D(4, 1, 1)), new Gpu.Kernels.ProductArguments<T, Gpu.Kernels.PlainEpilogue<T>>
             {
                 A = b, B = a, C = c, M = p.Columns, N = p.Rows, K = p.Depth, TransposeA = p.TransposeB ? 1 : 0, TransposeB = p.TransposeA ? 1 : 0, Accumulate = p.Accumulate ? 1 : 0, Epilogue = new Gpu.Kernels.PlainEpilogue<T> { C = c, N = p.Rows },
             });

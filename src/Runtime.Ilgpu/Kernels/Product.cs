@@ -11,27 +11,6 @@ public interface IProductEpilogue
     void Store(long row, int column, float value);
 }
 
-/// <summary>Side of the tile of C that a group computes, 4 × 4 elements a thread; a quarter of it is the depth of a step, so that each thread loads one quad of A and one of B.</summary>
-public interface ITile
-{
-    /// <summary>Rows and columns of the tile.</summary>
-    static abstract int Side { get; }
-}
-
-/// <summary>64 × 64 by 256 threads.</summary>
-public readonly struct LargeTile : ITile
-{
-    /// <inheritdoc/>
-    public static int Side => 64;
-}
-
-/// <summary>16 × 16 by 16 threads, for accelerators with small groups.</summary>
-public readonly struct SmallTile : ITile
-{
-    /// <inheritdoc/>
-    public static int Side => 16;
-}
-
 /// <summary>Arguments of a product of row-major matrices.</summary>
 /// <typeparam name="T">Element of factors and product.</typeparam>
 /// <typeparam name="TEpilogue">Work on each element.</typeparam>
@@ -77,17 +56,19 @@ public struct PlainEpilogue<T> : IProductEpilogue
 /// <summary>Device code of matrix products: tiles in shared memory, two of them in turn, so that the next is loaded while one is used. The order of sums along k is fixed.</summary>
 public static class ProductKernels
 {
+    /// <summary>Side of the tile of C that a group of 256 computes, 4 × 4 elements a thread; a quarter of it is the depth of a step, so that each thread loads one quad of A and one of B.</summary>
+    public const int Side = 64;
+
     private const MethodImplOptions Inline = MethodImplOptions.AggressiveInlining;
 
     /// <summary>C tile of group (x, y) of batch z. Rows of tiles are padded by one quad.</summary>
-    public static void Tile<TTile, T, TEpilogue>(ProductArguments<T, TEpilogue> a)
-        where TTile : struct, ITile
+    public static void Tile<T, TEpilogue>(ProductArguments<T, TEpilogue> a)
         where T : unmanaged
         where TEpilogue : unmanaged, IProductEpilogue
     {
-        ArrayView<Float4> sa = SharedMemory.Allocate<Float4>(2 * (TTile.Side / 4) * (TTile.Side / 4 + 1)), sb = SharedMemory.Allocate<Float4>(2 * (TTile.Side / 4) * (TTile.Side / 4 + 1));
+        ArrayView<Float4> sa = SharedMemory.Allocate<Float4>(2 * (Side / 4) * (Side / 4 + 1)), sb = SharedMemory.Allocate<Float4>(2 * (Side / 4) * (Side / 4 + 1));
         ArrayView<float> fa = sa.Cast<float>(), fb = sb.Cast<float>();
-        int depth = TTile.Side / 4, pitch = depth + 1, t = Group.IdxX, tx = t % depth, ty = t / depth, m0 = Grid.IdxY * TTile.Side, n0 = Grid.IdxX * TTile.Side;
+        int depth = Side / 4, pitch = depth + 1, t = Group.IdxX, tx = t % depth, ty = t / depth, m0 = Grid.IdxY * Side, n0 = Grid.IdxX * Side;
         ArrayView<T> ga = a.A.SubView((long)Grid.IdxZ * a.M * a.K, (long)a.M * a.K), gb = a.B.SubView((long)Grid.IdxZ * a.K * a.N, (long)a.K * a.N);
 
         // One quad of A and of B for each thread: along the stored rows. A tile holds [depth, side].
@@ -144,6 +125,71 @@ public static class ProductKernels
         Row(a, batch, m0 + ty * 4 + 1, n0 + tx * 4, c1);
         Row(a, batch, m0 + ty * 4 + 2, n0 + tx * 4, c2);
         Row(a, batch, m0 + ty * 4 + 3, n0 + tx * 4, c3);
+    }
+
+    /// <summary>4 × 4 elements of C for each thread, of batch z, from memory: for accelerators with small groups. Those are processors, which have caches, and where a barrier costs far more than it saves. The order of sums is that of tiles.</summary>
+    public static void Blocks<T, TEpilogue>(ProductArguments<T, TEpilogue> a)
+        where T : unmanaged
+        where TEpilogue : unmanaged, IProductEpilogue
+    {
+        ArrayView<T> ga = a.A.SubView((long)Grid.IdxZ * a.M * a.K, (long)a.M * a.K), gb = a.B.SubView((long)Grid.IdxZ * a.K * a.N, (long)a.K * a.N);
+        long columns = ((long)a.N + 3) / 4, items = columns * (((long)a.M + 3) / 4), batch = (long)Grid.IdxZ * a.M;
+        for (long item = DeviceMath.Thread(); item < items; item += DeviceMath.Threads())
+        {
+            int m0 = (int)(item / columns) * 4, n0 = (int)(item % columns) * 4;
+            Float4 c0 = default, c1 = default, c2 = default, c3 = default;
+            for (int k = 0; k < a.K; k++)
+            {
+                Lanes(ga, a.TransposeA, a.VectorA, m0, a.M, a.K, k, out Float4 x);
+                Lanes(gb, 1 - a.TransposeB, a.VectorB, n0, a.N, a.K, k, out Float4 y);
+                Multiply(ref c0, x.X, y);
+                Multiply(ref c1, x.Y, y);
+                Multiply(ref c2, x.Z, y);
+                Multiply(ref c3, x.W, y);
+            }
+
+            Row(a, batch, m0, n0, c0);
+            Row(a, batch, m0 + 1, n0, c1);
+            Row(a, batch, m0 + 2, n0, c2);
+            Row(a, batch, m0 + 3, n0, c3);
+        }
+    }
+
+    /// <summary>Elements of four lanes of a factor at one place of the depth; zeros beyond the last lane.</summary>
+    [MethodImpl(Inline)]
+    private static void Lanes<T>(ArrayView<T> g, int alongLanes, int vector, int lane0, int lanes, int depth, int k, out Float4 quad)
+        where T : unmanaged
+    {
+        quad = default;
+        long at = (long)lane0 * depth + k, step = depth;
+        if (alongLanes != 0)
+        {
+            at = (long)k * lanes + lane0;
+            step = 1;
+        }
+
+        if (alongLanes != 0 & vector != 0)
+        {
+            quad = Element.LoadQuad(g, at >> 2);
+        }
+        else
+        {
+            quad.X = Element.Load(g, at);
+            if (lane0 + 1 < lanes)
+            {
+                quad.Y = Element.Load(g, at + step);
+            }
+
+            if (lane0 + 2 < lanes)
+            {
+                quad.Z = Element.Load(g, at + 2 * step);
+            }
+
+            if (lane0 + 3 < lanes)
+            {
+                quad.W = Element.Load(g, at + 3 * step);
+            }
+        }
     }
 
     /// <summary>Four elements of a factor: along the lanes where it is stored [depth, lanes], else along the depth; zeros beyond its borders.</summary>
@@ -292,14 +338,18 @@ public static class Product
         where T : unmanaged
         where TEpilogue : unmanaged, IProductEpilogue
     {
-        bool small = arena.Device.Form == GroupForm.Small;
-        int side = small ? SmallTile.Side : LargeTile.Side, threads = side / 4 * (side / 4);
         var arguments = new ProductArguments<T, TEpilogue>
         {
             A = arena.View(a), B = arena.View(b), C = arena.View(c), M = m, N = n, K = k, TransposeA = transposeA ? 1 : 0, TransposeB = transposeB ? 1 : 0, Accumulate = accumulate ? 1 : 0, Epilogue = epilogue,
             VectorA = (transposeA ? m : k) % 4 == 0 && (a.Offset & 15) == 0 ? 1 : 0, VectorB = (transposeB ? k : n) % 4 == 0 && (b.Offset & 15) == 0 ? 1 : 0,
         };
-        Action<ProductArguments<T, TEpilogue>> kernel = small ? ProductKernels.Tile<SmallTile, T, TEpilogue> : ProductKernels.Tile<LargeTile, T, TEpilogue>;
-        arena.Launch(kernel, new KernelConfig(new Index3D((n + side - 1) / side, (m + side - 1) / side, batch), new Index3D(threads, 1, 1)), arguments);
+        if (arena.Device.Form == GroupForm.Small)
+        {
+            KernelConfig flat = Launches.Flat(arena, ((m + 3L) / 4) * ((n + 3L) / 4));
+            arena.Launch(ProductKernels.Blocks<T, TEpilogue>, new KernelConfig(new Index3D(flat.GridDim.X, 1, batch), flat.GroupDim), arguments);
+            return;
+        }
+
+        arena.Launch(ProductKernels.Tile<T, TEpilogue>, new KernelConfig(new Index3D((n + ProductKernels.Side - 1) / ProductKernels.Side, (m + ProductKernels.Side - 1) / ProductKernels.Side, batch), new Index3D(ProductKernels.Side / 4 * (ProductKernels.Side / 4), 1, 1)), arguments);
     }
 }

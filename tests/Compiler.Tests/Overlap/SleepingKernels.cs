@@ -38,7 +38,7 @@ public static partial class SleepingKernels
         var seconds = program.Kernels.Select((k, i) => (k.Name, Text: Text(program.Forecast.KernelSeconds[i]))).ToDictionary(k => k.Name, k => k.Text);
 
         // Work on parameters and gradients takes so much an element: on a device without launches and efficiency tables.
-        double Each(double flops, double bytes) => OpTime.Seconds(device, Machine.WorkKind.Elementwise, 1e6 * flops, 1e6 * bytes, false) / 1e6;
+        double Each(double flops, double bytes) => OpTime.Seconds(device, Machine.WorkKind.Elementwise, 1e6 * flops, 1e6 * bytes, Arithmetic.Float32) / 1e6;
         Assert.Equal(0, device.LaunchMicroseconds);
         Assert.Empty(device.Efficiencies);
         seconds["Accumulate"] = $"{Text(Each(1, 12))} * gradient.Length";
