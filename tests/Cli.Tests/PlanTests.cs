@@ -122,8 +122,13 @@ public sealed class PlanTests
         Assert.Equal(
             plan.GetProperty("parameters").EnumerateArray().Sum(p => Math.Max(1, p.GetProperty("layers").GetInt64()) * p.GetProperty("local").EnumerateArray().Aggregate(1L, (a, b) => a * b.GetInt64())),
             rank.GetProperty("parameters").GetInt64());
-        Assert.All(rank.GetProperty("collectives").EnumerateArray(), c => Assert.Equal(["op", "axis", "bytesPerRank", "times", "tensor", "where", "reason", "beside"], c.EnumerateObject().Select(p => p.Name)));
-        Assert.Contains(rank.GetProperty("collectives").EnumerateArray(), c => c.GetProperty("tensor").GetString() == "feedForwardMatMul2" && c.GetProperty("bytesPerRank").GetInt64() == 512 << 10);
+        string[] always = ["op", "axis", "bytesPerRank", "times", "tensor", "where", "reason", "beside"];
+        Assert.All(rank.GetProperty("collectives").EnumerateArray(), c => Assert.Equal(c.TryGetProperty("chunks", out _) ? [.. always, "chunks"] : always, c.EnumerateObject().Select(p => p.Name)));
+        JsonElement sum = Assert.Single(rank.GetProperty("collectives").EnumerateArray(), c => c.GetProperty("tensor").GetString() == "feedForwardMatMul2");
+        long chunks = sum.GetProperty("chunks").GetInt64();
+        Assert.True(chunks > 1);
+        Assert.Equal(512 << 10, chunks * sum.GetProperty("bytesPerRank").GetInt64());
+        Assert.Equal(0, sum.GetProperty("times").GetInt64() % chunks);
     }
 
     [Fact]
