@@ -7,6 +7,9 @@ namespace Shardwright.Compiler.Planning;
 /// <summary>Products whose result goes straight into a sum over ranks are cut along their rows, where the sum is waited for and that pays: the sum of a chunk travels while the next chunk is computed.</summary>
 internal sealed partial class EntryBuilder
 {
+    /// <summary>Most products of a region that are looked at.</summary>
+    private const int MostSplits = 16;
+
     /// <summary>A product in chunks.</summary>
     /// <param name="Product">The product, by its place in the order.</param>
     /// <param name="Start">The start of its sum.</param>
@@ -37,7 +40,11 @@ internal sealed partial class EntryBuilder
 
         FusedStep[] ordered = found.Steps.Select(i => steps[i]).ToArray();
         List<OrderedStep> inOrder = found.Steps.Select(i => program[i] with { Of = program[i].Of < 0 ? -1 : at[program[i].Of] }).ToList();
-        List<SplitProduct> splits = Enumerable.Range(0, count).Where(i => program[i].Role == StepRole.Start && found.Exposed[i] > SplitChoice.LeastGain * program[i].Seconds)
+
+        // No split wins more than what is waited for; of very many sums in one region the longest waits are looked at.
+        List<SplitProduct> splits = Enumerable.Range(0, count)
+            .Where(i => program[i].Role == StepRole.Start && found.Exposed[i] > SplitChoice.LeastGain * program[i].Seconds && found.Exposed[i] >= SplitChoice.LeastShare * found.Seconds)
+            .OrderByDescending(i => found.Exposed[i]).Take(MostSplits)
             .Select(i => Choose(ordered, inOrder, at[i])).OfType<SplitProduct>().OrderBy(s => s.Product).ToList();
         if (splits.Count == 0)
         {
