@@ -80,7 +80,7 @@ public sealed partial class Planner
     private (bool? Fits, RankProgram? Program) Try(ShardedOnDefinition on, ref PlacedModel? placed)
     {
         RankProgram? program = Plan(_model, _layers, on, proposes: false, probes: true, _cancellation, placed, out Planner planner).Program;
-        bool? fits = program is not null ? program.ArenaBytes <= program.Forecast.UsableBytes : planner._isTooLarge ? false : null;
+        bool? fits = program is not null ? Fits(program) : planner._isTooLarge ? false : null;
         planner._change?.Undo();
 
         // What ended on the way may have left a change behind.

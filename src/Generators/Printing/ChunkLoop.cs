@@ -30,12 +30,17 @@ internal sealed class ChunkLoop
     /// <summary>Tickets of what is started, chunk by chunk; none where nothing is.</summary>
     public IReadOnlyList<string> Tickets { get; }
 
+    /// <summary>Starts of chunks' collectives, by their tickets.</summary>
+    /// <param name="statements">Statements of a method.</param>
+    public static Dictionary<string, ProgramStatement.Start> Starts(EquatableArray<ProgramStatement> statements) =>
+        statements.OfType<ProgramStatement.Start>().Where(s => s.Chunks > 1).ToDictionary(s => s.Ticket);
+
     /// <summary>The loop that begins at a statement; null for none.</summary>
     /// <param name="statements">Statements of a method.</param>
+    /// <param name="starts">Its <see cref="Starts"/>.</param>
     /// <param name="at">The statement.</param>
-    public static ChunkLoop? At(EquatableArray<ProgramStatement> statements, int at)
+    public static ChunkLoop? At(EquatableArray<ProgramStatement> statements, Dictionary<string, ProgramStatement.Start> starts, int at)
     {
-        Dictionary<string, ProgramStatement.Start> starts = statements.OfType<ProgramStatement.Start>().Where(s => s.Chunks > 1).ToDictionary(s => s.Ticket);
         (int Chunk, int Chunks) Of(ProgramStatement statement) => statement switch
         {
             ProgramStatement.Run run => (run.Chunk, run.Chunks),

@@ -150,11 +150,12 @@ internal static class StagePrinter
     {
         string guard = "";
         var tickets = new Dictionary<string, (string Span, int Chunk)>();
+        Dictionary<string, ProgramStatement.Start> starts = ChunkLoop.Starts(method.Statements);
         for (int i = 0; i < method.Statements.Count; i++)
         {
             ProgramStatement statement = method.Statements[i];
             guard = Guarded(w, guard, Condition(entry, statement));
-            if (ChunkLoop.At(method.Statements, i) is { } loop && (loop.Tickets.Count > 0 || loop.Once.All(s => s.Statement is not ProgramStatement.Wait wait || tickets.ContainsKey(wait.Ticket))))
+            if (ChunkLoop.At(method.Statements, starts, i) is { } loop && (loop.Tickets.Count > 0 || loop.Once.All(s => s.Statement is not ProgramStatement.Wait wait || tickets.ContainsKey(wait.Ticket))))
             {
                 Loop(w, program, stage, entry, loop, tickets);
                 i += loop.Length - 1;
